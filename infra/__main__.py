@@ -1,0 +1,24 @@
+"""The Pulumi program: read the stack file, deploy it, say where it is."""
+
+import sys
+from pathlib import Path
+
+# Pulumi starts the program with infra/ as its first folder, where our `docker` package
+# would hide the library of that name.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import pulumi
+from pulumi.runtime import get_config_env
+
+from infra.build_context import BuildContextError
+from infra.docker.deployment import Deployment
+from infra.outputs import TARGET_OUTPUT, TRACKING_URI_OUTPUT
+from infra.spec import SpecError, load_spec
+
+try:
+    spec = load_spec(get_config_env(), Path(__file__).resolve().parent.parent)
+    target = Deployment(pulumi.get_stack(), spec).target
+except (SpecError, BuildContextError) as error:
+    raise pulumi.RunError(str(error)) from None
+pulumi.export(TRACKING_URI_OUTPUT, target.apply(lambda known: known.tracking_uri))
+pulumi.export(TARGET_OUTPUT, target.apply(lambda known: known.model_dump(mode="json")))

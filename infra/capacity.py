@@ -1,0 +1,55 @@
+"""Workers, pools and connections: the arithmetic that keeps a server off the pool cliff.
+
+MLflow's `log_batch` holds one database connection while it opens a second. A worker runs
+up to `THREADS_PER_WORKER` requests at once, so a pool smaller than twice that can fill with
+requests that all wait for their second connection: a stall, then HTTP 400 and lost writes.
+"""
+
+from dataclasses import dataclass
+
+THREADS_PER_WORKER = 40
+"""Requests that one uvicorn worker runs at once: AnyIO's default thread limit."""
+
+CONNECTIONS_PER_REQUEST = 2
+"""Connections that one `log_batch` holds at its peak."""
+
+STORES = 2
+"""SQLAlchemy engines of a worker, each with a pool of its own: tracking and registry."""
+
+RESERVED_CONNECTIONS = 20
+"""Connections kept for the schema job, checks, backups and a person with psql."""
+
+OVERFLOW = 20
+"""Connections above the pool size that SQLAlchemy may open; 0 would be ignored by MLflow."""
+
+MAX_CONNECTIONS_LIMIT = 2000
+"""Beyond this, PostgreSQL's per-connection memory and snapshots cost more than they give."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Sizes that fit each other; all are counts of connections."""
+
+    pool_size: int
+    max_overflow: int
+    max_connections: int
+
+
+def capacity(*, replicas: int, workers: int, jobs: bool) -> Capacity:
+    """Return pool and connection limits for `replicas` servers of `workers` processes each.
+
+    `jobs` adds the job store's engine.
+
+    Raises `ValueError`, with the arithmetic, when PostgreSQL could not carry them.
+    """
+    pool = THREADS_PER_WORKER * CONNECTIONS_PER_REQUEST
+    stores = STORES + jobs
+    per_worker = stores * (pool + OVERFLOW)
+    needed = replicas * workers * per_worker + RESERVED_CONNECTIONS
+    if needed > MAX_CONNECTIONS_LIMIT:
+        raise ValueError(
+            f"{replicas} replica(s) x {workers} worker(s) x {stores} stores x "
+            f"({pool} pooled + {OVERFLOW} overflow) + {RESERVED_CONNECTIONS} reserved = "
+            f"{needed} connections, more than PostgreSQL serves well ({MAX_CONNECTIONS_LIMIT})"
+        )
+    return Capacity(pool_size=pool, max_overflow=OVERFLOW, max_connections=needed)

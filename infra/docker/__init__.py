@@ -1,0 +1,1 @@
+"""The components of a deployment as Docker containers, networks and volumes."""

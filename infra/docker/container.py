@@ -1,0 +1,117 @@
+"""One way to run a container: no privileges, a read-only root, bounded logs, our labels."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_docker as docker
+
+from infra.docker.identity import Identity
+
+SECRETS_FOLDER = "/run/secrets"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerSpec:
+    """What differs between containers; sizes in bytes, times in seconds."""
+
+    image: pulumi.Input[str]
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    network: pulumi.Input[str]
+    aliases: Sequence[str] = ()
+    folders: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Path in the container to the name of the volume that is mounted there."""
+    secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """File name in `SECRETS_FOLDER` to content; mounted from a volume, in no inspect output."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels beside those of the stack."""
+    scratch: Sequence[str] = ("/tmp",)
+    """Paths in memory that may be written to."""
+    memory: int | None = None
+    port: docker.ContainerPortArgs | None = None
+    ready_command: Sequence[str] = ()
+    """Health check; with one, the resource exists only once it has passed. Empty: a job."""
+    start_timeout: int = 180
+    stop_timeout: int = 30
+
+
+def run_container(
+    identity: Identity, component: str, spec: ContainerSpec, parent: pulumi.Resource
+) -> docker.Container:
+    """Declare the container of `component` and, where it has secrets, the volume for them."""
+    child = pulumi.ResourceOptions(parent=parent)
+    folders = dict(spec.folders)
+    if spec.secrets:
+        # A read-only root takes uploads into a volume only. The files are root's, and the
+        # process is not: it can read them but not change them.
+        folders[SECRETS_FOLDER] = volume(identity, f"{component}-secrets", parent).name
+    service = bool(spec.ready_command)
+    return docker.Container(
+        component,
+        name=identity.name(component),
+        hostname=component,
+        image=spec.image,
+        command=list(spec.command),
+        envs=[f"{key}={value}" for key, value in sorted(spec.environment.items())],
+        init=True,
+        read_only=True,
+        tmpfs=dict.fromkeys(spec.scratch, "rw,nosuid,nodev,mode=1777"),
+        capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
+        security_opts=["no-new-privileges:true"],
+        networks_advanced=[
+            docker.ContainerNetworksAdvancedArgs(name=spec.network, aliases=list(spec.aliases))
+        ],
+        ports=[spec.port] if spec.port else None,
+        volumes=[
+            docker.ContainerVolumeArgs(container_path=path, volume_name=name)
+            for path, name in sorted(folders.items())
+        ],
+        uploads=[
+            docker.ContainerUploadArgs(
+                file=f"{SECRETS_FOLDER}/{name}", content=content, permissions="0444"
+            )
+            for name, content in sorted(spec.secrets.items())
+        ]
+        or None,
+        memory=spec.memory // 2**20 if spec.memory else None,
+        log_driver="json-file",
+        log_opts={"max-size": "20m", "max-file": "3"},
+        labels=[
+            docker.ContainerLabelArgs(label=label, value=value)
+            for label, value in {**identity.labels(component), **spec.labels}.items()
+        ],
+        healthcheck=docker.ContainerHealthcheckArgs(
+            tests=["CMD", *spec.ready_command],
+            interval="2s",
+            timeout="5s",
+            retries=5,
+            start_period=f"{spec.start_timeout}s",
+        )
+        if service
+        else None,
+        wait=service,
+        wait_timeout=spec.start_timeout,
+        restart="unless-stopped" if service else "no",
+        must_run=service,
+        attach=not service,
+        logs=not service,
+        stop_timeout=spec.stop_timeout,
+        destroy_grace_seconds=spec.stop_timeout,
+        opts=pulumi.ResourceOptions.merge(
+            child, pulumi.ResourceOptions(delete_before_replace=True)
+        ),
+    )
+
+
+def volume(identity: Identity, component: str, parent: pulumi.Resource) -> docker.Volume:
+    """Declare the volume `component` of the stack."""
+    return docker.Volume(
+        component,
+        name=identity.name(component),
+        labels=[
+            docker.VolumeLabelArgs(label=label, value=value)
+            for label, value in identity.labels(component).items()
+        ],
+        opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=True),
+    )

@@ -1,0 +1,75 @@
+"""The backend store's PostgreSQL."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_random as random
+
+from infra.docker.container import ContainerSpec, run_container, volume
+from infra.docker.identity import Identity
+from infra.server import Database
+
+PASSWORD_FILE = "database-password"
+"""Name of the secret that both PostgreSQL and its clients read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostgresArgs:
+    """Settings of PostgreSQL; memory in bytes."""
+
+    identity: Identity
+    image: pulumi.Input[str]
+    network: pulumi.Input[str]
+    max_connections: int
+    memory: int | None
+    start_timeout: int
+
+
+class Postgres(pulumi.ComponentResource):
+    """PostgreSQL with one database and one role for MLflow, on a volume."""
+
+    database: Database
+    """Address for clients in the stack's network."""
+
+    password: pulumi.Output[str]
+    """Password of the role; a secret."""
+
+    container: pulumi.Output[str]
+    """Name of the container, known once the database answers queries."""
+
+    def __init__(
+        self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("mlflow-bench:docker:Postgres", name, None, opts)
+        self.database = Database(host=name, port=5432, name="mlflow", user="mlflow")
+        self.password = random.RandomPassword(
+            f"{name}-password",
+            length=32,
+            special=False,
+            opts=pulumi.ResourceOptions(parent=self),
+        ).result
+        container = run_container(
+            args.identity,
+            name,
+            ContainerSpec(
+                image=args.image,
+                command=["-c", f"max_connections={args.max_connections}"],
+                environment={
+                    "POSTGRES_DATABASE": self.database.name,
+                    "POSTGRES_USER": self.database.user,
+                },
+                network=args.network,
+                aliases=[name],
+                folders={
+                    "/var/lib/postgresql/data": volume(args.identity, f"{name}-data", self).name
+                },
+                secrets={PASSWORD_FILE: self.password},
+                scratch=["/tmp", "/run/postgresql"],
+                memory=args.memory,
+                ready_command=["ready"],
+                start_timeout=args.start_timeout,
+            ),
+            self,
+        )
+        self.container = container.name
+        self.register_outputs({"container": self.container})

@@ -1,0 +1,96 @@
+"""Looks at the machine before anything is created, and says what stands in the way."""
+
+import errno
+import os
+import socket
+from ipaddress import IPv4Address
+
+import docker
+import psutil
+from docker.errors import DockerException, NotFound
+from docker.models.containers import Container
+
+from infra.docker.identity import LABEL_STACK
+from infra.spec import SpecError
+
+LABEL_RETRY = "mlflow-bench.retry-of"
+
+
+def check_port(client: docker.DockerClient, stack: str, bind: IPv4Address, port: int) -> None:
+    """Raise `SpecError` naming who holds `port`, unless it is free or the stack's own."""
+    holder = _container_on(client, port)
+    if holder is not None:
+        if holder.labels.get(LABEL_STACK) == stack:
+            return
+        owner = holder.labels.get(LABEL_STACK)
+        raise SpecError(
+            f"port: {port}: taken by the container {holder.name}"
+            + (f" of stack {owner}; pulumi destroy -s {owner}" if owner else "; stop it")
+            + f", or choose another: pulumi config set port {port + 1}"
+        )
+    if not _docker_is_here():
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((str(bind), port))
+        except OSError as error:
+            raise SpecError(_port_problem(error, bind, port)) from None
+
+
+def failed_attempt(client: docker.DockerClient, job: str) -> str:
+    """Return what the container `job` must be marked with so that it runs again if it failed.
+
+    A job that ended badly is never run again by itself, as nothing about it has changed; a
+    mark that names the failed attempt is a change. Empty where there was no failure.
+    """
+    try:
+        container = client.containers.get(job)
+    except NotFound:
+        return ""
+    state = container.attrs["State"]
+    if state["Status"] == "exited" and state["ExitCode"] != 0:
+        return str(container.short_id)
+    return str(container.labels.get(LABEL_RETRY, ""))
+
+
+def connect() -> docker.DockerClient:
+    """Return a client of the Docker engine; raise `SpecError` when none answers."""
+    try:
+        client = docker.from_env(timeout=30)
+        client.ping()
+    except DockerException as error:
+        reason = str(error).splitlines()[0]
+        raise SpecError(f"Docker does not answer ({reason}); run scripts/setup") from None
+    return client
+
+
+def _container_on(client: docker.DockerClient, port: int) -> Container | None:
+    for container in client.containers.list(filters={"publish": str(port)}, ignore_removed=True):
+        return container
+    return None
+
+
+def _docker_is_here() -> bool:
+    return os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
+
+
+def _port_problem(error: OSError, bind: IPv4Address, port: int) -> str:
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"bind: {bind}: is no address of this machine; set bind to 127.0.0.1"
+    if error.errno == errno.EACCES:
+        return f"port: {port}: needs more rights than yours; choose one above 1023"
+    return (
+        f"port: {port}: taken by {_process_on(port)}; end it, or choose another: "
+        f"pulumi config set port {port + 1}"
+    )
+
+
+def _process_on(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.pid:
+                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    except psutil.Error:
+        pass
+    return "another program"

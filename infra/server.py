@@ -1,0 +1,108 @@
+"""The `mlflow server` command as a typed value: a wrong combination cannot be written.
+
+A server started with the wrong backend store or artifact root is accepted by MLflow and
+leaves experiments that point at the wrong place for good. So there is one way to say where
+data goes: artifacts are always proxied by the server (`--serve-artifacts`), the experiments'
+artifact root is always `mlflow-artifacts:/`, and the destination is a value of its own type
+that the schema job has compared with the one recorded in the database.
+"""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from infra.capacity import Capacity
+
+KEEP_ALIVE_SECONDS = 75
+"""Idle time of a connection; above any proxy's, so that a proxy never reuses a dead one."""
+
+WORKER_PING_SECONDS = 60
+"""How long a busy worker may miss uvicorn's ping; the default of 5 s kills working ones."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where the backend store is. It holds no password: libpq reads that from a file."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+
+    @property
+    def uri(self) -> str:
+        """SQLAlchemy URI, with the driver named: a bare `postgresql://` is psycopg 3."""
+        return f"postgresql+psycopg2://{self.user}@{self.host}:{self.port}/{self.name}"
+
+
+@dataclass(frozen=True)
+class ArtifactFolder:
+    """An artifact store on a mounted file system, at `path` inside the server."""
+
+    path: PurePosixPath
+
+    @property
+    def uri(self) -> str:
+        """Destination as MLflow and the schema job write it."""
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class TrackingServer:
+    """Everything that decides how one replica of `mlflow server` behaves."""
+
+    database: Database
+    artifacts: ArtifactFolder
+    capacity: Capacity
+    port: int
+    workers: int
+    allowed_hosts: tuple[str, ...]
+    jobs: bool
+
+    def command(self) -> list[str]:
+        """Return the arguments of the server's process, the first being the program."""
+        return [
+            "mlflow",
+            "server",
+            "--host=0.0.0.0",
+            f"--port={self.port}",
+            f"--workers={self.workers}",
+            f"--backend-store-uri={self.database.uri}",
+            "--serve-artifacts",
+            f"--artifacts-destination={self.artifacts.uri}",
+            "--default-artifact-root=mlflow-artifacts:/",
+            f"--allowed-hosts={','.join(self._host_patterns())}",
+            f"--cors-allowed-origins={','.join(self._origins())}",
+            f"--uvicorn-opts=--timeout-keep-alive {KEEP_ALIVE_SECONDS}"
+            f" --timeout-worker-healthcheck {WORKER_PING_SECONDS}",
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """Return the server's environment; nothing in it is secret."""
+        jobs = str(self.jobs).lower()
+        return {
+            "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(self.capacity.pool_size),
+            "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": str(self.capacity.max_overflow),
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": jobs,
+            "MLFLOW_SERVER_JOB_ENABLE_PERIODIC_TASKS": jobs,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+        }
+
+    def schema_job_command(self) -> list[str]:
+        """Return the job that must succeed before a server with these settings starts."""
+        return [
+            "schema-job",
+            f"--database-uri={self.database.uri}",
+            f"--artifacts-destination={self.artifacts.uri}",
+        ]
+
+    def _host_patterns(self) -> list[str]:
+        # MLflow compares the Host header with its port, so each name is listed both ways.
+        return [pattern for host in self.allowed_hosts for pattern in (host, f"{host}:*")]
+
+    def _origins(self) -> list[str]:
+        return [
+            f"{scheme}://{pattern}"
+            for scheme in ("http", "https")
+            for pattern in self._host_patterns()
+        ]

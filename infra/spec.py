@@ -1,0 +1,292 @@
+"""What a stack file may say: a typed, closed description that is checked before any resource."""
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from infra.capacity import Capacity, capacity
+
+PROJECT = "mlflow-bench"
+
+WORKER_MEMORY = 350 * 2**20
+"""Bytes that one worker process needs; measured at 260 MiB idle."""
+
+SERVER_MEMORY = 300 * 2**20
+"""Bytes of the process that starts the workers."""
+
+JOBS_MEMORY = 2 * 2**30
+"""Bytes of MLflow's eight job consumers; measured at 230 MiB each."""
+
+POSTGRES_MEMORY = 512 * 2**20
+"""Fewest bytes that PostgreSQL is given."""
+
+_MEMORY_UNITS = {"m": 2**20, "g": 2**30}
+_IMAGE = re.compile(r"[a-z0-9][\w./:-]*(:[\w][\w.-]*|@sha256:[0-9a-f]{64})", re.ASCII)
+_HOST = re.compile(r"(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", re.ASCII)
+
+
+class SpecError(ValueError):
+    """A configuration that cannot be deployed; its text is one line for each mistake."""
+
+
+class ArtifactStore(StrEnum):
+    """Where the artifacts are kept."""
+
+    VOLUME = "volume"
+
+
+def _memory(value: object) -> object:
+    match = re.fullmatch(r"(\d+)([mg])", str(value).strip().lower())
+    if not match:
+        raise ValueError("is not an amount of memory")
+    return int(match[1]) * _MEMORY_UNITS[match[2]]
+
+
+def _image(value: str) -> str:
+    if not _IMAGE.fullmatch(value):
+        raise ValueError("is not an image reference with a tag or digest")
+    if value.endswith(":latest"):
+        raise ValueError("names no version: `latest` changes under a running stack")
+    return value
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError(f"has {value!r}, which is not a bare host name or address")
+    return value
+
+
+def _items(value: object) -> object:
+    """Accept `a,b` beside a list, so that `pulumi config set` is enough."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _subnet(value: IPv4Network) -> IPv4Network:
+    if not value.is_private or value.is_loopback or value.is_link_local:
+        raise ValueError("is not a private network")
+    if not 16 <= value.prefixlen <= 28:
+        raise ValueError("has a prefix outside /16 to /28")
+    return value
+
+
+Memory = Annotated[int, BeforeValidator(_memory)]
+Image = Annotated[str, AfterValidator(_image)]
+Host = Annotated[str, AfterValidator(_host)]
+
+
+class DeploymentSpec(BaseModel):
+    """One deployment of a remote MLflow, as its stack file describes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: int = Field(
+        default=5000,
+        ge=1,
+        le=65535,
+        description="TCP port of the tracking server on this machine.",
+        examples=["5000"],
+    )
+    bind: IPv4Address = Field(
+        default=IPv4Address("127.0.0.1"),
+        description="Address of this machine that the port is opened on.",
+        examples=["127.0.0.1"],
+    )
+    allowed_hosts: Annotated[tuple[Host, ...], BeforeValidator(_items)] = Field(
+        default=(),
+        description="Names, beside localhost, that clients may reach the server by.",
+        examples=["mlflow.example.com"],
+    )
+    artifacts: ArtifactStore = Field(
+        default=ArtifactStore.VOLUME,
+        description="Artifact store: `volume`, a Docker volume beside the server.",
+        examples=["volume"],
+    )
+    replicas: int = Field(
+        default=1,
+        ge=1,
+        le=1,
+        description="MLflow replicas; one, as there is no load balancer in front of them.",
+        examples=["1"],
+    )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Worker processes of a replica.",
+        examples=["1"],
+    )
+    jobs: bool = Field(
+        default=False,
+        description="Run MLflow's job consumers (scheduled evaluation); they need 2 GiB.",
+        examples=["false"],
+    )
+    subnet: Annotated[IPv4Network, AfterValidator(_subnet)] | None = Field(
+        default=None,
+        description="Subnet of the stack's network; without it Docker chooses one.",
+        examples=["10.89.0.0/24"],
+    )
+    mlflow_memory: Memory | None = Field(
+        default=None,
+        description="Memory limit of a replica; without it there is none.",
+        examples=["1g"],
+    )
+    postgres_memory: Memory | None = Field(
+        default=None,
+        description="Memory limit of PostgreSQL; without it there is none.",
+        examples=["1g"],
+    )
+    mlflow: Path | None = Field(
+        default=None,
+        description="Your own mlflow to install: a wheel, or a source folder.",
+        examples=["../mlflow"],
+    )
+    mlflow_image: Image | None = Field(
+        default=None,
+        description="Image to run instead of building the one of this project.",
+        examples=["registry.example.com/mlflow-bench/mlflow:3.17.2"],
+    )
+    postgres_image: Image | None = Field(
+        default=None,
+        description="Image to run instead of building the one of this project.",
+        examples=["registry.example.com/mlflow-bench/postgres:17"],
+    )
+    base_image: Image = Field(
+        default="debian:trixie-slim",
+        description="Debian image that this project's images are built on.",
+        examples=["debian:trixie-slim"],
+    )
+    start_timeout: int = Field(
+        default=180,
+        ge=10,
+        le=3600,
+        description="Seconds that a component may take to become ready.",
+        examples=["180"],
+    )
+
+    @property
+    def capacity(self) -> Capacity:
+        """Pool and connection limits for this many replicas and workers."""
+        return capacity(replicas=self.replicas, workers=self.workers, jobs=self.jobs)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if problems := _conflicts(self):
+            raise ValueError("\n".join(problems))
+        return self
+
+
+def _conflicts(spec: DeploymentSpec) -> list[str]:
+    """Return what single values cannot show: `key: value: reason; remedy`, one line each."""
+    found = []
+    try:
+        capacity(replicas=spec.replicas, workers=spec.workers, jobs=spec.jobs)
+    except ValueError as error:
+        found.append(f"workers: {spec.workers}: {error}; set fewer workers")
+    if spec.mlflow and spec.mlflow_image:
+        found.append(
+            f"mlflow: {spec.mlflow}: cannot be installed into mlflow_image, which is used as "
+            "it is; remove one of the two"
+        )
+    if spec.bind.is_multicast or spec.bind.is_reserved or spec.bind == IPv4Address(2**32 - 1):
+        found.append(f"bind: {spec.bind}: no machine has this address; set 127.0.0.1")
+    elif not spec.bind.is_loopback and not spec.allowed_hosts:
+        found.append(
+            f"bind: {spec.bind}: clients elsewhere would get 403 Invalid Host header; set "
+            "allowed_hosts to the names they use"
+        )
+    needed = SERVER_MEMORY + spec.workers * WORKER_MEMORY + spec.jobs * JOBS_MEMORY
+    if spec.mlflow_memory is not None and spec.mlflow_memory < needed:
+        found.append(
+            f"mlflow_memory: {_mebibytes(spec.mlflow_memory)}: {spec.workers} worker(s)"
+            f"{' and the job consumers' if spec.jobs else ''} need {_mebibytes(needed)}; "
+            "raise it or set fewer workers"
+        )
+    if spec.postgres_memory is not None and spec.postgres_memory < POSTGRES_MEMORY:
+        found.append(
+            f"postgres_memory: {_mebibytes(spec.postgres_memory)}: PostgreSQL needs "
+            f"{_mebibytes(POSTGRES_MEMORY)}; raise it"
+        )
+    return found
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size // 2**20}m"
+
+
+def load_spec(config: Mapping[str, str], folder: Path) -> DeploymentSpec:
+    """Return the specification that Pulumi's `config` describes.
+
+    `config` holds full keys (`mlflow-bench:port`) and values as text, structured ones as
+    JSON; keys of other namespaces belong to providers and are left alone. Relative paths
+    start at `folder`. Raises `SpecError` with one line for each mistake.
+    """
+    prefix = f"{PROJECT}:"
+    values: dict[str, Any] = {
+        key.removeprefix(prefix): _decoded(value)
+        for key, value in config.items()
+        if key.startswith(prefix)
+    }
+    if isinstance(values.get("mlflow"), str):
+        values["mlflow"] = folder / Path(values["mlflow"]).expanduser()
+    try:
+        return DeploymentSpec.model_validate(values)
+    except ValidationError as error:
+        raise SpecError("\n".join(_lines(error))) from None
+
+
+def _decoded(value: str) -> object:
+    """Pulumi hands lists and objects of a stack file over as JSON text."""
+    if value.startswith(("[", "{")):
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError:
+            return value
+    return value
+
+
+def _lines(error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors(include_url=False):
+        if not problem["loc"]:
+            lines.append(str(problem["ctx"]["error"]))
+            continue
+        key = str(problem["loc"][0])
+        if problem["type"] == "extra_forbidden":
+            lines.append(_unknown(key))
+            continue
+        field = DeploymentSpec.model_fields[key]
+        reason = (
+            str(problem["ctx"]["error"])
+            if problem["type"] == "value_error"
+            else (problem["msg"][0].lower() + problem["msg"][1:])
+        )
+        example = (field.examples or [""])[0]
+        lines.append(
+            f"{key}: {problem['input']!r}: {reason}; set it as in: "
+            f"pulumi config set {key} {example}"
+        )
+    return lines
+
+
+def _unknown(key: str) -> str:
+    known = list(DeploymentSpec.model_fields)
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}."
+    return f"{key}: is not a configuration key; {hint} Remove it: pulumi config rm {key}"

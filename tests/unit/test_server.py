@@ -1,0 +1,93 @@
+"""The server's command and environment say where data goes, and hold no secret."""
+
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import pytest
+
+from infra.capacity import (
+    CONNECTIONS_PER_REQUEST,
+    MAX_CONNECTIONS_LIMIT,
+    RESERVED_CONNECTIONS,
+    THREADS_PER_WORKER,
+    capacity,
+)
+from infra.server import ArtifactFolder, Database, TrackingServer
+
+SERVER = TrackingServer(
+    database=Database(host="postgres", port=5432, name="mlflow", user="mlflow"),
+    artifacts=ArtifactFolder(PurePosixPath("/var/lib/mlflow/artifacts")),
+    capacity=capacity(replicas=1, workers=1, jobs=False),
+    port=5000,
+    workers=1,
+    allowed_hosts=("localhost", "mlflow.example.com"),
+    jobs=False,
+)
+
+
+def options(server: TrackingServer) -> dict[str, str]:
+    return dict(
+        argument.removeprefix("--").split("=", 1)
+        for argument in server.command()
+        if "=" in argument
+    )
+
+
+def test_artifacts_always_go_through_the_server() -> None:
+    assert "--serve-artifacts" in SERVER.command()
+    assert options(SERVER)["default-artifact-root"] == "mlflow-artifacts:/"
+    assert options(SERVER)["artifacts-destination"] == "/var/lib/mlflow/artifacts"
+
+
+def test_the_schema_job_is_asked_about_the_server_s_own_stores() -> None:
+    job = dict(a.removeprefix("--").split("=", 1) for a in SERVER.schema_job_command()[1:])
+    assert job == {
+        "database-uri": options(SERVER)["backend-store-uri"],
+        "artifacts-destination": options(SERVER)["artifacts-destination"],
+    }
+
+
+def test_the_driver_is_named_and_no_password_is_in_the_uri() -> None:
+    assert SERVER.database.uri == "postgresql+psycopg2://mlflow@postgres:5432/mlflow"
+
+
+def test_hosts_are_allowed_with_and_without_a_port() -> None:
+    assert options(SERVER)["allowed-hosts"].split(",") == [
+        "localhost",
+        "localhost:*",
+        "mlflow.example.com",
+        "mlflow.example.com:*",
+    ]
+    assert "https://mlflow.example.com" in options(SERVER)["cors-allowed-origins"].split(",")
+
+
+@pytest.mark.parametrize(("jobs", "said"), [(False, "false"), (True, "true")])
+def test_jobs_run_only_when_asked_for(jobs: bool, said: str) -> None:
+    environment = replace(SERVER, jobs=jobs).environment()
+    assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == said
+    assert environment["MLFLOW_SERVER_JOB_ENABLE_PERIODIC_TASKS"] == said
+
+
+def test_telemetry_is_off() -> None:
+    assert SERVER.environment()["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, 9])
+def test_no_worker_can_wait_for_its_own_pool(workers: int) -> None:
+    sizes = capacity(replicas=1, workers=workers, jobs=False)
+    assert sizes.pool_size >= THREADS_PER_WORKER * CONNECTIONS_PER_REQUEST
+    assert sizes.max_overflow > 0, "0 is falsy, so MLflow would ignore it"
+    most_open = 2 * workers * (sizes.pool_size + sizes.max_overflow)
+    assert sizes.max_connections >= most_open + RESERVED_CONNECTIONS
+
+
+def test_jobs_bring_a_third_store() -> None:
+    without = capacity(replicas=1, workers=2, jobs=False).max_connections
+    with_jobs = capacity(replicas=1, workers=2, jobs=True).max_connections
+    assert with_jobs - without == 2 * 100
+
+
+def test_too_many_connections_are_refused_with_the_arithmetic() -> None:
+    with pytest.raises(ValueError, match=r"2 replica.*5 worker.*2 stores.*= 2020 connections"):
+        capacity(replicas=2, workers=5, jobs=False)
+    assert capacity(replicas=1, workers=9, jobs=False).max_connections <= MAX_CONNECTIONS_LIMIT

@@ -1,0 +1,136 @@
+"""A stack file is refused with one line that names the key, the value and the remedy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.spec import DeploymentSpec, SpecError, load_spec
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# key, value, what the reason must say, what the remedy must say
+BAD = [
+    ("port", "0", "greater than or equal to 1", "set port 5000"),
+    ("port", "-1", "greater than or equal to 1", "set port 5000"),
+    ("port", "65536", "less than or equal to 65535", "set port 5000"),
+    ("port", "http", "valid integer", "set port 5000"),
+    ("port", "5000.5", "valid integer", "set port 5000"),
+    ("port", "", "valid integer", "set port 5000"),
+    ("port", '["5000"]', "valid integer", "set port 5000"),
+    ("bind", "localhost", "IPv4", "set bind 127.0.0.1"),
+    ("bind", "::1", "IPv4", "set bind 127.0.0.1"),
+    ("bind", "127.0.0.1:5000", "IPv4", "set bind 127.0.0.1"),
+    ("bind", "255.255.255.255", "no machine has this address", "set 127.0.0.1"),
+    ("bind", "224.0.0.1", "no machine has this address", "set 127.0.0.1"),
+    ("bind", "0.0.0.0", "403 Invalid Host header", "set allowed_hosts"),
+    ("bind", "192.168.1.5", "403 Invalid Host header", "set allowed_hosts"),
+    ("allowed_hosts", "http://mlflow.example.com", "bare host name", "set allowed_hosts"),
+    ("allowed_hosts", "mlflow.example.com:5000", "bare host name", "set allowed_hosts"),
+    ("allowed_hosts", "*", "bare host name", "set allowed_hosts"),
+    ("allowed_hosts", "good.example.com,bad host", "'bad host'", "set allowed_hosts"),
+    ("allowed_hosts", '["a.example.com", 3]', "valid string", "set allowed_hosts"),
+    ("allowed_hosts", '{"a": "b"}', "valid tuple", "set allowed_hosts"),
+    ("artifacts", "S3", "'volume'", "set artifacts volume"),
+    ("artifacts", "nfs", "'volume'", "set artifacts volume"),
+    ("artifacts", "", "'volume'", "set artifacts volume"),
+    ("replicas", "0", "greater than or equal to 1", "set replicas 1"),
+    ("replicas", "2", "less than or equal to 1", "set replicas 1"),
+    ("replicas", "many", "valid integer", "set replicas 1"),
+    ("workers", "0", "greater than or equal to 1", "set workers 1"),
+    ("workers", "65", "less than or equal to 64", "set workers 1"),
+    ("workers", "all", "valid integer", "set workers 1"),
+    ("workers", "12", "12 worker(s) x 2 stores", "set fewer workers"),
+    ("jobs", "maybe", "valid boolean", "set jobs false"),
+    ("jobs", "2", "valid boolean", "set jobs false"),
+    ("subnet", "10.89.0.1/24", "valid IPv4 network", "set subnet 10.89.0.0/24"),
+    ("subnet", "10.89.0.0/33", "valid IPv4 network", "set subnet 10.89.0.0/24"),
+    ("subnet", "8.8.8.0/24", "not a private network", "set subnet 10.89.0.0/24"),
+    ("subnet", "127.0.0.0/16", "not a private network", "set subnet 10.89.0.0/24"),
+    ("subnet", "10.0.0.0/8", "/16 to /28", "set subnet 10.89.0.0/24"),
+    ("subnet", "10.0.0.0/30", "/16 to /28", "set subnet 10.89.0.0/24"),
+    ("mlflow_memory", "1gb", "amount of memory", "set mlflow_memory 1g"),
+    ("mlflow_memory", "1.5g", "amount of memory", "set mlflow_memory 1g"),
+    ("mlflow_memory", "300m", "need 650m", "raise it"),
+    ("postgres_memory", "lots", "amount of memory", "set postgres_memory 1g"),
+    ("postgres_memory", "64m", "needs 512m", "raise it"),
+    ("mlflow_image", "mlflow", "tag or digest", "set mlflow_image"),
+    ("mlflow_image", "ghcr.io/mlflow/mlflow:latest", "no version", "set mlflow_image"),
+    ("postgres_image", "Postgres:17", "tag or digest", "set postgres_image"),
+    ("postgres_image", "postgres@sha256:abc", "tag or digest", "set postgres_image"),
+    ("base_image", "debian", "tag or digest", "set base_image debian:trixie-slim"),
+    ("base_image", "debian:latest", "no version", "set base_image debian:trixie-slim"),
+    ("start_timeout", "5", "greater than or equal to 10", "set start_timeout 180"),
+    ("start_timeout", "1h", "valid integer", "set start_timeout 180"),
+    ("prot", "5000", "not a configuration key", "did you mean port?"),
+    ("replica", "1", "not a configuration key", "did you mean replicas?"),
+    ("password", "x", "not a configuration key", "pulumi config rm password"),
+]
+
+
+def load(**config: str) -> DeploymentSpec:
+    return load_spec({f"mlflow-bench:{key}": value for key, value in config.items()}, ROOT)
+
+
+@pytest.mark.parametrize(("key", "value", "reason", "remedy"), BAD)
+def test_bad_value_is_refused_in_one_line(key: str, value: str, reason: str, remedy: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(**{key: value})
+    line = str(caught.value)
+    assert "\n" not in line
+    assert line.startswith(f"{key}: ")
+    assert reason in line
+    assert remedy in line
+
+
+def test_two_mistakes_give_two_lines() -> None:
+    with pytest.raises(SpecError) as caught:
+        load(port="0", workers="none")
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["port", "workers"]
+
+
+def test_own_mlflow_and_own_image_exclude_each_other() -> None:
+    with pytest.raises(SpecError, match=r"^mlflow: .*mlflow_image.*remove one"):
+        load(mlflow="wheels/mlflow.whl", mlflow_image="example.com/mlflow:1")
+
+
+def test_jobs_need_memory_of_their_own() -> None:
+    load(mlflow_memory="1g")
+    with pytest.raises(SpecError, match="1 worker\\(s\\) and the job consumers need 2698m"):
+        load(mlflow_memory="1g", jobs="true")
+
+
+def test_values_as_the_command_line_writes_them() -> None:
+    spec = load(
+        port="5001",
+        workers="2",
+        jobs="true",
+        allowed_hosts="a.example.com, b.example.com",
+        bind="0.0.0.0",
+        mlflow_memory="4G",
+        subnet="10.89.0.0/24",
+    )
+    assert spec.port == 5001
+    assert spec.allowed_hosts == ("a.example.com", "b.example.com")
+    assert spec.mlflow_memory == 4 * 2**30
+    assert str(spec.subnet) == "10.89.0.0/24"
+
+
+def test_lists_may_be_written_as_lists() -> None:
+    assert load(allowed_hosts='["a", "b.c"]').allowed_hosts == ("a", "b.c")
+
+
+def test_own_mlflow_is_found_from_the_project_folder() -> None:
+    assert load(mlflow="../mlflow").mlflow == ROOT / "../mlflow"
+
+
+def test_keys_of_providers_are_left_alone() -> None:
+    assert load_spec({"docker:host": "unix:///run/docker.sock"}, ROOT) == DeploymentSpec()
+
+
+def test_the_schema_for_editors_is_the_one_of_the_specification() -> None:
+    written = subprocess.run(
+        [sys.executable, "-m", "infra.schema"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert (ROOT / "stacks/schema.json").read_text() == written.stdout
