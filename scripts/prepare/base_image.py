@@ -1,0 +1,44 @@
+"""The image that every image of the project starts from."""
+
+from scripts.offline import build_base_image
+from scripts.prepare import machine, ui
+from scripts.prepare.pins import BASE_IMAGE, LOGS
+from scripts.prepare.source import Source
+
+PART = "image"
+
+
+def ensure(source: Source) -> str:
+    """Find, pull or make the base image; return a line that says which."""
+    if _present():
+        return f"{BASE_IMAGE} is there"
+    with machine.one_at_a_time(PART):
+        if _present():
+            return f"{BASE_IMAGE} is there"
+        reason = "--offline was given"
+        if source is not Source.OFFLINE:
+            try:
+                argv = ["docker", "pull", BASE_IMAGE]
+                what = f"pulling {BASE_IMAGE}"
+                took = ui.run(PART, what, argv, log=LOGS / "pull.log", timeout=300)
+                return f"{BASE_IMAGE} pulled in {ui.elapsed(took)}"
+            except ui.CommandError as error:
+                if source is Source.ONLINE:
+                    raise
+                reason = "no image registry answers"
+                if not machine.debian_root():
+                    raise ui.SetupError(
+                        f"{error}; bring {BASE_IMAGE} to this engine with docker load, then run "
+                        "this again"
+                    ) from error
+        if not machine.debian_root():
+            raise ui.SetupError(f"{BASE_IMAGE} can be made with debootstrap only as root on Debian")
+        took = build_base_image.build(BASE_IMAGE)
+        return f"{BASE_IMAGE} made with debootstrap in {ui.elapsed(took)} ({reason})"
+
+
+def _present() -> bool:
+    return (
+        machine.output(["docker", "image", "inspect", "--format", "{{.Id}}", BASE_IMAGE])
+        is not None
+    )

@@ -1,0 +1,101 @@
+"""The Docker engine: the one that answers, else Debian's, installed and started."""
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from scripts.prepare import machine, ui
+
+PART = "docker"
+PACKAGES = ("docker.io", "iptables", "iproute2")
+LOG = Path("/var/log/mlflow-bench-dockerd.log")
+PID_FILES = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid"))
+START_S = 90.0
+
+
+def ensure() -> str:
+    """Find or start a Docker engine; return a line that says which."""
+    version = _version()
+    if version:
+        return f"engine {version} at {host() or 'the default address'}"
+    own = os.environ.get("DOCKER_HOST")
+    if own:
+        raise ui.SetupError(f"no Docker engine answers at DOCKER_HOST={own}: start it, or unset it")
+    if not machine.debian_root():
+        raise ui.SetupError(
+            "no Docker engine answers: install and start Docker (Docker Desktop, or your system's "
+            "package), see that `docker version` names a server, then run this again"
+        )
+    with machine.one_at_a_time(PART):
+        version = _version()
+        return f"engine {version}" if version else _install_and_start()
+
+
+def host() -> str:
+    """Return the engine's address where a context other than the default one is in use."""
+    if os.environ.get("DOCKER_HOST"):
+        return os.environ["DOCKER_HOST"]
+    if (
+        not os.environ.get("DOCKER_CONTEXT")
+        and not Path("~/.docker/config.json").expanduser().exists()
+    ):
+        return ""
+    form = "{{.Name}} {{.Endpoints.docker.Host}}"
+    name, _, address = (
+        machine.output(["docker", "context", "inspect", "--format", form]) or ""
+    ).partition(" ")
+    return "" if name == "default" else address
+
+
+def is_stale(pid_file: Path, processes: Path = Path("/proc")) -> bool:
+    """Tell whether a daemon's pid file names a process that is gone or is another program."""
+    try:
+        pid = int(pid_file.read_text())
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
+    try:
+        command = (processes / str(pid) / "comm").read_text().strip()
+    except OSError:
+        return True
+    return command not in ("dockerd", "containerd")
+
+
+def _install_and_start() -> str:
+    took = 0.0
+    if shutil.which("dockerd") is None:
+        took += machine.apt_install(PART, *PACKAGES)
+    if shutil.which("docker") is None:  # Its own package from Debian 13 on.
+        took += machine.apt_install(PART, "docker-cli")
+    for pid_file in PID_FILES:
+        if is_stale(pid_file):
+            pid_file.unlink()
+    began = time.monotonic()
+    if Path("/run/systemd/system").exists():
+        ui.run(PART, "starting Docker", ["systemctl", "start", "docker"], log=LOG)
+        daemon = None
+    else:
+        with LOG.open("ab") as log:
+            daemon = subprocess.Popen(
+                ["dockerd"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
+            )
+    while not (version := _version()):
+        if daemon and daemon.poll() is not None:
+            raise ui.SetupError(f"dockerd ended at once: {ui.last_line(LOG)} (log: {LOG})")
+        if time.monotonic() - began > START_S:
+            raise ui.SetupError(f"dockerd does not answer after {ui.elapsed(START_S)} (log: {LOG})")
+        time.sleep(0.3)
+    took += time.monotonic() - began
+    return f"engine {version}, Debian's, installed and started in {ui.elapsed(took)} (log: {LOG})"
+
+
+def _version() -> str | None:
+    return machine.output(["docker", "version", "--format", "{{.Server.Version}}"])

@@ -1,0 +1,89 @@
+"""State inside the checkout: passphrase, file backend, and the stacks of stacks/*.yaml."""
+
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from scripts.prepare import machine, ui
+from scripts.prepare.environment import own_backend, own_passphrase
+from scripts.prepare.pins import LOGS, PASSPHRASE, PROJECT, ROOT, STATE
+
+PART = "state"
+FILTER = "mlflow-bench-salt"
+
+WITHOUT_SALT = (
+    "awk '{ line[NR] = $0 } /^[ -]*secure:|: *secure:/ { keep = 1 } "
+    "END { for (n = 1; n <= NR; n++) if (keep || line[n] !~ /^encryptionsalt:/) print line[n] }'"
+)
+"""Drops `encryptionsalt` from a stack file that has no secret in it.
+
+Pulumi writes that line at first use. It belongs to the passphrase of one checkout, so a committed
+one would lock out every other; where a `secure:` value needs it, it stays.
+"""
+
+
+def ensure_folder() -> None:
+    """Make the state folder, readable by its owner alone."""
+    STATE.mkdir(mode=0o700, exist_ok=True)
+    STATE.chmod(0o700)
+    LOGS.mkdir(exist_ok=True)
+
+
+def ensure_passphrase() -> str:
+    """Generate the passphrase of this checkout where the person has none of their own."""
+    if own_passphrase(os.environ):
+        return "your own passphrase"
+    if PASSPHRASE.exists():
+        PASSPHRASE.chmod(0o600)
+        return f"passphrase in {PASSPHRASE.relative_to(ROOT)}"
+    if any(_stack_files("*")) and not own_backend(os.environ):
+        raise ui.SetupError(
+            f"{PASSPHRASE} is gone but stacks of it exist, and nothing else can read them: "
+            f"put it back, or remove what they deployed by hand and delete {STATE}"
+        )
+    for config in sorted((ROOT / "stacks").glob("Pulumi.*.yaml")):
+        _drop_salt(config)  # Left by a passphrase that is gone.
+    with os.fdopen(os.open(PASSPHRASE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_urlsafe(32))
+    return f"passphrase generated in {PASSPHRASE.relative_to(ROOT)}"
+
+
+def ensure_filter() -> None:
+    """Tell git to leave the salt out of what it compares and commits (see .gitattributes)."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        return
+    git = ["git", "-C", str(ROOT), "config"]
+    if machine.output([*git, "--get", f"filter.{FILTER}.clean"]) != WITHOUT_SALT:
+        machine.output([*git, f"filter.{FILTER}.clean", WITHOUT_SALT])
+
+
+def ensure_stacks(env: Mapping[str, str]) -> str:
+    """Create each preset's stack in the checkout's own backend; return their names."""
+    if own_backend(os.environ):
+        return "your own backend (PULUMI_BACKEND_URL)"
+    for name in presets():
+        if not any(_stack_files(name)):
+            argv = ["pulumi", "stack", "init", name, "--no-select", "--non-interactive"]
+            log = LOGS / f"init-{name}.log"
+            ui.run(PART, f"creating stack {name}", argv, log=log, env=env, cwd=ROOT)
+    return f"stacks {', '.join(presets()) or 'none'} in {STATE.relative_to(ROOT)}"
+
+
+def presets() -> list[str]:
+    """Return the names of the stacks that have a file in stacks/."""
+    files = (ROOT / "stacks").glob("Pulumi.*.yaml")
+    return sorted(file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files)
+
+
+def _stack_files(name: str) -> list[Path]:
+    return list((STATE / ".pulumi" / "stacks" / PROJECT).glob(f"{name}.json*"))
+
+
+def _drop_salt(config: Path) -> None:
+    text = config.read_bytes()
+    clean = subprocess.run(["sh", "-c", WITHOUT_SALT], input=text, capture_output=True, check=True)
+    if clean.stdout != text:
+        config.write_bytes(clean.stdout)

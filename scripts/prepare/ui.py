@@ -1,0 +1,138 @@
+"""What a person sees: one line per part, progress of long steps, and one line when it fails."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+LINE_EVERY_S = 20.0
+"""Pause between two progress lines where the output is not a terminal."""
+
+
+class SetupError(Exception):
+    """What stops the work, in one line: what, where, and what to do about it."""
+
+
+class CommandError(SetupError):
+    """A command ended with a status other than 0."""
+
+
+def say(part: str, text: str) -> None:
+    """Write one line about a part of the set-up to standard error."""
+    _write(f"{part:<9} {text}\n")
+
+
+def elapsed(seconds: float) -> str:
+    """Return a duration as a person reads it: `3.2 s`, `4 min 05 s`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log that is not blank, or an empty text."""
+    lines = log.read_text(errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def run(
+    part: str,
+    what: str,
+    argv: Sequence[str | Path],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
+    patience: float = 10.0,
+    detail: Callable[[Path], str] | None = None,
+) -> float:
+    """Run a command with its output in `log` and progress on standard error.
+
+    The command runs in its own process group: on an interrupt it gets one SIGINT and `patience`
+    seconds to end by itself. `detail` turns the growing log into a few words of progress.
+
+    Returns:
+        the seconds that it took.
+
+    Raises:
+        CommandError: it ended with another status than 0, or not within `timeout` seconds.
+    """
+    started = time.monotonic()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        try:
+            child = subprocess.Popen(
+                [str(word) for word in argv],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=None if env is None else {**os.environ, **env},
+                cwd=cwd,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise CommandError(f"{what}: cannot run {argv[0]}: {error.strerror}") from error
+    try:
+        _watch(child, part, what, started, timeout, lambda: detail(log) if detail else "")
+    except BaseException:
+        _end(child, patience)
+        raise
+    if child.returncode:
+        raise CommandError(
+            f"{what} failed with status {child.returncode}: {last_line(log)} (log: {log})"
+        )
+    return time.monotonic() - started
+
+
+def interrupt_on_termination() -> None:
+    """Treat SIGTERM and SIGHUP like Ctrl-C, so that what was begun is cleaned up."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+
+
+def _watch(
+    child: subprocess.Popen[bytes],
+    part: str,
+    what: str,
+    started: float,
+    timeout: float | None,
+    detail: Callable[[], str],
+) -> None:
+    terminal = sys.stderr.isatty()
+    pause = 1.0 if terminal else LINE_EVERY_S
+    due = started + pause
+    while child.poll() is None:
+        time.sleep(0.05)
+        now = time.monotonic()
+        if timeout is not None and now - started > timeout:
+            raise CommandError(f"{what} did not end within {elapsed(timeout)}")
+        if now >= due:
+            text = ", ".join(filter(None, (what, detail(), elapsed(now - started))))
+            _write(f"\r\033[K{part:<9} {text}" if terminal else f"{part:<9} {text}\n")
+            due = now + pause
+    if terminal:
+        _write("\r\033[K")
+
+
+def _end(child: subprocess.Popen[bytes], patience: float) -> None:
+    for number in (signal.SIGINT, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, number)
+            child.wait(patience)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

@@ -1,0 +1,114 @@
+"""The virtual environment: exactly what requirements.txt pins, from the person's own index."""
+
+import hashlib
+import importlib.util
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from scripts.prepare import machine, ui
+from scripts.prepare.pins import LOGS, ROOT, VENV, pin
+
+PART = "python"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / ".installed"
+
+
+def ensure() -> str:
+    """Make `.venv` hold every pin; return a line that says what was done."""
+    if _stamp_is_current():
+        return f"{PYTHON.resolve().name}, .venv holds every pin of requirements.txt"
+    took = 0.0
+    if not (PYTHON.exists() and machine.output([PYTHON, "-m", "pip", "--version"])):
+        took += _create()
+    if machine.output([VENV / "bin" / "uv", "--version"]) is None:
+        took += ui.run(
+            PART,
+            "installing uv",
+            [PYTHON, "-m", "pip", "install", "-q", f"uv=={pin('uv')}"],
+            log=LOGS / "pip.log",
+        )
+    took += ui.run(
+        PART,
+        "installing the pins of requirements.txt",
+        [VENV / "bin" / "uv", "pip", "sync", "--python", PYTHON, ROOT / "requirements.txt"],
+        log=LOGS / "uv.log",
+        env=uv_settings(),
+    )
+    STAMP.write_text(_stamp())
+    return f"{PYTHON.resolve().name}, .venv made from requirements.txt in {ui.elapsed(took)}"
+
+
+def uv_environment(pip: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Translate pip's settings into uv's variables; those that the person set for uv stay.
+
+    Args:
+        pip: pip's settings by their long names, as `index-url`.
+        environ: the environment, whose own `UV_*` and `SSL_*` variables win.
+    """
+    indexes = pip.get("extra-index-url", "").split()
+    links = [link for link in pip.get("find-links", "").split() if "://" in link or _is_there(link)]
+    wanted = {
+        "UV_DEFAULT_INDEX": pip.get("index-url", ""),
+        "UV_INDEX": " ".join(indexes),
+        # pip takes the best version of all indexes; uv would stop at the first that has the name.
+        "UV_INDEX_STRATEGY": "unsafe-best-match" if indexes else "",
+        "UV_FIND_LINKS": ",".join(links),
+        "UV_NO_INDEX": pip.get("no-index", ""),
+        "UV_INSECURE_HOST": pip.get("trusted-host", ""),
+        "UV_HTTP_TIMEOUT": pip.get("timeout") or pip.get("default-timeout", ""),
+        "SSL_CERT_FILE": pip.get("cert", ""),
+        "SSL_CLIENT_CERT": pip.get("client-cert", ""),
+        "ALL_PROXY": pip.get("proxy", ""),
+    }
+    if environ.get("UV_INDEX_URL"):
+        del wanted["UV_DEFAULT_INDEX"]
+    return {name: value for name, value in wanted.items() if value and not environ.get(name)}
+
+
+def parse_pip_settings(text: str) -> dict[str, str]:
+    """Read the output of `pip config list`; a setting of `install` or the environment wins."""
+    found: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        section, _, name = key.rpartition(".")
+        if section in found and value:
+            found[section][name] = " ".join(" ".join(shlex.split(value)).split())
+    return found["global"] | found["install"] | found[":env:"]
+
+
+def uv_settings() -> dict[str, str]:
+    """Return the variables that make uv fetch from where the person's pip does."""
+    text = machine.output([PYTHON, "-m", "pip", "config", "list"], timeout=60) or ""
+    return uv_environment(parse_pip_settings(text), os.environ)
+
+
+def _is_there(link: str) -> bool:
+    return Path(link).expanduser().exists()
+
+
+def _create() -> float:
+    if importlib.util.find_spec("ensurepip") is None:
+        if not machine.debian_root():
+            raise ui.SetupError(
+                f"{sys.executable} has no venv module; install it "
+                "(Debian and Ubuntu: apt-get install python3-venv), then run scripts/setup again"
+            )
+        machine.apt_install(PART, "python3-venv", "ca-certificates")
+    # Not sys.executable: that may lie in the very folder that is made anew.
+    base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    python = base if base.exists() else Path(sys.executable)
+    argv: list[str | Path] = [python, "-m", "venv", "--clear", VENV]
+    return ui.run(PART, "making .venv", argv, log=LOGS / "venv.log")
+
+
+def _stamp() -> str:
+    """Say what .venv was made from: the pins, the interpreter, and its own place."""
+    pins = hashlib.sha256((ROOT / "requirements.txt").read_bytes()).hexdigest()
+    return f"{pins}\n{PYTHON.resolve()}\n{VENV}\n"
+
+
+def _stamp_is_current() -> bool:
+    return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == _stamp()
