@@ -1,0 +1,174 @@
+"""The wiring of a deployment on Docker, with the engine's answers made up."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_mocks
+
+from infra.docker import deployment as on_docker
+from infra.docker import preflight
+from infra.docker.schema_job import _checked
+from infra.outputs import Target
+from infra.spec import load_spec
+
+PASSWORD = "generated-password"
+
+
+class Engine(Mocks):
+    """Answers with the inputs, plus what a provider would have filled in."""
+
+    def __init__(self) -> None:
+        self.made: list[MockResourceArgs] = []
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.made.append(args)
+        outputs = dict(args.inputs)
+        if args.typ == "random:index/randomPassword:RandomPassword":
+            outputs["result"] = PASSWORD
+        if args.typ == "random:index/randomId:RandomId":
+            outputs["hex"] = "0a1b2c3d"
+        if args.typ == "docker:index/container:Container" and outputs.get("attach"):
+            outputs["exitCode"] = 0
+        if args.typ == "docker:index/remoteImage:RemoteImage":
+            outputs["imageId"] = "sha256:0"
+        return f"{args.name}-id", outputs
+
+    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        raise AssertionError(args.token)
+
+    def of(self, kind: str) -> dict[str, dict[str, Any]]:
+        return {
+            args.name: args.inputs
+            for args in self.made
+            if args.typ.startswith("docker:") and args.typ.endswith(f":{kind}")
+        }
+
+
+class NoDocker:
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    monkeypatch.setattr(preflight, "connect", NoDocker)
+    monkeypatch.setattr(preflight, "check_port", lambda *_: None)
+    monkeypatch.setattr(preflight, "failed_attempt", lambda *_: "")
+    engine = Engine()
+    set_mocks(engine, project="mlflow-bench", stack="local", preview=False)
+    return engine
+
+
+def deploy(engine: Engine, **config: str) -> Target:
+    spec = load_spec({f"mlflow-bench:{k}": v for k, v in config.items()}, Path.cwd())
+    found: list[Target] = []
+
+    @pulumi.runtime.test
+    def program() -> pulumi.Output[None]:
+        return on_docker.Deployment("local", spec).target.apply(found.append)
+
+    program()
+    return found[0]
+
+
+def test_target_names_every_container(engine: Engine) -> None:
+    target = deploy(engine, port="5055")
+    assert target.tracking_uri == "http://localhost:5055"
+    running = {inputs["name"] for inputs in engine.of("Container").values()}
+    named = {component.container for component in target.components}
+    assert running - named == {"mlflow-bench-local-schema-job"}
+
+
+def test_everything_carries_the_stack_and_the_deployment(engine: Engine) -> None:
+    deploy(engine)
+    things = {**engine.of("Container"), **engine.of("Volume"), **engine.of("Network")}
+    assert len(things) >= 8
+    for name, inputs in things.items():
+        labels = {entry["label"]: entry["value"] for entry in inputs["labels"]}
+        assert labels == {
+            "mlflow-bench.stack": "local",
+            "mlflow-bench.component": name,
+            "mlflow-bench.deployment": "0a1b2c3d",
+        }
+        assert inputs["name"] == f"mlflow-bench-local-{name}"
+
+
+def test_containers_have_no_rights_to_spare(engine: Engine) -> None:
+    deploy(engine)
+    for inputs in engine.of("Container").values():
+        assert inputs["readOnly"] is True
+        assert inputs["capabilities"] == {"drops": ["ALL"]}
+        assert inputs["securityOpts"] == ["no-new-privileges:true"]
+        assert not inputs.get("privileged")
+
+
+def test_the_password_is_only_in_uploaded_files(engine: Engine) -> None:
+    deploy(engine)
+    for inputs in engine.of("Container").values():
+        uploads = inputs.get("uploads", [])
+        assert all(upload["file"].startswith("/run/secrets/") for upload in uploads)
+        rest = {key: value for key, value in inputs.items() if key != "uploads"}
+        assert PASSWORD not in json.dumps(rest)
+        assert PASSWORD in json.dumps(uploads)
+
+
+def test_only_the_server_is_reachable_and_only_on_loopback(engine: Engine) -> None:
+    deploy(engine)
+    published = {n: i["ports"] for n, i in engine.of("Container").items() if i.get("ports")}
+    assert published == {"mlflow": [{"internal": 5000, "external": 5000, "ip": "127.0.0.1"}]}
+
+
+def test_services_come_back_and_the_job_does_not(engine: Engine) -> None:
+    deploy(engine)
+    restart = {name: inputs["restart"] for name, inputs in engine.of("Container").items()}
+    assert restart == {"postgres": "unless-stopped", "mlflow": "unless-stopped", "schema-job": "no"}
+
+
+def test_order_is_database_then_job_then_server(engine: Engine) -> None:
+    deploy(engine)
+    order = list(engine.of("Container"))
+    assert order == ["postgres", "schema-job", "mlflow"]
+
+
+def test_postgres_accepts_what_the_pools_may_open(engine: Engine) -> None:
+    deploy(engine, workers="3")
+    containers = engine.of("Container")
+    assert "max_connections=620" in containers["postgres"]["command"]
+    assert "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE=80" in containers["mlflow"]["envs"]
+
+
+def test_given_images_are_used_and_not_built(engine: Engine) -> None:
+    deploy(engine, mlflow_image="example.com/mlflow:1", postgres_image="example.com/pg:17")
+    assert set(engine.of("RemoteImage")) == {"mlflow", "postgres"}
+    assert not engine.of("Image")
+
+
+def test_memory_limits_reach_docker_in_mebibytes(engine: Engine) -> None:
+    deploy(engine, mlflow_memory="1g", postgres_memory="768m")
+    containers = engine.of("Container")
+    assert (containers["mlflow"]["memory"], containers["postgres"]["memory"]) == (1024, 768)
+
+
+def test_a_failed_job_is_marked_to_run_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "failed_attempt", lambda *_: "deadbeef")
+    deploy(engine)
+    assert {"label": "mlflow-bench.retry-of", "value": "deadbeef"} in engine.of("Container")[
+        "schema-job"
+    ]["labels"]
+
+
+@pytest.mark.parametrize(("status", "logs"), [(3, "refused: newer"), (1, None), (None, "")])
+def test_a_job_that_did_not_succeed_stops_the_deployment(
+    status: int | None, logs: str | None
+) -> None:
+    with pytest.raises(pulumi.RunError, match="schema job: exit status"):
+        _checked("image", status, logs)
+
+
+def test_a_job_that_succeeded_hands_the_image_on() -> None:
+    assert _checked("image", 0, "ok") == "image"
