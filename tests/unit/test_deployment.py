@@ -66,7 +66,7 @@ def deploy(engine: Engine, **config: str) -> Target:
     spec = load_spec({f"mlflow-bench:{k}": v for k, v in config.items()}, Path.cwd())
     found: list[Target] = []
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def program() -> pulumi.Output[None]:
         return on_docker.Deployment("local", spec).target.apply(found.append)
 

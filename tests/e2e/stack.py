@@ -1,0 +1,135 @@
+"""A stack in a state of its own: a test never meets a person's deployments."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Stack:
+    """The Pulumi command line on one test stack."""
+
+    name: str
+    folder: Path
+    port: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {
+            "PULUMI_BACKEND_URL": f"file://{self.folder}",
+            "PULUMI_CONFIG_PASSPHRASE": "e2e",
+        }
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / f"Pulumi.{self.name}.yaml"
+
+    def configure(self, **values: Any) -> None:
+        """Write the stack file anew, keeping the salt of its secrets."""
+        known = yaml.safe_load(self.config_file.read_text()) if self.config_file.exists() else {}
+        settings = {"port": self.port} | values
+        known["config"] = {f"mlflow-bench:{key}": value for key, value in settings.items()}
+        self.config_file.write_text(yaml.safe_dump(known))
+
+    def command(self, *arguments: str) -> list[str]:
+        head, *rest = arguments
+        return [
+            "pulumi",
+            head,
+            *rest,
+            f"--stack={self.name}",
+            f"--config-file={self.config_file}",
+            "--non-interactive",
+            "--color=never",
+        ]
+
+    def run(self, *arguments: str, ok: bool = True) -> str:
+        """Run `pulumi` and return all that it printed; fail when `ok` is not what happened."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=900,
+        )
+        assert (done.returncode == 0) == ok, done.stdout
+        assert "Traceback" not in done.stdout, done.stdout
+        return done.stdout
+
+    def up(self, ok: bool = True) -> str:
+        return self.run("up", "--yes", "--skip-preview", ok=ok)
+
+    def destroy(self) -> str:
+        return self.run("destroy", "--yes", "--skip-preview")
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def outputs(self) -> dict[str, Any]:
+        shown = subprocess.run(
+            ["pulumi", "stack", "output", "--json", "--show-secrets", f"--stack={self.name}"],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found: dict[str, Any] = json.loads(shown.stdout)
+        return found
+
+    def left(self, client: docker.DockerClient) -> list[str]:
+        """Return the names of all that carries the stack's label."""
+        chosen: dict[str, str | list[str] | bool] = {"label": f"mlflow-bench.stack={self.name}"}
+        return [
+            str(thing.name)
+            for kind in (
+                client.containers.list(all=True, filters=chosen),
+                client.networks.list(filters=chosen),
+                client.volumes.list(filters=chosen),
+            )
+            for thing in kind
+        ]
+
+
+def new_stack(name: str, folder: Path) -> Stack:
+    stack = Stack(name, folder, free_port())
+    stack.configure()
+    stack.run("stack", "init", stack.name)
+    return stack
+
+
+def end(stack: Stack, client: docker.DockerClient) -> None:
+    """Destroy what a test left, whatever state it is in, and see that nothing remains."""
+    stack.run("cancel", "--yes")
+    stack.destroy()
+    assert stack.left(client) == []
+
+
+def interrupt(process: "subprocess.Popen[str]", sign: signal.Signals) -> None:
+    os.kill(process.pid, sign)

@@ -1,0 +1,269 @@
+"""The `local` stack from the first preview to the last trace, on a real engine and Docker."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import requests
+
+from tests.e2e.stack import Stack, end, interrupt, new_stack
+
+pytestmark = pytest.mark.e2e
+
+POSTGRES = "mlflow-bench-e2e-local-postgres"
+SERVER = "mlflow-bench-e2e-local-mlflow"
+JOB = "mlflow-bench-e2e-local-schema-job"
+
+CLIENT = """
+import sys, mlflow
+from sklearn.datasets import load_diabetes
+from sklearn.ensemble import RandomForestRegressor
+mlflow.set_tracking_uri(sys.argv[1])
+mlflow.set_experiment("by hand")
+mlflow.sklearn.autolog()
+x, y = load_diabetes(return_X_y=True)
+with mlflow.start_run() as run:
+    RandomForestRegressor(n_estimators=5, random_state=1).fit(x, y)
+client = mlflow.MlflowClient()
+[model] = client.search_logged_models(run.info.experiment_id and [run.info.experiment_id])
+loaded = mlflow.sklearn.load_model(model.model_uri)
+print(run.info.run_id, client.get_run(run.info.run_id).data.params["n_estimators"],
+      loaded.n_estimators)
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
+) -> Iterator[Stack]:
+    stack = new_stack("e2e-local", tmp_path_factory.mktemp("local"))
+    try:
+        yield stack
+    finally:
+        end(stack, docker_client)
+
+
+@pytest.fixture(scope="module")
+def deployed(stack: Stack) -> dict[str, Any]:
+    stack.up()
+    return stack.outputs()
+
+
+def sql(client: docker.DockerClient, statement: str) -> str:
+    code, output = client.containers.get(POSTGRES).exec_run(
+        ["psql", "-h", "/run/postgresql", "-U", "postgres", "-d", "mlflow", "-Atc", statement]
+    )
+    assert code == 0, output
+    return bytes(output).decode().strip()
+
+
+def search(uri: str, **headers: str) -> requests.Response:
+    return requests.post(
+        f"{uri}/api/2.0/mlflow/experiments/search",
+        json={"max_results": 5},
+        headers=headers,
+        timeout=10,
+    )
+
+
+def eventually(condition: Any, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.5)
+
+
+def test_bad_configuration_is_refused_with_nothing_created(
+    stack: Stack, docker_client: docker.DockerClient
+) -> None:
+    stack.configure(port=0, wrokers=2)
+    try:
+        said = stack.run("up", "--yes", "--skip-preview", ok=False)
+    finally:
+        stack.configure()
+    assert "port: '0': input should be greater than or equal to 1" in said
+    assert "wrokers: is not a configuration key; did you mean workers?" in said
+    assert stack.left(docker_client) == []
+
+
+def test_a_taken_port_is_named_at_preview_with_its_holder(stack: Stack) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", stack.port))
+        holder.listen()
+        said = stack.run("preview", ok=False)
+    assert re.search(rf"port: {stack.port}: taken by process \d+ \(python", said), said
+
+
+def test_a_real_client_trains_and_loads_its_model(deployed: dict[str, Any]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CLIENT, deployed["tracking_uri"]],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-2:] == ["5", "5"]
+
+
+def test_outputs_say_what_is_running(
+    deployed: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    target = deployed["target"]
+    assert target["stack"] == "e2e-local"
+    for component in target["components"]:
+        container = docker_client.containers.get(component["container"])
+        assert container.attrs["Config"]["Image"] == component["image"]
+        assert container.attrs["State"]["Health"]["Status"] == "healthy"
+
+
+def test_nothing_is_open_beyond_loopback(
+    deployed: dict[str, Any], docker_client: docker.DockerClient, stack: Stack
+) -> None:
+    bindings = {
+        name: docker_client.containers.get(name).attrs["HostConfig"]["PortBindings"]
+        for name in (POSTGRES, SERVER)
+    }
+    assert not bindings[POSTGRES]
+    assert bindings[SERVER] == {"5000/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(stack.port)}]}
+
+
+def test_a_foreign_host_header_is_refused(deployed: dict[str, Any]) -> None:
+    assert search(deployed["tracking_uri"]).status_code == 200
+    assert search(deployed["tracking_uri"], Host="evil.example.com").status_code == 403
+
+
+def test_no_secret_shows(
+    stack: Stack, deployed: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    plain = json.loads(stack.run("stack", "export", "--show-secrets"))
+    secrets = {
+        resource["outputs"]["result"]["plaintext"].strip('"')
+        for resource in plain["deployment"]["resources"]
+        if resource["type"] == "random:index/randomPassword:RandomPassword"
+    }
+    assert secrets
+    assert all(len(secret) >= 32 for secret in secrets)
+    places = {"state": "".join(p.read_text() for p in stack.folder.rglob("*.json*"))}
+    for container in docker_client.containers.list(
+        all=True, filters={"label": "mlflow-bench.stack=e2e-local"}
+    ):
+        places[f"inspect of {container.name}"] = json.dumps(container.attrs)
+        places[f"logs of {container.name}"] = container.logs().decode()
+    places["processes"] = "".join(
+        (entry / name).read_text(errors="replace")
+        for entry in Path("/proc").glob("[0-9]*")
+        for name in ("cmdline", "environ")
+        if (entry / name).exists()
+    )
+    assert "mlflow" in places["processes"]
+    places["history"] = docker_client.api.history(
+        deployed["target"]["components"][0]["image"]
+    ).__str__()
+    found = [place for place, text in places.items() for secret in secrets if secret in text]
+    assert found == []
+
+
+def test_an_up_without_a_change_changes_nothing(
+    stack: Stack, deployed: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    before = docker_client.containers.get(SERVER).id
+    said = stack.up()
+    assert re.search(r"Resources:\s+\d+ unchanged", said), said
+    assert docker_client.containers.get(SERVER).id == before
+
+
+def test_the_server_is_ready_only_while_the_database_answers(
+    deployed: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    server, postgres = (docker_client.containers.get(name) for name in (SERVER, POSTGRES))
+
+    def health() -> str:
+        server.reload()
+        return str(server.attrs["State"]["Health"]["Status"])
+
+    postgres.pause()
+    try:
+        eventually(lambda: health() == "unhealthy", 90)
+    finally:
+        postgres.unpause()
+    eventually(lambda: health() == "healthy", 60)
+
+
+def test_a_container_removed_by_hand_is_made_again(
+    stack: Stack, deployed: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    docker_client.containers.get(SERVER).remove(force=True)
+    stack.run("refresh", "--yes", "--skip-preview")
+    stack.up()
+    assert search(deployed["tracking_uri"]).status_code == 200
+
+
+def test_a_change_of_configuration_keeps_the_data(
+    stack: Stack, deployed: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    names = {e["name"] for e in search(deployed["tracking_uri"]).json()["experiments"]}
+    stack.configure(workers=2)
+    try:
+        stack.up()
+        after = {e["name"] for e in search(deployed["tracking_uri"]).json()["experiments"]}
+        command = docker_client.containers.get(SERVER).attrs["Config"]["Cmd"]
+    finally:
+        stack.configure()
+    assert "--workers=2" in command
+    assert names == after
+    assert "by hand" in names
+
+
+def test_a_refused_database_stops_the_deployment_until_it_is_mended(
+    stack: Stack, deployed: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    head = sql(docker_client, "select version_num from alembic_version")
+    sql(docker_client, "update alembic_version set version_num = 'abcdefabcdef'")
+    docker_client.containers.get(JOB).remove(force=True)
+    stack.run("refresh", "--yes", "--skip-preview")
+    said = stack.up(ok=False)
+    assert "schema job: exit status 3" in said, said
+    assert "abcdefabcdef" in said, said
+    assert "abcdefabcdef" in stack.up(ok=False), "the job runs again as long as it fails"
+    assert sql(docker_client, "select version_num from alembic_version") == "abcdefabcdef"
+    sql(docker_client, f"update alembic_version set version_num = '{head}'")
+    stack.up()
+    assert search(deployed["tracking_uri"]).status_code == 200
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("after", ["network", "postgres", "schema-job", "mlflow"])
+def test_an_interrupted_up_leaves_nothing_that_destroy_does_not_remove(
+    stack: Stack, docker_client: docker.DockerClient, sign: signal.Signals, after: str
+) -> None:
+    stack.destroy()
+    process = stack.start("up", "--yes", "--skip-preview")
+    wanted = f"mlflow-bench-e2e-local-{after}"
+    eventually(lambda: wanted in stack.left(docker_client), 120)
+    interrupt(process, sign)
+    process.communicate(timeout=240)
+    if sign == signal.SIGKILL:
+        stack.run("cancel", "--yes")
+    stack.destroy()
+    eventually(lambda: stack.left(docker_client) == [], 60)
+
+
+def test_an_up_goes_on_where_a_killed_one_ended(
+    stack: Stack, docker_client: docker.DockerClient
+) -> None:
+    process = stack.start("up", "--yes", "--skip-preview")
+    eventually(lambda: POSTGRES in stack.left(docker_client), 120)
+    interrupt(process, signal.SIGKILL)
+    process.communicate(timeout=60)
+    stack.run("cancel", "--yes")
+    stack.up()
+    assert search(stack.outputs()["tracking_uri"]).status_code == 200
