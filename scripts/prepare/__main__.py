@@ -8,9 +8,6 @@ from collections.abc import Mapping
 from scripts.prepare import base_image, docker, engine, environment, plugins, state, ui, venv
 from scripts.prepare.source import Source
 
-COULD_NOT_RUN = 2
-INTERRUPTED = 130
-
 
 def prepare(source: Source, environ: Mapping[str, str], quiet: bool = False) -> dict[str, str]:
     """Make everything ready that deploying and testing needs; do only what is missing.
@@ -67,20 +64,15 @@ def main() -> int:
     )
     parser.set_defaults(source=Source.AUTO)
     options = parser.parse_args()
-    ui.interrupt_on_termination()
-    try:
+
+    def work() -> None:
         # Not this process's PATH: a Python version manager may have put its folders there.
         environ = {**os.environ, "PATH": options.shell or os.environ.get("PATH", os.defpath)}
         values = prepare(options.source, environ, quiet=bool(options.shell))
-    except ui.SetupError as problem:
-        ui.say("setup", f"cannot go on: {problem}")
-        return COULD_NOT_RUN
-    except KeyboardInterrupt:
-        ui.say("setup", "interrupted; run it again to go on")
-        return INTERRUPTED
-    if options.shell:
-        sys.stdout.write(environment.exports(values))
-    return 0
+        if options.shell:
+            sys.stdout.write(environment.exports(values))
+
+    return ui.report("setup", work)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+COULD_NOT_RUN = 2
+INTERRUPTED = 130
+"""Exit statuses; 130 is what a shell gives for Ctrl-C."""
 
 LINE_EVERY_S = 20.0
 """Pause between two progress lines where the output is not a terminal."""
@@ -88,6 +93,20 @@ def run(
     return time.monotonic() - started
 
 
+def report(part: str, work: Callable[[], object]) -> int:
+    """Do some work; turn a failure or an interrupt into one line and an exit status."""
+    interrupt_on_termination()
+    try:
+        work()
+    except SetupError as error:
+        say(part, f"cannot go on: {error}")
+        return COULD_NOT_RUN
+    except KeyboardInterrupt:
+        say(part, "interrupted; run it again to go on")
+        return INTERRUPTED
+    return 0
+
+
 def interrupt_on_termination() -> None:
     """Treat SIGTERM and SIGHUP like Ctrl-C, so that what was begun is cleaned up."""
 
@@ -96,6 +115,27 @@ def interrupt_on_termination() -> None:
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
+
+
+@contextmanager
+def second_interrupt_only(part: str) -> Iterator[None]:
+    """Let only the second interrupt from here on stop what is being done."""
+    seen = 0
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > 1:
+            raise KeyboardInterrupt
+        say(part, "is being removed; interrupt once more to leave it as it is")
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    former = [signal.signal(number, interrupt) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, former, strict=True):
+            signal.signal(number, handler)
 
 
 def _watch(

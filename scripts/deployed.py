@@ -1,0 +1,109 @@
+"""What is deployed: its state as Pulumi has it, and what Docker has of it."""
+
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from scripts.prepare import machine, ui
+from scripts.prepare.environment import own_backend
+from scripts.prepare.pins import LOGS, PROJECT, ROOT, STATE
+
+LABEL = "mlflow-bench.deployment"
+KINDS = {
+    "container": (["docker", "ps", "-a"], ["docker", "rm", "-f", "-v"]),
+    "network": (["docker", "network", "ls"], ["docker", "network", "rm"]),
+    "volume": (["docker", "volume", "ls"], ["docker", "volume", "rm", "-f"]),
+}
+"""Commands that list and remove what a stack makes; in an order in which removing works."""
+
+
+def unlock(stack: str) -> bool:
+    """Remove the lock that a killed engine of this host left on a stack; tell whether it did.
+
+    Raises:
+        ui.SetupError: an engine that still runs holds it.
+    """
+    if own_backend(os.environ):
+        return False
+    holders = [lock for lock in map(_read_lock, _lock_files(stack)) if lock]
+    alive = [pid for pid, host in holders if host != socket.gethostname() or _is_pulumi(pid)]
+    if alive:
+        raise ui.SetupError(
+            f"pulumi (process {alive[0]}) is at work on {stack}: wait until it ends, or end it"
+        )
+    if holders:
+        ui.say(stack, f"removing the lock that process {holders[0][0]} left when it was killed")
+        argv = ["pulumi", "cancel", "--yes", "--stack", stack]
+        ui.run(stack, "pulumi cancel", argv, log=LOGS / f"cancel-{stack}.log", cwd=ROOT)
+    return bool(holders)
+
+
+def labels_in_state(stack: str) -> set[str]:
+    """Return the ids of the deployments that the state knows, also of unfinished operations."""
+    text = machine.output(["pulumi", "stack", "export", "--stack", stack], timeout=60, cwd=ROOT)
+    return set(_labels(json.loads(text))) if text else set()
+
+
+def remove_labelled(deployments: set[str]) -> Iterator[str]:
+    """Remove all that Docker still has of some deployments, and name each thing removed."""
+    for deployment in sorted(deployments):
+        for kind, (list_command, remove_command) in KINDS.items():
+            form = "{{.Names}}" if kind == "container" else "{{.Name}}"
+            argv = [*list_command, "--format", form, "--filter", f"label={LABEL}={deployment}"]
+            for name in (machine.output(argv, timeout=60) or "").split():
+                if machine.output([*remove_command, name], timeout=120) is None:
+                    raise ui.SetupError(
+                        f"{kind} {name} could not be removed: {' '.join(remove_command)} {name}"
+                    )
+                yield f"{kind} {name}"
+
+
+def diagnostics(output: str) -> list[str]:
+    """Return the lines in which an engine's output says what went wrong."""
+    found = re.search(r"^Diagnostics:\n(.*?)(?=^\S|\Z)", output, re.MULTILINE | re.DOTALL)
+    text = found[1] if found else output[-2000:]
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def last_step(log: Path) -> str:
+    """Return the name and the state of the resource that an engine spoke of last."""
+    found = re.match(r"[-+~\s]*\S+ (\S+) (\w+)", ui.last_line(log))
+    return f"{found[1]} {found[2]}" if found else ""
+
+
+def _labels(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if node.get("label") == LABEL and isinstance(node.get("value"), str):
+            yield node["value"]
+        for child in node.values():
+            yield from _labels(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _labels(child)
+
+
+def _lock_files(stack: str) -> list[Path]:
+    return list((STATE / ".pulumi" / "locks" / "organization" / PROJECT / stack).glob("*.json"))
+
+
+def _read_lock(path: Path) -> tuple[int, str] | None:
+    try:
+        content = json.loads(path.read_text())
+        return int(content["pid"]), str(content["hostname"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _is_pulumi(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    command = Path(f"/proc/{pid}/comm")
+    return not command.exists() or command.read_text().strip() == "pulumi"
