@@ -1,0 +1,165 @@
+"""`docker.Container`."""
+
+import re
+import time
+from contextlib import suppress
+from typing import Any
+
+from docker.errors import APIError, NotFound
+
+from scripts.offline.plugins.protocol.codec import Properties
+from scripts.offline.plugins.protocol.resource import Call, Found, Made, RefusedError
+from scripts.offline.plugins.protocol.schema import Difference, Failure
+
+from . import container_checks, container_config, container_state, images, uploads, waiting
+from .container_table import TABLE
+from .shared import DockerResource, conflict, is_leftover, labels_from
+
+REMOVAL_SECONDS = 30.0
+
+
+class Container(DockerResource):
+    """A container."""
+
+    token = "docker:index/container:Container"
+    autonamed = True
+    computed = container_state.COMPUTED
+    table = TABLE
+
+    def check(self, inputs: Properties) -> list[Failure]:
+        """Rules over several properties."""
+        return container_checks.check(inputs)
+
+    def create(self, call: Call, inputs: Properties) -> Made:
+        """Create and start it, and wait as long as the program says."""
+        images.find_or_pull(call, self.api, inputs["image"])
+        id_ = self._create(call, inputs)
+        for network in (inputs.get("networksAdvanced") or [])[1:]:
+            options = container_config.connect_options(network)
+            self.api.connect_container_to_network(id_, network["name"], **options)
+        if files := inputs.get("uploads"):
+            mounts = [one["Destination"] for one in self.api.inspect_container(id_)["Mounts"]]
+            uploads.put(self.api, id_, files, mounts)
+        if inputs["start"]:
+            call.proceed()
+            self._start(call, id_, inputs)
+        outputs = container_state.outputs(self.api.inspect_container(id_))
+        if inputs["attach"] and inputs["logs"]:
+            outputs["containerLogs"] = call.scrub(waiting.output(self.api, id_))
+        return Made(id_, outputs)
+
+    def _create(self, call: Call, inputs: Properties) -> str:
+        name, body = inputs["name"], container_config.body(inputs)
+        while True:
+            try:
+                id_: str = self.api.create_container_from_config(body, name)["Id"]
+                break
+            except APIError as problem:
+                holder = self._inspect(name) if problem.status_code == 409 else None
+                if holder is None:
+                    raise
+                if not is_leftover(labels_from(inputs), holder["Config"]["Labels"]):
+                    raise conflict("container", name, holder["Id"]) from None
+                self._remove(call, holder["Id"], volumes=True)
+        call.on_failure(lambda: self._remove(None, id_, volumes=True))
+        return id_
+
+    def _start(self, call: Call, id_: str, inputs: Properties) -> None:
+        try:
+            self.api.start(id_)
+        except APIError as problem:
+            raise RefusedError(self._start_refused(problem)) from None
+        if inputs["attach"]:
+            waiting.until_ended(call, self.api, id_)
+        elif inputs["wait"]:
+            waiting.until_healthy(call, self.api, id_, inputs["waitTimeout"])
+        elif inputs["mustRun"]:
+            allowed = inputs["containerReadRefreshTimeoutMilliseconds"] / 1000
+            waiting.until_running(call, self.api, id_, allowed)
+
+    def _start_refused(self, problem: Any) -> str:
+        reason = str(problem.explanation or problem)
+        message = f"the container cannot start: {reason}"
+        taken = re.search(r"(?:Bind for|listen tcp4?) \S*?:(\d+)", reason)
+        if taken is None:
+            return message
+        port = int(taken[1])
+        holders = [
+            one["Names"][0].lstrip("/")
+            for one in self.api.containers()
+            if any(published.get("PublicPort") == port for published in one["Ports"])
+        ]
+        who = f"container '{holders[0]}'" if holders else "another process"
+        return f"port {port} is taken by {who}: stop it, or choose another port ({reason})"
+
+    def read(
+        self, call: Call, id_: str, inputs: Properties | None, state: Properties
+    ) -> Found | None:
+        """A container with this id is as it was made, but for what Docker lets people change."""
+        if inputs is None:
+            return super().read(call, id_, inputs, state)
+        live = self._inspect(id_)
+        if live is None:
+            return None
+        outputs = container_state.outputs(live)
+        if "containerLogs" in state:
+            outputs["containerLogs"] = state["containerLogs"]
+        return Found(id_, container_state.inputs_now(inputs, live), outputs)
+
+    def update(
+        self, call: Call, id_: str, old: Properties, new: Properties, state: Properties
+    ) -> Properties:
+        """Change limits and restart policy, and start it again if it must run but does not."""
+        live = self.api.inspect_container(id_)
+        swap_is_limited = live["HostConfig"]["MemorySwap"] > 0
+        changes = container_config.limits(new, swap_is_limited)
+        # Docker restarts no container that it removes.
+        policy = None if new["rm"] else container_config.restart_policy(new)
+        self.api.update_container(id_, **changes, restart_policy=policy)
+        if new["mustRun"] and new["start"] and not new["attach"] and not live["State"]["Running"]:
+            self._start(call, id_, new)
+        outputs = container_state.outputs(self.api.inspect_container(id_))
+        if "containerLogs" in state:
+            outputs["containerLogs"] = state["containerLogs"]
+        return outputs
+
+    def unknown_after_update(self, differences: list[Difference]) -> tuple[str, ...]:
+        """A container that is started again gets new addresses."""
+        restarts = {"mustRun", "start"} & {one.name for one in differences}
+        return ("networkDatas", "exitCode") if restarts else ()
+
+    def delete(self, call: Call, id_: str, state: Properties) -> None:
+        """Stop it with the grace it was given, and remove it."""
+        grace = state.get("destroyGraceSeconds")
+        if grace and not state["attach"]:
+            with suppress(NotFound):
+                self.api.stop(id_, timeout=grace)
+        self._remove(call, id_, volumes=state["removeVolumes"])
+
+    def _inspect(self, id_: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = self.api.inspect_container(id_)
+        except NotFound:
+            return None
+        return found
+
+    def _remove(self, call: Call | None, id_: str, *, volumes: bool) -> None:
+        """Remove it now. Someone else may be at it already: then wait until it is gone."""
+        try:
+            self.api.remove_container(id_, v=volumes, force=True)
+            return
+        except NotFound:
+            return
+        except APIError as problem:
+            if problem.status_code != 409:
+                raise
+        end = time.monotonic() + REMOVAL_SECONDS
+        while self._inspect(id_) is not None:
+            if time.monotonic() > end:
+                raise RefusedError(
+                    f"container {id_[:12]} is being removed but still there after "
+                    f"{REMOVAL_SECONDS:.0f} s: see `docker ps -a`"
+                )
+            if call is not None:
+                call.proceed()
+            time.sleep(0.1)

@@ -1,0 +1,214 @@
+"""From a container's inputs to the body of the engine's `POST /containers/create`.
+
+Field names and units are those of the Docker Engine API, version 1.41.
+"""
+
+from typing import Any
+
+from scripts.offline.plugins.protocol.codec import Properties
+
+from .durations import nanoseconds
+from .shared import labels_from
+
+MB = 1024 * 1024
+
+
+def body(inputs: Properties) -> dict[str, Any]:
+    """The whole body. Only the first network is in it: further ones are connected later."""
+    config: dict[str, Any] = {
+        "Image": inputs["image"],
+        "Cmd": inputs.get("command"),
+        "Entrypoint": inputs.get("entrypoints"),
+        "Env": inputs.get("envs"),
+        "User": inputs.get("user"),
+        "WorkingDir": inputs.get("workingDir"),
+        "Hostname": inputs.get("hostname"),
+        "Domainname": inputs.get("domainname"),
+        "Labels": labels_from(inputs),
+        "Tty": inputs["tty"],
+        "OpenStdin": inputs["stdinOpen"],
+        "StopSignal": inputs.get("stopSignal"),
+        "StopTimeout": inputs.get("stopTimeout"),
+        "ExposedPorts": {_port_key(port): {} for port in inputs.get("ports") or []},
+        "Volumes": {
+            one["containerPath"]: {}
+            for one in inputs.get("volumes") or []
+            if not _volume_source(one) and one.get("containerPath")
+        },
+        "HostConfig": _host_config(inputs),
+    }
+    if check := inputs.get("healthcheck"):
+        config["Healthcheck"] = {
+            "Test": check["tests"],
+            "Interval": nanoseconds(check.get("interval") or "0s"),
+            "Timeout": nanoseconds(check.get("timeout") or "0s"),
+            "StartPeriod": nanoseconds(check.get("startPeriod") or "0s"),
+            "Retries": check.get("retries") or 0,
+        }
+    if networks := inputs.get("networksAdvanced"):
+        first = networks[0]
+        config["NetworkingConfig"] = {"EndpointsConfig": {first["name"]: _endpoint(first)}}
+    said: dict[str, Any] = _without_none(config)
+    return said
+
+
+def _host_config(inputs: Properties) -> dict[str, Any]:
+    networks = inputs.get("networksAdvanced")
+    capabilities = inputs.get("capabilities") or {}
+    return {
+        "Binds": [_bind(one) for one in inputs.get("volumes") or [] if _volume_source(one)],
+        "VolumesFrom": [
+            one["fromContainer"] for one in inputs.get("volumes") or [] if one.get("fromContainer")
+        ],
+        "Mounts": [_mount(one) for one in inputs.get("mounts") or []],
+        "Tmpfs": inputs.get("tmpfs"),
+        "ReadonlyRootfs": inputs["readOnly"],
+        "ShmSize": _megabytes(inputs.get("shmSize")),
+        "Devices": [
+            {
+                "PathOnHost": one["hostPath"],
+                "PathInContainer": one.get("containerPath") or one["hostPath"],
+                "CgroupPermissions": one.get("permissions") or "rwm",
+            }
+            for one in inputs.get("devices") or []
+        ],
+        "NetworkMode": networks[0]["name"] if networks else inputs["networkMode"],
+        "PortBindings": _port_bindings(inputs.get("ports") or []),
+        "PublishAllPorts": inputs["publishAllPorts"],
+        "Dns": inputs.get("dns"),
+        "DnsOptions": inputs.get("dnsOpts"),
+        "DnsSearch": inputs.get("dnsSearches"),
+        "ExtraHosts": [f"{one['host']}:{one['ip']}" for one in inputs.get("hosts") or []],
+        "CapAdd": capabilities.get("adds"),
+        "CapDrop": capabilities.get("drops"),
+        "SecurityOpt": inputs.get("securityOpts"),
+        "Privileged": inputs["privileged"],
+        "GroupAdd": inputs.get("groupAdds"),
+        "Sysctls": inputs.get("sysctls"),
+        "Ulimits": [
+            {"Name": one["name"], "Soft": one["soft"], "Hard": one["hard"]}
+            for one in inputs.get("ulimits") or []
+        ],
+        "PidMode": inputs.get("pidMode"),
+        "IpcMode": inputs.get("ipcMode"),
+        "UsernsMode": inputs.get("usernsMode"),
+        "Memory": _megabytes(inputs.get("memory")),
+        "MemorySwap": _megabytes(inputs.get("memorySwap")),
+        "MemoryReservation": _megabytes(inputs.get("memoryReservation")),
+        "CpuShares": inputs.get("cpuShares"),
+        "CpusetCpus": inputs.get("cpuSet"),
+        "CpuPeriod": inputs.get("cpuPeriod"),
+        "CpuQuota": inputs.get("cpuQuota"),
+        "NanoCpus": round(float(inputs["cpus"]) * 1e9) if inputs.get("cpus") else None,
+        "LogConfig": {"Type": inputs.get("logDriver") or "", "Config": inputs.get("logOpts") or {}},
+        "RestartPolicy": restart_policy(inputs),
+        "AutoRemove": inputs["rm"],
+        "Init": inputs.get("init"),
+    }
+
+
+def restart_policy(inputs: Properties) -> dict[str, Any]:
+    """Docker's restart policy."""
+    return {"Name": inputs["restart"], "MaximumRetryCount": inputs["maxRetryCount"]}
+
+
+def limits(inputs: Properties, swap_is_limited: bool) -> dict[str, Any]:
+    """The limits that Docker changes on a living container, as the client's update takes them.
+
+    Memory cannot grow beyond the old total of memory and swap. Where the program does not set
+    that total, Docker made it twice the memory, and so does this, unless swap is unlimited.
+    """
+    memory = _megabytes(inputs.get("memory"))
+    swap = _megabytes(inputs.get("memorySwap"))
+    if swap is None and memory and swap_is_limited:
+        swap = 2 * memory
+    values = {
+        "mem_limit": memory,
+        "memswap_limit": swap,
+        "mem_reservation": _megabytes(inputs.get("memoryReservation")),
+        "cpu_shares": inputs.get("cpuShares"),
+        "cpuset_cpus": inputs.get("cpuSet"),
+        "cpu_period": inputs.get("cpuPeriod"),
+        "cpu_quota": inputs.get("cpuQuota"),
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def connect_options(network: Properties) -> dict[str, Any]:
+    """One of `networksAdvanced` as the client's `connect_container_to_network` takes it."""
+    return {
+        "aliases": network.get("aliases"),
+        "ipv4_address": network.get("ipv4Address"),
+        "ipv6_address": network.get("ipv6Address"),
+        "link_local_ips": network.get("linkLocalIps"),
+    }
+
+
+def _endpoint(network: Properties) -> dict[str, Any]:
+    addresses = {
+        "IPv4Address": network.get("ipv4Address"),
+        "IPv6Address": network.get("ipv6Address"),
+        "LinkLocalIPs": network.get("linkLocalIps"),
+    }
+    return {"Aliases": network.get("aliases"), "IPAMConfig": addresses}
+
+
+def _megabytes(value: int | None) -> int | None:
+    if value is None:
+        return None
+    return value * MB if value > 0 else value
+
+
+def _port_key(port: Properties) -> str:
+    return f"{port['internal']}/{port.get('protocol') or 'tcp'}"
+
+
+def _port_bindings(ports: list[Properties]) -> dict[str, list[dict[str, str]]]:
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for port in ports:
+        # No host port, or 0: Docker chooses a free one.
+        host_port = str(port.get("external") or "")
+        binding = {"HostIp": port.get("ip") or "", "HostPort": host_port}
+        bindings.setdefault(_port_key(port), []).append(binding)
+    return bindings
+
+
+def _volume_source(volume: Properties) -> str | None:
+    return volume.get("volumeName") or volume.get("hostPath")
+
+
+def _bind(volume: Properties) -> str:
+    modes = ["ro" if volume.get("readOnly") else "rw"]
+    if relabel := volume.get("selinuxRelabel"):
+        modes.append(relabel)
+    return f"{_volume_source(volume)}:{volume['containerPath']}:{','.join(modes)}"
+
+
+def _mount(mount: Properties) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "Type": mount["type"],
+        "Target": mount["target"],
+        "Source": mount.get("source"),
+        "ReadOnly": mount.get("readOnly") or False,
+    }
+    if bind := mount.get("bindOptions"):
+        made["BindOptions"] = {"Propagation": bind.get("propagation")}
+    if tmpfs := mount.get("tmpfsOptions"):
+        made["TmpfsOptions"] = {"SizeBytes": tmpfs.get("sizeBytes"), "Mode": tmpfs.get("mode")}
+    if volume := mount.get("volumeOptions"):
+        made["VolumeOptions"] = {
+            "NoCopy": volume.get("noCopy"),
+            "Labels": labels_from(volume),
+            "DriverConfig": {
+                "Name": volume.get("driverName"),
+                "Options": volume.get("driverOptions"),
+            },
+        }
+    return made
+
+
+def _without_none(value: Any) -> Any:
+    """The body without what was not said, so that Docker's own defaults hold."""
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value

@@ -1,0 +1,123 @@
+"""What a container that exists says about itself: outputs, and inputs that people changed."""
+
+from typing import Any
+
+from scripts.offline.plugins.protocol.codec import Properties
+
+from .container_config import MB
+
+COMPUTED = (
+    "bridge",
+    "command",
+    "containerLogs",
+    "entrypoints",
+    "exitCode",
+    "hostname",
+    "init",
+    "ipcMode",
+    "logDriver",
+    "networkDatas",
+    "ports",
+    "securityOpts",
+    "shmSize",
+    "stopSignal",
+    "stopTimeout",
+)
+
+
+def outputs(live: dict[str, Any]) -> Properties:
+    """The outputs that are not inputs, and those inputs which Docker fills in. From `inspect`."""
+    config, host, state = live["Config"], live["HostConfig"], live["State"]
+    settings = live["NetworkSettings"]
+    every = {
+        "bridge": settings["Bridge"],
+        "command": config["Cmd"],
+        "entrypoints": config["Entrypoint"],
+        "exitCode": None if state["Running"] or state["Status"] == "created" else state["ExitCode"],
+        "hostname": config["Hostname"],
+        "init": bool(host.get("Init")),
+        "ipcMode": host["IpcMode"],
+        "logDriver": host["LogConfig"]["Type"],
+        "networkDatas": [_network_data(name, one) for name, one in settings["Networks"].items()],
+        "ports": _ports(host["PortBindings"] or {}, settings["Ports"] or {}),
+        "securityOpts": host["SecurityOpt"] or [],
+        "shmSize": host["ShmSize"] // MB,
+        "stopSignal": config.get("StopSignal"),
+        "stopTimeout": config.get("StopTimeout"),
+    }
+    return {name: value for name, value in every.items() if value is not None}
+
+
+def _network_data(name: str, endpoint: dict[str, Any]) -> Properties:
+    return {
+        "networkName": name,
+        "ipAddress": endpoint["IPAddress"],
+        "ipPrefixLength": endpoint["IPPrefixLen"],
+        "gateway": endpoint["Gateway"],
+        "globalIpv6Address": endpoint["GlobalIPv6Address"],
+        "globalIpv6PrefixLength": endpoint["GlobalIPv6PrefixLen"],
+        "ipv6Gateway": endpoint["IPv6Gateway"],
+        "macAddress": endpoint["MacAddress"],
+    }
+
+
+def _ports(wanted: dict[str, Any], published: dict[str, Any]) -> list[Properties] | None:
+    """The published ports, with those which Docker chose; a stopped container publishes none."""
+    ports = []
+    for key, bindings in wanted.items():
+        internal, _, protocol = key.partition("/")
+        for binding, live in zip(bindings, published.get(key) or bindings, strict=False):
+            external = live.get("HostPort") or binding.get("HostPort")
+            port = {
+                "internal": int(internal),
+                "external": int(external) if external else None,
+                "ip": binding.get("HostIp") or "0.0.0.0",  # noqa: S104 - Docker's own default
+                "protocol": protocol,
+            }
+            ports.append({name: value for name, value in port.items() if value is not None})
+    return ports or None
+
+
+def inputs_now(inputs: Properties, live: dict[str, Any]) -> Properties:
+    """The inputs as if someone had written what is there.
+
+    Docker lets people rename a container, stop it, change limits and restart policy, and attach
+    networks. Everything else stays as long as the id does.
+    """
+    now = dict(inputs)
+    host = live["HostConfig"]
+    _note(now, "name", live["Name"].lstrip("/"), inputs.get("name"))
+    _note(now, "restart", host["RestartPolicy"]["Name"] or "no", inputs.get("restart", "no"))
+    retries = host["RestartPolicy"]["MaximumRetryCount"]
+    _note(now, "maxRetryCount", retries, inputs.get("maxRetryCount", 0))
+    for name, value in (
+        ("memory", host["Memory"] // MB),
+        ("memoryReservation", host["MemoryReservation"] // MB),
+        ("cpuShares", host["CpuShares"]),
+        ("cpuPeriod", host["CpuPeriod"]),
+        ("cpuQuota", host["CpuQuota"]),
+    ):
+        _note(now, name, value, inputs.get(name) or 0)
+    _note(now, "cpuSet", host["CpusetCpus"], inputs.get("cpuSet") or "")
+    if inputs.get("memorySwap"):  # else Docker derives it
+        swap = host["MemorySwap"]
+        _note(now, "memorySwap", swap // MB if swap > 0 else swap, inputs["memorySwap"])
+    if not live["State"]["Running"] and inputs.get("mustRun", True) and inputs.get("start", True):
+        now["mustRun"] = False
+    networks = inputs.get("networksAdvanced")
+    if networks and live["State"]["Running"]:
+        now["networksAdvanced"] = _networks_now(networks, live["NetworkSettings"]["Networks"])
+    return now
+
+
+def _note(now: Properties, name: str, is_: Any, was: Any) -> None:
+    if is_ != was:
+        now[name] = is_
+
+
+def _networks_now(wanted: list[Properties], live: dict[str, Any]) -> list[Properties]:
+    names = {name for name, one in live.items()} | {one["NetworkID"] for one in live.values()}
+    kept = [one for one in wanted if one["name"] in names]
+    asked = {one["name"] for one in wanted}
+    foreign = [{"name": name} for name, one in live.items() if not {name, one["NetworkID"]} & asked]
+    return kept + foreign

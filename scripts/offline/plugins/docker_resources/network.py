@@ -1,0 +1,140 @@
+"""`docker.Network`."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from docker.errors import NotFound
+from docker.types import IPAMConfig, IPAMPool
+
+from scripts.offline.plugins.protocol.codec import Properties
+from scripts.offline.plugins.protocol.resource import Call, Found, Made
+from scripts.offline.plugins.protocol.schema import (
+    Prop,
+    boolean,
+    records,
+    text,
+    text_map,
+)
+
+from .shared import (
+    LABELS,
+    DockerResource,
+    conflict,
+    docker_name,
+    is_leftover,
+    labels_from,
+    labels_to,
+    remove_when_free,
+)
+
+IPAM_CONFIG = {"subnet": text(), "gateway": text(), "ipRange": text(), "auxAddress": text_map()}
+
+
+class Network(DockerResource):
+    """A network. Docker cannot change one, so every change replaces it."""
+
+    token = "docker:index/network:Network"
+    autonamed = True
+    computed = ("scope",)
+    table: ClassVar[Mapping[str, Prop]] = {
+        "name": text(rule=docker_name),
+        "driver": text(default="bridge"),
+        "internal": boolean(default=False),
+        "attachable": boolean(default=False),
+        "ipv6": boolean(default=False),
+        "options": text_map(),
+        "labels": LABELS,
+        "ipamDriver": text(default="default"),
+        "ipamOptions": text_map(),
+        "ipamConfigs": records(IPAM_CONFIG),
+    }
+
+    def create(self, call: Call, inputs: Properties) -> Made:
+        """Create it, or adopt what an interrupted create left."""
+        name, labels = inputs["name"], labels_from(inputs)
+        if (existing := self._by_name(name)) is not None:
+            if not is_leftover(labels, existing["Labels"]):
+                raise conflict("network", name, existing["Id"])
+            if _covers(inputs, existing):
+                return Made(existing["Id"], {"scope": existing["Scope"]})
+            self.api.remove_network(existing["Id"])
+        pools = [
+            IPAMPool(
+                subnet=one.get("subnet"),
+                iprange=one.get("ipRange"),
+                gateway=one.get("gateway"),
+                aux_addresses=one.get("auxAddress"),
+            )
+            for one in inputs.get("ipamConfigs") or []
+        ]
+        made = self.api.create_network(
+            name,
+            driver=inputs["driver"],
+            options=inputs.get("options"),
+            ipam=IPAMConfig(inputs["ipamDriver"], pools, inputs.get("ipamOptions")),
+            check_duplicate=True,
+            internal=inputs["internal"],
+            labels=labels,
+            enable_ipv6=inputs["ipv6"],
+            attachable=inputs["attachable"] or None,
+        )
+        call.on_failure(lambda: self.api.remove_network(made["Id"]))
+        return Made(made["Id"], {"scope": self.api.inspect_network(made["Id"])["Scope"]})
+
+    def _by_name(self, name: str) -> dict[str, Any] | None:
+        # The filter matches parts of names too.
+        found: list[dict[str, Any]] = self.api.networks(names=[name])
+        return next((one for one in found if one["Name"] == name), None)
+
+    def read(
+        self, call: Call, id_: str, inputs: Properties | None, state: Properties
+    ) -> Found | None:
+        """A network with this id is as it was made; on import its name will do for the id."""
+        try:
+            live = self.api.inspect_network(id_)
+        except NotFound:
+            return None
+        known = _written(live) if inputs is None else inputs
+        return Found(live["Id"], known, {"scope": live["Scope"]})
+
+    def delete(self, call: Call, id_: str, state: Properties) -> None:
+        """Remove it once no container is attached."""
+        remove_when_free(call, f"network '{state['name']}'", lambda: self.api.remove_network(id_))
+
+
+def _covers(inputs: Properties, live: dict[str, Any]) -> bool:
+    """Whether an existing network is what the inputs ask for."""
+    wanted = {name: value for name, value in inputs.items() if name != "labels"}
+    written = _written(live)
+    for name, value in wanted.items():
+        if name == "ipamConfigs":
+            pools = written.get(name, [])
+            if not all(any(one.items() <= pool.items() for pool in pools) for one in value):
+                return False
+        elif value not in (None, False, "default", {}) and written.get(name) != value:
+            return False
+    return True
+
+
+def _written(live: dict[str, Any]) -> Properties:
+    """A network's inputs as if someone had written what is there."""
+    ipam = live["IPAM"]
+    names = {"Subnet": "subnet", "Gateway": "gateway", "IPRange": "ipRange"}
+    pools = [
+        {ours: pool[theirs] for theirs, ours in names.items() if pool.get(theirs)}
+        | ({"auxAddress": pool["AuxiliaryAddresses"]} if pool.get("AuxiliaryAddresses") else {})
+        for pool in ipam["Config"] or []
+    ]
+    every = {
+        "name": live["Name"],
+        "driver": live["Driver"],
+        "internal": live["Internal"],
+        "attachable": live["Attachable"],
+        "ipv6": live["EnableIPv6"],
+        "options": live["Options"],
+        "labels": labels_to(live["Labels"]),
+        "ipamDriver": None if ipam["Driver"] == "default" else ipam["Driver"],
+        "ipamOptions": ipam["Options"],
+        "ipamConfigs": pools,
+    }
+    return {name: value for name, value in every.items() if value}

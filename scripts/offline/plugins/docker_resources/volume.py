@@ -1,0 +1,81 @@
+"""`docker.Volume`."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from docker.errors import NotFound
+
+from scripts.offline.plugins.protocol.codec import Properties
+from scripts.offline.plugins.protocol.resource import Call, Found, Made
+from scripts.offline.plugins.protocol.schema import Prop, text, text_map
+
+from .shared import (
+    LABELS,
+    DockerResource,
+    conflict,
+    docker_name,
+    is_leftover,
+    labels_from,
+    labels_to,
+    remove_when_free,
+)
+
+
+class Volume(DockerResource):
+    """A volume. Docker cannot change one, so every change replaces it, and its data with it."""
+
+    token = "docker:index/volume:Volume"
+    autonamed = True
+    computed = ("mountpoint",)
+    table: ClassVar[Mapping[str, Prop]] = {
+        "name": text(rule=docker_name),
+        "driver": text(default="local"),
+        "driverOpts": text_map(),
+        "labels": LABELS,
+    }
+
+    def create(self, call: Call, inputs: Properties) -> Made:
+        """Create it, or adopt what an interrupted create left; never anybody else's data."""
+        name, labels = inputs["name"], labels_from(inputs)
+        existing = self._inspect(name)
+        if existing is not None:
+            same = existing["Driver"] == inputs["driver"] and (existing["Options"] or {}) == (
+                inputs.get("driverOpts") or {}
+            )
+            if not (is_leftover(labels, existing["Labels"]) and same):
+                raise conflict("volume", name, existing["CreatedAt"])
+            return Made(name, {"mountpoint": existing["Mountpoint"]})
+        made = self.api.create_volume(name, inputs["driver"], inputs.get("driverOpts"), labels)
+        call.on_failure(lambda: self.api.remove_volume(made["Name"]))
+        return Made(made["Name"], {"mountpoint": made["Mountpoint"]})
+
+    def _inspect(self, name: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = self.api.inspect_volume(name)
+        except NotFound:
+            return None
+        return found
+
+    def read(
+        self, call: Call, id_: str, inputs: Properties | None, state: Properties
+    ) -> Found | None:
+        """A volume of this name may be another one by now, so its settings are compared."""
+        live = self._inspect(id_)
+        if live is None:
+            return None
+        written: Properties = {
+            "name": live["Name"],
+            "driver": live["Driver"],
+            "driverOpts": live["Options"],
+            "labels": labels_to(live["Labels"]),
+        }
+        known = {name: value for name, value in written.items() if value}
+        if inputs is not None and "driver" not in inputs and live["Driver"] == "local":
+            del known["driver"]
+        if inputs is not None and labels_from(inputs) == (live["Labels"] or {}):
+            known |= {"labels": inputs.get("labels")}  # in the order in which they were written
+        return Found(live["Name"], known, {"mountpoint": live["Mountpoint"]})
+
+    def delete(self, call: Call, id_: str, state: Properties) -> None:
+        """Remove it once no container uses it."""
+        remove_when_free(call, f"volume '{id_}'", lambda: self.api.remove_volume(id_))

@@ -1,0 +1,157 @@
+"""What a resource type must do, and what it is handed while doing it."""
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from .codec import Properties, scrub
+from .schema import Difference, Failure, Prop
+
+
+class RefusedError(Exception):
+    """Something a person can act on; its text is shown as it stands."""
+
+
+class CancelledError(RefusedError):
+    """The operation was cancelled, or its caller is gone."""
+
+
+class Console(Protocol):
+    """Where messages for the person at the terminal go."""
+
+    def status(self, urn: str, message: str) -> None:
+        """Show a line beside the resource until the next one."""
+
+    def warn(self, urn: str, message: str) -> None:
+        """Keep a warning for the end."""
+
+
+class Call:
+    """One operation under way: its cancellation, its messages, and the way back."""
+
+    def __init__(
+        self,
+        urn: str,
+        console: Console,
+        cancelled: threading.Event,
+        caller_is_there: Callable[[], bool],
+        secrets: list[str],
+    ) -> None:
+        self.urn = urn
+        self.secrets = secrets
+        self._console = console
+        self._cancelled = cancelled
+        self._caller_is_there = caller_is_there
+        self._undo: list[Callable[[], None]] = []
+        self._shown = ""
+
+    def proceed(self) -> None:
+        """Raise CancelledError when nobody wants the result any more."""
+        if self._cancelled.is_set() or not self._caller_is_there():
+            raise CancelledError("cancelled")
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than the operation is wanted."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.proceed()
+            self._cancelled.wait(min(left, 0.1))
+        self.proceed()
+
+    def status(self, message: str) -> None:
+        """Show progress, without secrets; the same words again show nothing."""
+        if message != self._shown:
+            self._shown = message
+            self._console.status(self.urn, self.scrub(message))
+
+    def warn(self, message: str) -> None:
+        """Warn, without secrets."""
+        self._console.warn(self.urn, self.scrub(message))
+
+    def scrub(self, message: str) -> str:
+        """The message without this operation's secrets."""
+        return scrub(message, self.secrets)
+
+    def on_failure(self, undo: Callable[[], None]) -> None:
+        """Remember how to take back what was just made."""
+        self._undo.append(undo)
+
+    def roll_back(self) -> list[str]:
+        """Take back everything, newest first. Returns what could not be taken back, in words."""
+        problems = []
+        while self._undo:
+            try:
+                self._undo.pop()()
+            except Exception as problem:
+                problems.append(str(problem))
+        return problems
+
+
+@dataclass(frozen=True)
+class Made:
+    """A resource that exists now: its id, and the outputs that are not inputs."""
+
+    id: str
+    outputs: Properties
+
+
+@dataclass(frozen=True)
+class Found:
+    """A resource as it was found: inputs as if someone had written what is there, and outputs."""
+
+    id: str
+    inputs: Properties
+    outputs: Properties
+
+
+class Resource(ABC):
+    """One resource type. Values it is handed are plain: secrets are revealed, defaults filled."""
+
+    token: ClassVar[str]
+    table: ClassVar[Mapping[str, Prop]]
+    # Outputs which an update will tell; a preview shows them as unknown.
+    computed: ClassVar[tuple[str, ...]] = ()
+    # Outputs that are secret whatever the inputs were.
+    secret_outputs: ClassVar[tuple[str, ...]] = ()
+    autonamed: ClassVar[bool] = False
+    delete_before_replace: ClassVar[bool] = False
+
+    def check(self, inputs: Properties) -> list[Failure]:
+        """Rules over several properties. Values may be unknown."""
+        return []
+
+    def complete(self, inputs: Properties) -> Properties:
+        """The inputs with what the plugin adds to them (a digest, say). Secrets stay wrapped."""
+        return inputs
+
+    def unknown_after_update(self, differences: list[Difference]) -> tuple[str, ...]:
+        """The outputs that an update in place may change."""
+        return ()
+
+    def builds_on_preview(self, inputs: Properties) -> bool:
+        """Whether a preview should create for real."""
+        return False
+
+    @abstractmethod
+    def create(self, call: Call, inputs: Properties) -> Made:
+        """Make it, or leave nothing behind and raise."""
+
+    def read(
+        self, call: Call, id_: str, inputs: Properties | None, state: Properties
+    ) -> Found | None:
+        """What is there now, or None. `inputs` is None on import."""
+        if inputs is None:
+            raise RefusedError(f"the bundled plugin does not import {self.token}")
+        return Found(id_, inputs, state)
+
+    def update(
+        self, call: Call, id_: str, old: Properties, new: Properties, state: Properties
+    ) -> Properties:
+        """Change it in place; returns the outputs that are not inputs."""
+        raise RefusedError(f"{self.token} cannot change in place")
+
+    def delete(self, call: Call, id_: str, state: Properties) -> None:  # noqa: B027
+        """Remove it. Already gone is success."""

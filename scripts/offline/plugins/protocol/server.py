@@ -1,0 +1,396 @@
+"""The gRPC side: from the engine's messages to the resource types, and a process around it."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import grpc  # type: ignore[import-untyped]
+from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2
+from pulumi.runtime.proto.provider_pb2_grpc import (
+    ResourceProviderServicer,
+    add_ResourceProviderServicer_to_server,
+)
+
+from . import schema
+from .codec import UNKNOWN, Properties, Secret, decode, encode, holds_unknown, reveal, secret_texts
+from .names import CHOSEN, fill_name
+from .resource import Call, CancelledError, RefusedError, Resource
+
+# As the SDK's own: state of large containers (uploads, logs) passes the default of 4 MB.
+MESSAGE_LIMIT = 1024 * 1024 * 400
+# How long operations that were cut off may take to undo what they made, in seconds.
+UNDO_SECONDS = 60.0
+# Keys of a provider's configuration that belong to the engine.
+ENGINE_KEYS = ("version", "pluginDownloadURL", "pluginChecksums", "__internal")
+
+
+class EngineConsole:
+    """Messages to the engine, which shows them beside their resource."""
+
+    def __init__(self) -> None:
+        self._stub: Any = None
+
+    def connect(self, address: str) -> None:
+        """Use the engine at this address from now on."""
+        options = [("grpc.max_send_message_length", MESSAGE_LIMIT)]
+        self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address, options))
+
+    def status(self, urn: str, message: str) -> None:
+        """Show a line that the next one replaces."""
+        self._log(engine_pb2.INFO, urn, message, ephemeral=True)
+
+    def warn(self, urn: str, message: str) -> None:
+        """Show a warning that stays."""
+        self._log(engine_pb2.WARNING, urn, message, ephemeral=False)
+
+    def _log(self, severity: Any, urn: str, message: str, *, ephemeral: bool) -> None:
+        if self._stub is None:
+            return
+        request = engine_pb2.LogRequest(
+            severity=severity, message=message, urn=urn, ephemeral=ephemeral
+        )
+        try:
+            self._stub.Log(request, timeout=5)
+        except grpc.RpcError:
+            return  # the engine is going away; the operation learns that from its own call
+
+
+class Plugin(ResourceProviderServicer):
+    """A provider of some resource types, behind the engine's protocol."""
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        resources: Sequence[Resource],
+        *,
+        config: Mapping[str, schema.Prop],
+        configure: Callable[[Properties], None],
+        explain: Callable[[Exception], str | None],
+    ) -> None:
+        """Serve `resources`.
+
+        `config` lists the provider's settings, `configure` takes them, and `explain` puts a
+        library's exception into words, or returns None when it does not know it.
+        """
+        self.name = name
+        self.version = version
+        self.console = EngineConsole()
+        self.cancelled = threading.Event()
+        self._resources = {resource.token: resource for resource in resources}
+        self._config = config
+        self._configure = configure
+        self._explain = explain
+        self._busy = 0
+        self._idle = threading.Condition()
+
+    # --- the plugin as a whole
+
+    def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Agree on what the wire carries."""
+        self.console.connect(request.engine_address)
+        return provider_pb2.ProviderHandshakeResponse(
+            accept_secrets=True, supports_autonaming_configuration=True
+        )
+
+    def Attach(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Meet an engine that did not start this process."""
+        self.console.connect(request.address)
+        return Empty()
+
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Tell the version, which is that of the SDK served."""
+        return plugin_pb2.PluginInfo(version=self.version)
+
+    def GetSchema(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Tell which types there are; their properties are in the SDK."""
+        types: dict[str, Any] = {token: {} for token in sorted(self._resources)}
+        document = {"name": self.name, "version": self.version, "resources": types}
+        return provider_pb2.GetSchemaResponse(schema=json.dumps(document))
+
+    def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Validate the provider's settings."""
+        with self._reporting(context, request):
+            given = _settings(decode(request.news))
+            failures = schema.check(given, self._config, self.name)
+            return provider_pb2.CheckResponse(inputs=request.news, failures=_failures(failures))
+
+    def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Say that settings never replace: the same Docker may be reached another way."""
+        changed = decode(request.old_inputs) != decode(request.news)
+        response = provider_pb2.DiffResponse
+        return response(changes=response.DIFF_SOME if changed else response.DIFF_NONE)
+
+    def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Take the provider's settings."""
+        with self._reporting(context, request):
+            self._configure(reveal(_settings(decode(request.args))))
+            return provider_pb2.ConfigureResponse(
+                acceptSecrets=True, supportsPreview=True, supports_autonaming_configuration=True
+            )
+
+    def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Refuse functions: none is served."""
+        with self._reporting(context, request):
+            raise RefusedError(
+                f"function {request.tok} is not served by the bundled {self.name} plugin: "
+                "do without it, or use the official plugin"
+            )
+
+    def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Let every operation under way end soon."""
+        self.cancelled.set()
+        return Empty()
+
+    # --- resources
+
+    def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Validate a resource's inputs and complete them."""
+        with self._reporting(context, request) as _:
+            resource = self._resource(request.urn)
+            new = decode(request.news)
+            failures = schema.check(new, resource.table, self.name)
+            failures = failures or resource.check(reveal(new))
+            if failures:
+                return provider_pb2.CheckResponse(failures=_failures(failures))
+            new = {name: value for name, value in new.items() if value is not None}
+            if resource.autonamed:
+                new = fill_name(decode(request.olds), new, request)
+            try:
+                inputs = resource.complete(new)
+            except RefusedError as refused:
+                return provider_pb2.CheckResponse(
+                    failures=[provider_pb2.CheckFailure(reason=str(refused))]
+                )
+            return provider_pb2.CheckResponse(inputs=encode(inputs))
+
+    def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Say what changed and what that means."""
+        with self._reporting(context, request):
+            resource = self._resource(request.urn)
+            old, new = decode(request.old_inputs), decode(request.news)
+            found = schema.diff(old, new, resource.table)
+            replaces = [item.name for item in found if item.replaces]
+            response = provider_pb2.DiffResponse
+            return response(
+                changes=response.DIFF_SOME if found else response.DIFF_NONE,
+                diffs=[item.name for item in found],
+                replaces=replaces,
+                deleteBeforeReplace=bool(replaces) and resource.delete_before_replace,
+                hasDetailedDiff=True,
+                detailedDiff={item.name: _detail(item) for item in found},
+            )
+
+    def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Create a resource, or say what a preview can know of it."""
+        with self._reporting(context, request) as call:
+            resource = self._resource(request.urn)
+            inputs = decode(request.properties)
+            plain = schema.with_defaults(reveal(inputs), resource.table)
+            if request.preview and (holds_unknown(inputs) or not resource.builds_on_preview(plain)):
+                unknown = dict.fromkeys(resource.computed, UNKNOWN)
+                outputs = _outputs(resource, inputs, unknown)
+                return provider_pb2.CreateResponse(properties=encode(outputs))
+            made = resource.create(call, plain)
+            call.proceed()  # nobody would record what was made: take it back
+            outputs = _outputs(resource, inputs, made.outputs)
+            return provider_pb2.CreateResponse(id=made.id, properties=encode(outputs))
+
+    def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Look at what is there: refresh, or import when there is no state."""
+        with self._reporting(context, request) as call:
+            resource = self._resource(request.urn)
+            state = decode(request.properties)
+            known = decode(request.inputs)
+            imported = not known and not state
+            found = resource.read(
+                call, request.id, None if imported else reveal(known), reveal(state)
+            )
+            if found is None:
+                return provider_pb2.ReadResponse()
+            inputs = _keep_secrets(known, found.inputs)
+            if CHOSEN in known:
+                inputs[CHOSEN] = known[CHOSEN]
+            kept = {name: value for name, value in state.items() if name not in resource.table}
+            outputs = kept | _outputs(resource, inputs, _keep_secrets(state, found.outputs))
+            return provider_pb2.ReadResponse(
+                id=found.id, inputs=encode(inputs), properties=encode(outputs)
+            )
+
+    def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Change a resource in place."""
+        with self._reporting(context, request) as call:
+            resource = self._resource(request.urn)
+            old, new = decode(request.old_inputs), decode(request.news)
+            state = decode(request.olds)
+            computed = {name: value for name, value in state.items() if name not in resource.table}
+            if request.preview:
+                found = schema.diff(old, new, resource.table)
+                computed |= dict.fromkeys(resource.unknown_after_update(found), UNKNOWN)
+            else:
+                computed |= _keep_secrets(
+                    state,
+                    resource.update(
+                        call,
+                        request.id,
+                        schema.with_defaults(reveal(old), resource.table),
+                        schema.with_defaults(reveal(new), resource.table),
+                        reveal(state),
+                    ),
+                )
+            outputs = _outputs(resource, new, computed)
+            return provider_pb2.UpdateResponse(properties=encode(outputs))
+
+    def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Remove a resource."""
+        with self._reporting(context, request) as call:
+            resource = self._resource(request.urn)
+            state = schema.with_defaults(reveal(decode(request.properties)), resource.table)
+            resource.delete(call, request.id, state)
+            return Empty()
+
+    # --- around every operation
+
+    def _resource(self, urn: str) -> Resource:
+        token = urn.split("::")[2].rpartition("$")[2]
+        if token not in self._resources:
+            raise RefusedError(
+                f"resource type {token} is not served by the bundled {self.name} plugin: "
+                "do without it, or use the official plugin"
+            )
+        return self._resources[token]
+
+    @contextmanager
+    def _reporting(self, context: Any, request: Any) -> Iterator[Call]:
+        """An operation whose failure takes back what it made and is told to the engine."""
+        secrets = [
+            text
+            for name in ("properties", "inputs", "news", "olds", "old_inputs", "args")
+            if name in request.DESCRIPTOR.fields_by_name
+            for text in secret_texts(decode(getattr(request, name)))
+        ]
+        urn = getattr(request, "urn", "")
+        call = Call(urn, self.console, self.cancelled, context.is_active, secrets)
+        with self._idle:
+            self._busy += 1
+        try:
+            yield call
+        except Exception as problem:
+            left = call.roll_back()
+            self._fail(context, call.scrub("\n".join([self._words(problem), *left])), problem)
+        finally:
+            with self._idle:
+                self._busy -= 1
+                self._idle.notify_all()
+
+    def _words(self, problem: Exception) -> str:
+        if isinstance(problem, RefusedError | ValueError):
+            return str(problem)
+        if (words := self._explain(problem)) is not None:
+            return words
+        where = traceback.extract_tb(problem.__traceback__)[-1]
+        return (
+            f"error inside the bundled {self.name} plugin "
+            f"({os.path.basename(where.filename)}:{where.lineno}): "  # noqa: PTH119
+            f"{type(problem).__name__}: {problem}"
+        )
+
+    def _fail(self, context: Any, message: str, problem: Exception) -> NoReturn:
+        cancelled = isinstance(problem, CancelledError)
+        code = grpc.StatusCode.CANCELLED if cancelled else grpc.StatusCode.UNKNOWN
+        context.abort(code, message)
+        raise AssertionError("abort raises")
+
+    def wait_until_idle(self, seconds: float) -> None:
+        """Wait until no operation is under way, but no longer than this."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._busy == 0, timeout=seconds)
+
+
+def _settings(config: Properties) -> Properties:
+    return {
+        name: value
+        for name, value in config.items()
+        if name not in ENGINE_KEYS and value not in (None, "")
+    }
+
+
+def _failures(failures: list[schema.Failure]) -> list[Any]:
+    return [provider_pb2.CheckFailure(property=one.path, reason=one.reason) for one in failures]
+
+
+def _detail(difference: schema.Difference) -> Any:
+    kinds = provider_pb2.PropertyDiff
+    replaces = difference.replaces
+    if difference.added:
+        kind = kinds.ADD_REPLACE if replaces else kinds.ADD
+    elif difference.deleted:
+        kind = kinds.DELETE_REPLACE if replaces else kinds.DELETE
+    else:
+        kind = kinds.UPDATE_REPLACE if replaces else kinds.UPDATE
+    return kinds(kind=kind, inputDiff=True)
+
+
+def _outputs(resource: Resource, inputs: Properties, computed: Properties) -> Properties:
+    """A resource's state: its inputs with defaults, and the computed outputs over them.
+
+    An output that stands for an input (a port that Docker chose, say) is as secret as the input.
+    """
+    outputs = schema.with_defaults(inputs, resource.table)
+    outputs |= {name: _keep_secrets(inputs.get(name), value) for name, value in computed.items()}
+    outputs.pop(CHOSEN, None)
+    for name in resource.secret_outputs:
+        if name in outputs and not isinstance(outputs[name], Secret):
+            outputs[name] = Secret(outputs[name])
+    return outputs
+
+
+def _keep_secrets(wrapped: Any, plain: Any) -> Any:
+    """The plain value, with secrets where the wrapped one has them; a changed list wholly so."""
+    if isinstance(plain, Secret):
+        return plain
+    if isinstance(wrapped, Secret):
+        return Secret(plain)
+    if isinstance(wrapped, dict) and isinstance(plain, dict):
+        return {key: _keep_secrets(wrapped.get(key), value) for key, value in plain.items()}
+    if isinstance(wrapped, list) and isinstance(plain, list):
+        if reveal(wrapped) == plain:
+            return wrapped
+        return Secret(plain) if list(secret_texts(wrapped)) else plain
+    return plain
+
+
+def serve(plugin: Plugin) -> None:
+    """Run the plugin until its engine ends it or is gone."""
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+        plugin.console.connect(sys.argv[1])
+    options = [
+        ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+        ("grpc.max_send_message_length", MESSAGE_LIMIT),
+    ]
+    # Waiting operations hold a thread each; the engine's own limit is far below this.
+    server = grpc.server(ThreadPoolExecutor(max_workers=256), options=options)
+    add_ResourceProviderServicer_to_server(plugin, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    engine = os.getppid()
+    over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    # A killed engine tells nobody: its child then gets another parent.
+    while not over.is_set() and os.getppid() == engine:
+        over.wait(0.5)
+    plugin.cancelled.set()
+    plugin.wait_until_idle(UNDO_SECONDS)
+    server.stop(grace=1).wait()
+    os._exit(0)  # whatever a library still waits for, nobody wants it
