@@ -1,0 +1,1 @@
+"""From files to findings: no checker asks a server."""

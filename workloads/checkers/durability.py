@@ -1,0 +1,245 @@
+"""Is everything that was acknowledged still there, and nothing else?
+
+Sets per kind, after Jepsen's `set` checker: attempted, acknowledged, present, lost (acknowledged
+and absent), recovered (not acknowledged and present), unexpected (present and never attempted),
+duplicates, and unread. Things are compared in two ways:
+
+- *written once* (runs, parameters, metric points, models, data sets): owner, key and value are
+  the thing, and each acknowledged one has to be there;
+- *overwritten* (tags, statuses, artifacts): owner and key are the thing, and its value has to be
+  one that could be the last: of a write that no acknowledged one definitely followed.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workloads.errors import CannotRunError
+from workloads.history import Kind, Operation, Write, lines
+from workloads.result import Durability, DurabilityVerdict, KindSets
+
+OVERWRITTEN = frozenset({Kind.TAG, Kind.STATUS, Kind.ARTIFACT})
+CREATED = frozenset({Kind.RUN, Kind.MODEL})
+
+
+@dataclass
+class ReadBack:
+    """What was read: `items[kind, owner][key]` is a list of values."""
+
+    items: dict[tuple[Kind, str], dict[str, list[str]]] = field(default_factory=dict)
+    unread: set[tuple[Kind, str, str]] = field(default_factory=set)
+    errors: list[str] = field(default_factory=list)
+
+    def values(self, kind: Kind, owner: str, key: str) -> list[str] | None:
+        """Values found; [] if it was read and is not there, None if it was not read."""
+        place = self.items.get((kind, owner))
+        if place is None or (kind, owner, key) in self.unread:
+            return None
+        return place.get(key, [])
+
+
+@dataclass
+class _Attempt:
+    write: Write
+    operation: Operation
+
+    @property
+    def acknowledged(self) -> bool:
+        return self.operation.outcome == "ok"
+
+
+def load(path: Path) -> ReadBack:
+    """Read a read-back file; a missing one is empty: nothing was read.
+
+    Raises `CannotRunError` if it is damaged.
+    """
+    found = ReadBack()
+    if not path.exists():
+        return found
+    for number, line in enumerate(lines(path), 1):
+        try:
+            kind, owner = Kind(line["kind"]), line["owner"]
+            if line["error"]:
+                found.errors.append(f"{kind} of {owner}: {line['error']}")
+                continue
+            found.items[kind, owner] = line["items"]
+            for key, error in line["unread"].items():
+                found.unread.add((kind, owner, key))
+                found.errors.append(f"{kind} {key} of {owner}: {error}")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CannotRunError(
+                f"{path}: line {number} does not fit ({type(error).__name__}: {error}); restore it"
+            ) from None
+    return found
+
+
+def check(operations: list[Operation], read: ReadBack) -> Durability:
+    """Compare what was attempted with what was read."""
+    attempts: dict[Kind, dict[tuple[str, str], list[_Attempt]]] = {kind: {} for kind in Kind}
+    for attempt in _attempts(operations, read):
+        write = attempt.write
+        place = (write.owner or "", write.key)
+        attempts[write.kind].setdefault(place, []).append(attempt)
+    kinds = {}
+    findings: list[str] = []
+    for kind in Kind:
+        sets = KindSets()
+        for place, tried in attempts[kind].items():
+            _compare(kind, place, tried, read.values(kind, *place), sets, findings)
+        for (found_kind, owner), items in read.items.items():
+            if found_kind is not kind:
+                continue
+            for key in items.keys() - {k for o, k in attempts[kind] if o == owner}:
+                sets.present += len(items[key])
+                sets.unexpected += len(items[key])
+                findings += [_unexpected(kind, owner, key, value) for value in items[key]]
+        if sets.attempted or sets.present:
+            kinds[kind.value] = sets
+    return Durability(
+        verdict=_verdict(kinds),
+        kinds=kinds,
+        findings=findings,
+        read_errors=read.errors,
+    )
+
+
+def _verdict(kinds: dict[str, KindSets]) -> DurabilityVerdict:
+    if any(k.lost or k.unexpected or k.duplicates for k in kinds.values()):
+        return DurabilityVerdict.FAIL
+    if any(k.unread for k in kinds.values()) or not any(k.acknowledged for k in kinds.values()):
+        return DurabilityVerdict.UNKNOWN
+    return DurabilityVerdict.PASS
+
+
+def _attempts(operations: list[Operation], read: ReadBack) -> Iterator[_Attempt]:
+    """Every write with its owner; one whose owner nobody knows has no place to be looked for."""
+    for operation in operations:
+        made = operation.created
+        for write in operation.writes:
+            if write.kind in CREATED:
+                values = read.values(write.kind, write.owner or "", write.key) or []
+                made = made or (values[0] if len(values) == 1 else None)
+                yield _Attempt(Write(write.kind, write.owner, write.key, made), operation)
+            elif owner := write.owner or made:
+                yield _Attempt(Write(write.kind, owner, write.key, write.value), operation)
+
+
+def _compare(
+    kind: Kind,
+    place: tuple[str, str],
+    tried: list[_Attempt],
+    present: list[str] | None,
+    sets: KindSets,
+    findings: list[str],
+) -> None:
+    if kind in OVERWRITTEN:
+        _overwritten(kind, place, tried, present, sets, findings)
+    else:
+        _written_once(kind, place, tried, present, sets, findings)
+
+
+def _written_once(
+    kind: Kind,
+    place: tuple[str, str],
+    tried: list[_Attempt],
+    present: list[str] | None,
+    sets: KindSets,
+    findings: list[str],
+) -> None:
+    by_value: dict[str | None, list[_Attempt]] = defaultdict(list)
+    for attempt in tried:
+        by_value[attempt.write.value].append(attempt)
+    sets.attempted += len(by_value)
+    acknowledged = {v: a for v, a in by_value.items() if any(x.acknowledged for x in a)}
+    sets.acknowledged += len(acknowledged)
+    if present is None:
+        sets.unread += len(acknowledged)
+        return
+    sets.present += len(set(present))
+    for value, attempts in acknowledged.items():
+        if value not in present:
+            sets.lost += 1
+            findings.append(_lost(kind, place, attempts, present))
+    sets.recovered += len(set(present) & by_value.keys() - acknowledged.keys())
+    for value in sorted(set(present)):
+        copies = present.count(value) - 1
+        sets.duplicates += copies
+        if copies:
+            findings.append(f"duplicate: {_thing(kind, *place, value)} is there {copies + 1} times")
+    strangers = sorted(set(present) - by_value.keys())
+    if kind in CREATED:
+        # One place, several ids: each beyond the one that was asked for is a double.
+        extra = len(set(present)) - 1 if len(set(present)) > 1 else 0
+        sets.duplicates += extra
+        if extra:
+            ids = ", ".join(sorted(set(present)))
+            findings.append(f"duplicate: {kind} {place[1]} was made {extra + 1} times: {ids}")
+        return
+    sets.unexpected += len(strangers)
+    findings += [_unexpected(kind, *place, value) for value in strangers]
+
+
+def _overwritten(
+    kind: Kind,
+    place: tuple[str, str],
+    tried: list[_Attempt],
+    present: list[str] | None,
+    sets: KindSets,
+    findings: list[str],
+) -> None:
+    sets.attempted += 1
+    acknowledged = [a for a in tried if a.acknowledged]
+    sets.acknowledged += bool(acknowledged)
+    if present is None:
+        sets.unread += bool(acknowledged)
+        return
+    sets.present += len(present)
+    if len(present) > 1:
+        sets.duplicates += len(present) - 1
+        findings.append(f"duplicate: {kind} {place[1]} of {place[0]} has {len(present)} values")
+    values = {a.write.value for a in tried}
+    strangers = [value for value in present if value not in values]
+    sets.unexpected += len(strangers)
+    findings += [_unexpected(kind, *place, value) for value in strangers]
+    if not acknowledged:
+        sets.recovered += len(present) - len(strangers)
+        return
+    last = {
+        a.write.value
+        for a in tried
+        if a.operation.outcome != "fail" and not _followed(a, acknowledged)
+    }
+    if not any(value in last for value in present):
+        sets.lost += 1
+        findings.append(_lost(kind, place, acknowledged[-1:], present))
+
+
+def _followed(attempt: _Attempt, acknowledged: list[_Attempt]) -> bool:
+    """Whether an acknowledged write began after this one had ended."""
+    end = attempt.operation.completed_ns
+    if end is None or attempt.operation.outcome == "info":
+        return False
+    return any(other.operation.invoked_ns > end for other in acknowledged)
+
+
+def _thing(kind: Kind, owner: str, key: str, value: Any) -> str:
+    if kind in CREATED:
+        return f"{kind} {value} ({key})"
+    where = "model" if owner.startswith("m-") else "run"
+    short = value if value is None or len(value) <= 60 else value[:57] + "…"
+    return f"{kind} {key} = {short} of {where} {owner}"
+
+
+def _lost(kind: Kind, place: tuple[str, str], by: list[_Attempt], present: list[str]) -> str:
+    last = by[-1]
+    found = f"instead: {', '.join(present)[:80]}" if present else "nothing is there"
+    return (
+        f"lost: {_thing(kind, *place, last.write.value)}, acknowledged to user "
+        f"{last.operation.user} by {last.operation.name} ({last.operation.id}); {found}"
+    )
+
+
+def _unexpected(kind: Kind, owner: str, key: str, value: str) -> str:
+    return f"unexpected: {_thing(kind, owner, key, value)} was never attempted"

@@ -1,0 +1,215 @@
+"""The history of a run: append-only JSON lines, written as things happen.
+
+Line types: `plan` (first), `phase`, `invoke`, then one of `ok`, `fail`, `info` for each
+invoke, `sample` (generator health, about once a second), `server` (its processes, before and
+after), `trainer_ended`, `interrupted`. `info` means that nobody knows whether the operation took
+place; an invoke without completion means the same (the naming is Jepsen's).
+
+Times: `mono_ns` is the system-wide monotonic clock and `wall_ns` the Unix clock, in nanoseconds.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from workloads.errors import CannotRunError
+from workloads.plan import Plan
+
+
+class Kind(StrEnum):
+    """Kinds of things that a tracking server has to keep."""
+
+    RUN = "run"
+    STATUS = "status"
+    PARAM = "param"
+    METRIC = "metric point"
+    TAG = "tag"
+    DATASET = "dataset input"
+    MODEL = "logged model"
+    OUTPUT = "model output"
+    ARTIFACT = "artifact"
+
+
+@dataclass(frozen=True)
+class Write:
+    """One thing that an operation wants kept.
+
+    `owner` is the run, model or experiment id; None stands for the thing that this very
+    operation creates. `value` is None where the server chooses it (ids). Metric points have
+    `[step, timestamp in ms, value]` as JSON, artifacts their SHA-256.
+    """
+
+    kind: Kind
+    owner: str | None
+    key: str
+    value: str | None
+
+
+@dataclass
+class Operation:
+    """An invoke line with what became of it; times in ns of the monotonic clock."""
+
+    id: str
+    user: int
+    type: str
+    name: str
+    step: str | None
+    background: bool
+    invoked_ns: int
+    writes: list[Write]
+    outcome: str = "info"
+    completed_ns: int | None = None
+    status: int | None = None
+    retries: list[str] = field(default_factory=list)
+    error: str | None = None
+    created: str | None = None
+
+    @property
+    def duration_ms(self) -> float | None:
+        """Milliseconds from invoke to completion; None if it never completed."""
+        return None if self.completed_ns is None else (self.completed_ns - self.invoked_ns) / 1e6
+
+
+class Appender:
+    """Writes JSON lines, each with one `write` to a file opened for appending.
+
+    So several processes may share the file, and a killed one loses nothing that it wrote.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Add one line; it is with the operating system when this returns."""
+        os.write(self._file, json.dumps(line, separators=(",", ":")).encode() + b"\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+class History(Appender):
+    """The writer of a history."""
+
+    def event(self, type_: str, **fields: Any) -> int:
+        """Append a line of this type with both clocks; returns `mono_ns`."""
+        now = time.monotonic_ns()
+        self.append({"type": type_, "mono_ns": now, "wall_ns": time.time_ns(), **fields})
+        return now
+
+    def invoke(
+        self,
+        op: str,
+        user: int,
+        kind: str,
+        name: str,
+        *,
+        step: str | None = None,
+        background: bool = False,
+        writes: list[Write] | None = None,
+    ) -> int:
+        """Say that operation `op` is about to be sent; returns `mono_ns`."""
+        return self.event(
+            "invoke",
+            op=op,
+            user=user,
+            kind=kind,
+            name=name,
+            step=step,
+            background=background,
+            writes=[[w.kind, w.owner, w.key, w.value] for w in writes or []],
+        )
+
+    def complete(self, outcome: str, op: str, **fields: Any) -> int:
+        """Say what became of `op`: `ok`, `fail` or `info`; returns `mono_ns`."""
+        return self.event(outcome, op=op, **fields)
+
+
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a JSON-lines file; a torn last line is left out.
+
+    Raises `CannotRunError` if the file is missing or damaged anywhere else.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise CannotRunError(f"{path}: {error.strerror}; is this the folder of a run?") from None
+    with file:
+        for number, raw in enumerate(file, 1):
+            if not raw.endswith(b"\n"):
+                return
+            try:
+                line = json.loads(raw)
+            except ValueError:
+                raise CannotRunError(f"{path}: line {number} is not JSON; restore it") from None
+            if not isinstance(line, dict):
+                raise CannotRunError(f"{path}: line {number} is not an object; restore it")
+            yield line
+
+
+@dataclass
+class Record:
+    """A history as read: the plan, the joined operations and everything else by type."""
+
+    plan: Plan
+    operations: list[Operation]
+    phases: dict[str, int]
+    other: dict[str, list[dict[str, Any]]]
+
+
+def load(path: Path) -> Record:
+    """Read a whole history.
+
+    Raises `CannotRunError` if it is missing, damaged, or does not begin with a plan.
+    """
+    plan: Plan | None = None
+    operations: dict[str, Operation] = {}
+    phases: dict[str, int] = {}
+    other: dict[str, list[dict[str, Any]]] = {}
+    for number, line in enumerate(lines(path), 1):
+        try:
+            match line["type"]:
+                case "plan":
+                    plan = Plan.model_validate(line["plan"])
+                case "phase":
+                    phases[line["phase"]] = line["mono_ns"]
+                case "invoke":
+                    operations[line["op"]] = _operation(line)
+                case "ok" | "fail" | "info":
+                    _complete(operations[line["op"]], line)
+                case kind:
+                    other.setdefault(kind, []).append(line)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CannotRunError(
+                f"{path}: line {number} does not fit ({type(error).__name__}: {error}); restore it"
+            ) from None
+    if plan is None:
+        raise CannotRunError(f"{path}: has no plan line; the run ended before it began")
+    return Record(plan, list(operations.values()), phases, other)
+
+
+def _operation(line: dict[str, Any]) -> Operation:
+    return Operation(
+        id=line["op"],
+        user=line["user"],
+        type=line["kind"],
+        name=line["name"],
+        step=line["step"],
+        background=line["background"],
+        invoked_ns=line["mono_ns"],
+        writes=[Write(Kind(k), owner, key, value) for k, owner, key, value in line["writes"]],
+    )
+
+
+def _complete(operation: Operation, line: dict[str, Any]) -> None:
+    operation.outcome = line["type"]
+    operation.completed_ns = line["mono_ns"]
+    operation.status = line.get("status")
+    operation.retries = line.get("retries") or []
+    operation.error = line.get("error")
+    operation.created = line.get("created")

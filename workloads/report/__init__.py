@@ -1,0 +1,1 @@
+"""A result for people: on the terminal and as one HTML file."""
