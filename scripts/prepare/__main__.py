@@ -28,9 +28,9 @@ def prepare(source: Source, environ: Mapping[str, str], quiet: bool = False) -> 
     tell(docker.PART, docker.ensure())
     tell(base_image.PART, base_image.ensure(source))
     passphrase = state.ensure_passphrase()
-    state.ensure_filter()
     values = environment.variables(environ, taken.folder, plugins.bundled(), docker.host())
     tell(state.PART, f"{state.ensure_stacks(values)}, {passphrase}")
+    state.ensure_filter()
     return values
 
 

@@ -15,7 +15,7 @@ PART = "state"
 FILTER = "mlflow-bench-salt"
 
 WITHOUT_SALT = (
-    "awk '{ line[NR] = $0 } /^[ -]*secure:|: *secure:/ { keep = 1 } "
+    "awk '{ line[NR] = $0 } /(^|[^a-zA-Z0-9_-])secure\"?:/ { keep = 1 } "
     "END { for (n = 1; n <= NR; n++) if (keep || line[n] !~ /^encryptionsalt:/) print line[n] }'"
 )
 """Drops `encryptionsalt` from a stack file that has no secret in it.
@@ -44,7 +44,7 @@ def ensure_passphrase() -> str:
             f"{PASSPHRASE} is gone but stacks of it exist, and nothing else can read them: "
             f"put it back, or remove what they deployed by hand and delete {STATE}"
         )
-    for config in sorted((ROOT / "stacks").glob("Pulumi.*.yaml")):
+    for config in _configs():
         _drop_salt(config)  # Left by a passphrase that is gone.
     with os.fdopen(os.open(PASSPHRASE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_urlsafe(32))
@@ -52,12 +52,18 @@ def ensure_passphrase() -> str:
 
 
 def ensure_filter() -> None:
-    """Tell git to leave the salt out of what it compares and commits (see .gitattributes)."""
+    """Make git leave the salt out of what it compares and commits (see .gitattributes)."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         return
-    git = ["git", "-C", str(ROOT), "config"]
-    if machine.output([*git, "--get", f"filter.{FILTER}.clean"]) != WITHOUT_SALT:
-        machine.output([*git, f"filter.{FILTER}.clean", WITHOUT_SALT])
+    git = ["git", "-C", str(ROOT)]
+    if machine.output([*git, "config", "--get", f"filter.{FILTER}.clean"]) != WITHOUT_SALT:
+        machine.output([*git, "config", f"filter.{FILTER}.clean", WITHOUT_SALT])
+    for config in _configs():
+        # Git takes a file of another size for changed without a look through the filter, until
+        # it is added; that stages nothing where there is no difference. Only git's own files.
+        tracked = machine.output([*git, "ls-files", str(config)])
+        if tracked and machine.output([*git, "diff", "--quiet", "--", str(config)]) is not None:
+            machine.output([*git, "add", "--", str(config)])
 
 
 def ensure_stacks(env: Mapping[str, str]) -> str:
@@ -74,8 +80,11 @@ def ensure_stacks(env: Mapping[str, str]) -> str:
 
 def presets() -> list[str]:
     """Return the names of the stacks that have a file in stacks/."""
-    files = (ROOT / "stacks").glob("Pulumi.*.yaml")
-    return sorted(file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files)
+    return [path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in _configs()]
+
+
+def _configs() -> list[Path]:
+    return sorted((ROOT / "stacks").glob("Pulumi.*.yaml"))
 
 
 def _stack_files(name: str) -> list[Path]:

@@ -1,9 +1,9 @@
 """The virtual environment: exactly what requirements.txt pins, from the person's own index."""
 
+import ast
 import hashlib
 import importlib.util
 import os
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,7 +75,7 @@ def parse_pip_settings(text: str) -> dict[str, str]:
         key, _, value = line.partition("=")
         section, _, name = key.rpartition(".")
         if section in found and value:
-            found[section][name] = " ".join(" ".join(shlex.split(value)).split())
+            found[section][name] = " ".join(str(ast.literal_eval(value)).split())
     return found["global"] | found["install"] | found[":env:"]
 
 

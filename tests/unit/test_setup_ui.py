@@ -1,0 +1,122 @@
+"""Long commands: their time, their failure in one line, and their end on an interrupt."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from scripts.offline.build_base_image import parse_mirrors
+from scripts.prepare import docker, pins, ui
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.26, "0.3 s"), (59.9, "59.9 s"), (245, "4 min 05 s")]
+)
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert ui.elapsed(seconds) == text
+
+
+def test_a_failure_is_one_line_with_status_reason_and_log(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "x.log"
+    argv = ["sh", "-c", "echo fine; echo the disk is full >&2; exit 3"]
+    with pytest.raises(ui.CommandError) as caught:
+        ui.run("test", "doing it", argv, log=log)
+    expected = f"doing it failed with status 3: the disk is full (log: {log})"
+    assert str(caught.value) == expected
+
+
+def test_a_command_that_is_absent_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ui.CommandError, match="cannot run no-such-command: No such file"):
+        ui.run("test", "doing it", ["no-such-command"], log=tmp_path / "x.log")
+
+
+def test_a_command_that_hangs_is_ended(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    argv = ["sh", "-c", f"echo $$ > {pid_file}; exec sleep 60"]
+    with pytest.raises(ui.CommandError, match=r"did not end within 0\.5 s"):
+        ui.run("test", "doing it", argv, log=tmp_path / "x.log", timeout=0.5)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid_file.read_text()), 0)
+
+
+def test_progress_says_what_and_how_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ui, "LINE_EVERY_S", 0.2)
+    argv = ["sh", "-c", "echo half; sleep 0.6"]
+    ui.run("test", "doing it", argv, log=tmp_path / "x.log", detail=ui.last_line)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) >= 2
+    assert all(re.fullmatch(r"test      doing it, half, 0\.\d s", line) for line in lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_ends_the_command_and_is_one_line(tmp_path: Path, number: int) -> None:
+    program = (
+        "import sys; from pathlib import Path; from scripts.prepare import ui\n"
+        f"log = Path({str(tmp_path / 'x.log')!r})\n"
+        "argv = ['sh', '-c', 'echo $$; exec sleep 60']\n"
+        "sys.exit(ui.report('test', lambda: ui.run('test', 'sleeping', argv, log=log)))\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=pins.ROOT, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "x.log").exists() or not (tmp_path / "x.log").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    child.send_signal(number)
+    _, errors = child.communicate(timeout=20)
+    assert child.returncode == ui.INTERRUPTED
+    assert errors.splitlines() == ["test      interrupted; run it again to go on"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "x.log").read_text()), 0)
+
+
+def test_the_first_interrupt_is_held_back_and_the_second_is_not() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with ui.second_interrupt_only("test"):
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("content", "command", "stale"),
+    [
+        (None, None, False),
+        ("41", "dockerd", False),
+        ("41", "containerd", False),
+        ("41", "bash", True),
+        ("41", None, True),
+        ("", None, True),
+    ],
+)
+def test_a_pid_file_of_a_killed_daemon_is_stale(
+    tmp_path: Path, content: str | None, command: str | None, stale: bool
+) -> None:
+    if content is not None:
+        (tmp_path / "docker.pid").write_text(content)
+    if command is not None:
+        (tmp_path / "41").mkdir()
+        (tmp_path / "41" / "comm").write_text(f"{command}\n")
+    assert docker.is_stale(tmp_path / "docker.pid", tmp_path) is stale
+
+
+def test_the_hosts_own_mirrors_are_known_by_label() -> None:
+    text = (
+        "Debian|http://mirror.example/debian/\n"
+        "Debian|http://second.example/debian/\n"
+        "Debian-Security|http://mirror.example/debian-security/\n"
+        "|http://nameless.example/\n"
+    )
+    assert parse_mirrors(text) == {
+        "Debian": "http://mirror.example/debian/",
+        "Debian-Security": "http://mirror.example/debian-security/",
+    }
