@@ -14,10 +14,14 @@ from scripts.prepare.pins import LOGS, ROOT, VENV, pin
 PART = "python"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / ".installed"
+PROGRAM_VENV = ROOT / "infra" / ".venv"
+"""Pulumi looks for the environment of a dynamic provider beside the program, not the project."""
 
 
 def ensure() -> str:
     """Make `.venv` hold every pin; return a line that says what was done."""
+    if not PROGRAM_VENV.is_symlink():
+        PROGRAM_VENV.symlink_to(Path("..") / VENV.name)
     if _stamp_is_current():
         return f"{PYTHON.resolve().name}, .venv holds every pin of requirements.txt"
     took = 0.0
