@@ -1,0 +1,128 @@
+"""Command line of the schema job.
+
+Exit status: 0 done, 1 failed, 2 wrong arguments, 3 refused. All but 0 leave the database as it
+was.
+"""
+
+import argparse
+import sys
+
+from sqlalchemy import URL, Connection, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from . import migrations, record, states
+from .database import locked_connection
+from .messages import FailureError, RefusalError, say
+
+_OUTSIDE = text(
+    "SELECT count(*), min(artifact_location) FROM experiments "
+    "WHERE artifact_location NOT LIKE :proxied"
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prepare the database and return the exit status."""
+    given = _parser().parse_args(arguments)
+    destination = record.normalise(given.artifacts_destination)
+    try:
+        with (
+            locked_connection(
+                given.database_uri,
+                connect_timeout=given.connect_timeout,
+                lock_timeout=given.lock_timeout,
+            ) as connection,
+            connection.begin(),
+        ):
+            # A server's forgotten transaction must not hold the migration for ever.
+            timeout = f"{given.lock_timeout * 1000:.0f}ms"
+            connection.execute(text(f"SET LOCAL lock_timeout = '{timeout}'"))
+            summary = prepare(connection, destination)
+    except RefusalError as refusal:
+        say(f"refused: {refusal}", sys.stderr)
+        return 3
+    except FailureError as failure:
+        say(f"failed: {failure}", sys.stderr)
+        return 1
+    except SQLAlchemyError as error:
+        say(f"failed, nothing is changed: {getattr(error, 'orig', None) or error}", sys.stderr)
+        return 1
+    say(summary)
+    return 0
+
+
+def prepare(connection: Connection, destination: str) -> str:
+    """Bring the database to the image's head inside the connection's transaction.
+
+    Returns a summary of one line. Raises RefusalError when the database must not be used.
+    """
+    mlflow = migrations.Migrations()
+    image = mlflow.image()
+    action = states.decide(states.read(connection), image)
+    record.check(record.read(connection), destination)
+    if action is states.Action.CREATE:
+        mlflow.create(connection)
+    elif action is states.Action.UPGRADE:
+        mlflow.upgrade(connection)
+    migrations.check_tables(connection)
+    migrations.add_default_experiment(connection)
+    record.write(connection, destination, image.version)
+    _warn_of_outside_artifacts(connection)
+    return (
+        f"{action} the schema at revision {image.head} (mlflow {image.version}), "
+        f"artifacts at {destination}"
+    )
+
+
+def _warn_of_outside_artifacts(connection: Connection) -> None:
+    """Name experiments that older settings pinned to places the server does not serve."""
+    count, example = connection.execute(_OUTSIDE, {"proxied": f"{migrations.PROXY_SCHEME}%"}).one()
+    if count:
+        say(
+            f"warning: {count} experiments keep their artifacts outside the tracking server, as "
+            f"{example!r}: clients have to reach that place themselves"
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="schema-job", description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--database-uri",
+        required=True,
+        type=_database_uri,
+        help="postgresql+psycopg2://USER@HOST:PORT/DATABASE, without the password",
+    )
+    parser.add_argument(
+        "--artifacts-destination",
+        required=True,
+        help="what the tracking servers get under the same name",
+    )
+    parser.add_argument("--lock-timeout", type=_seconds, default=120, help="seconds")
+    parser.add_argument("--connect-timeout", type=_seconds, default=60, help="seconds")
+    return parser
+
+
+def _database_uri(value: str) -> URL:
+    try:
+        uri = make_url(value)
+    except ArgumentError as error:
+        raise argparse.ArgumentTypeError("not a database URI") from error
+    if uri.drivername != "postgresql+psycopg2":
+        raise argparse.ArgumentTypeError(
+            f"the scheme is {uri.drivername!r}: give postgresql+psycopg2"
+        )
+    if uri.password is not None:
+        raise argparse.ArgumentTypeError(
+            "it carries a password: mount that at /run/secrets/database-password"
+        )
+    return uri
+
+
+def _seconds(value: str) -> float:
+    seconds = float(value)
+    if not 0 < seconds < 86400:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 86400 seconds")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

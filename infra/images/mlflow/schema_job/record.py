@@ -1,0 +1,71 @@
+"""The job's own table: which artifact destination belongs to this database."""
+
+import re
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from .messages import RefusalError
+
+SCHEMA = "mlflow_bench"
+"""PostgreSQL schema of the record, apart from MLflow's tables."""
+
+_CREATE = text(
+    f"""
+    CREATE SCHEMA IF NOT EXISTS {SCHEMA};
+    CREATE TABLE {SCHEMA}.deployment (
+        only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+        artifacts_destination text NOT NULL,
+        mlflow_version text NOT NULL,
+        first_time timestamptz NOT NULL DEFAULT now(),
+        last_time timestamptz NOT NULL DEFAULT now()
+    )
+    """
+)
+_WRITE = text(
+    f"""
+    INSERT INTO {SCHEMA}.deployment (artifacts_destination, mlflow_version)
+    VALUES (:destination, :version)
+    ON CONFLICT (only_row) DO UPDATE
+       SET mlflow_version = excluded.mlflow_version, last_time = excluded.last_time
+    """  # noqa: S608 (a constant)
+)
+_READ = text(f"SELECT artifacts_destination, mlflow_version FROM {SCHEMA}.deployment")  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Record:
+    """What an earlier job wrote down."""
+
+    artifacts_destination: str
+    mlflow_version: str
+
+
+def normalise(destination: str) -> str:
+    """Give one spelling to destinations that are the same place: `file:///a/` is `/a`."""
+    return re.sub(r"^file://(?=/)", "", destination).rstrip("/") or "/"
+
+
+def read(connection: Connection) -> Record | None:
+    """Return the record, or None for a database that no job has prepared."""
+    if connection.scalar(text(f"SELECT to_regclass('{SCHEMA}.deployment')")) is None:
+        return None
+    row = connection.execute(_READ).one_or_none()
+    return Record(*row) if row else None
+
+
+def check(record: Record | None, destination: str) -> None:
+    """Raise RefusalError when the database belongs to another (normalised) destination."""
+    if record is not None and record.artifacts_destination != destination:
+        raise RefusalError(
+            f"the database was used with the artifact destination "
+            f"{record.artifacts_destination!r}, not {destination!r}; its runs would lose their "
+            f"artifacts: set artifacts-destination back, or give an empty database"
+        )
+
+
+def write(connection: Connection, destination: str, version: str) -> None:
+    """Record the (normalised) destination, the image's mlflow version and the time."""
+    if read(connection) is None:
+        connection.execute(_CREATE)
+    connection.execute(_WRITE, {"destination": destination, "version": version})
