@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from workloads.errors import CannotRunError
 from workloads.scenarios import SCENARIOS
@@ -22,8 +22,8 @@ INTERRUPTED = 130
 
 def main(arguments: list[str]) -> int:
     """Do what the arguments say; returns the exit status."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         match options.command:
             case "list":
                 return _list()
@@ -39,8 +39,14 @@ def main(arguments: list[str]) -> int:
         return INTERRUPTED
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, as all else is said."""
+        raise CannotRunError(f"{message}; see {PROGRAM} --help")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=PROGRAM, description="Test a deployed MLflow.")
+    parser = _Parser(prog=PROGRAM, description="Test a deployed MLflow.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run a scenario against a stack and judge it")
     run.add_argument("--stack", required=True, help="name of a deployed stack, as local")

@@ -55,24 +55,28 @@ def run(
         experiment_id=_experiment(target.tracking_uri, scenario.name),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    with LiveView(plan) as view:
-        load(scenario, plan, folder, view)
-        read_back(plan, folder, view)
-    return conclude(folder)
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    hub = gevent.get_hub()
+    hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)  # else gevent prints it as well
+    try:
+        with LiveView(plan) as view:
+            load(scenario, plan, folder, view)
+            read_back(plan, folder, view)
+        return conclude(folder)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def load(scenario: Scenario, plan: Plan, folder: Path, view: LiveView) -> None:
     """Warm up and load; leaves the history."""
     writer = History(folder / HISTORY)
     writer.event("plan", plan=plan.model_dump(mode="json"))
-    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         _load(scenario, plan, writer, folder, view)
     except KeyboardInterrupt:
         writer.event("interrupted")
         raise
     finally:
-        signal.signal(signal.SIGTERM, previous)
         writer.close()
 
 
@@ -116,9 +120,10 @@ def _load(scenario: Scenario, plan: Plan, writer: History, folder: Path, view: L
     except BaseException:
         generator.kill()
         raise
-    log = folder / USERS_LOG
-    if log.exists() and not log.stat().st_size:
-        log.unlink()
+    finally:
+        log = folder / USERS_LOG
+        if log.exists() and not log.stat().st_size:
+            log.unlink()
 
 
 def _interrupt(_signal: int, _frame: object) -> None:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from workloads.plan import Plan
-from workloads.report.terminal import UNKNOWN
+from workloads.report.terminal import PLAIN, UNKNOWN
 
 PLAIN_EVERY_S = 5.0
 
@@ -38,6 +38,7 @@ class LiveView:
             f"{plan.scenario} against {plan.target.stack} ({plan.target.tracking_uri}): "
             f"{plan.profile.users} users, profile {plan.profile_name}, seed {plan.seed}",
             highlight=False,
+            soft_wrap=True,
         )
         if self._live:
             self._live.start()
@@ -80,7 +81,7 @@ class LiveView:
         elif said or now - self._said >= PLAIN_EVERY_S:
             self._said = now
             left = "" if self._seconds is None else f" {self._left(now - self._since):.0f} s left"
-            self._console.print(f"{self._name}{left}  {self._figures}".rstrip(), highlight=False)
+            self._console.print(f"{self._name}{left}  {self._figures}".rstrip(), **PLAIN)
 
     def _left(self, elapsed: float) -> float:
         return max(0.0, (self._seconds or 0.0) - elapsed)

@@ -1,5 +1,7 @@
 """The result on the terminal: a table of operations, the durability table, the verdict."""
 
+from typing import Any
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -8,6 +10,7 @@ from workloads.result import Judgement, OperationFigures, Result
 
 STYLES = {Judgement.GOOD: "green", Judgement.BAD: "red", Judgement.INVALID: "yellow"}
 SHOWN = 10
+PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True}
 UNKNOWN = "\N{EN DASH}"
 
 
@@ -16,18 +19,18 @@ def show(result: Result, console: Console) -> None:
     console.print(_operations(result))
     console.print(_durability(result))
     for finding in result.durability.findings[:SHOWN]:
-        console.print(f"  {escape(finding)}", highlight=False)
+        console.print(f"  {escape(finding)}", **PLAIN)
     if (more := len(result.durability.findings) - SHOWN) > 0:
-        console.print(f"  … and {more} more in result.json", highlight=False)
+        console.print(f"  … and {more} more in result.json", **PLAIN)
     for gate in result.gates:
         if gate.passed is not True:
             mark = "not checked" if gate.passed is None else "failed"
-            console.print(f"gate {mark}: {gate.name}: {gate.measured}", highlight=False)
+            console.print(f"gate {mark}: {gate.name}: {gate.measured}", **PLAIN)
     verdict = result.verdict
     style = STYLES[verdict.judgement]
-    console.print(f"\n[bold {style}]verdict: {verdict.judgement}[/]", highlight=False)
+    console.print(f"\n[bold {style}]verdict: {verdict.judgement}[/]", **PLAIN)
     for reason in verdict.reasons:
-        console.print(f"  {escape(reason)}", highlight=False)
+        console.print(f"  {escape(reason)}", **PLAIN)
 
 
 def number(value: float | None) -> str:
