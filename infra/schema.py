@@ -9,8 +9,7 @@ from typing import Any
 
 from infra.spec import PROJECT, DeploymentSpec
 
-_FLAT = {"mlflow_memory", "postgres_memory"}
-"""Read from text such as `1g`, so their schema is not that of the number they become."""
+_MEMORY = {"mlflow_memory", "postgres_memory"}
 
 
 def stack_file_schema() -> dict[str, Any]:
@@ -18,11 +17,7 @@ def stack_file_schema() -> dict[str, Any]:
     spec = DeploymentSpec.model_json_schema()
     properties = {}
     for name, field in spec["properties"].items():
-        if name in _FLAT:
-            field = {"type": "string", "pattern": r"^\d+[mgMG]$"} | {
-                key: field[key] for key in ("description", "examples", "title")
-            }
-        properties[f"{PROJECT}:{name}"] = field
+        properties[f"{PROJECT}:{name}"] = field | _as_written(name, field.get("type"))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Stack file of mlflow-bench",
@@ -40,6 +35,19 @@ def stack_file_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "$defs": spec.get("$defs", {}),
     }
+
+
+def _as_written(name: str, kind: str | None) -> dict[str, Any]:
+    """Return how a value may be written: `pulumi config set` writes every one as text."""
+    if name in _MEMORY:
+        return {"type": "string", "pattern": r"^\d+[mgMG]$", "anyOf": [{}], "default": None}
+    if kind == "integer":
+        return {"type": ["integer", "string"], "pattern": r"^\d+$"}
+    if kind == "boolean":
+        return {"type": ["boolean", "string"], "pattern": "^(true|false)$"}
+    if kind == "array":
+        return {"type": ["array", "string"]}
+    return {}
 
 
 if __name__ == "__main__":
