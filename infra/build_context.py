@@ -26,6 +26,9 @@ SYSTEM_ADDITIONS = Path("/usr/local/share/ca-certificates")
 # In the order in which pip and the libraries under it look.
 _BUNDLE_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
+# Images whose build talks to a package registry beyond Debian's.
+_DOWNLOADING = {"mlflow", "minio", "seaweedfs"}
+
 # Not part of the installed package: a change there must not rebuild the image.
 _SKIPPED_AT_TOP = {"build", "dist", "docs", "examples", "tests", ".github"}
 _SKIPPED_ANYWHERE = {".git", ".venv", "venv", "node_modules", "__pycache__", ".tox"} | {
@@ -59,7 +62,7 @@ def stage(
 ) -> BuildContext:
     """Write the build context of an image below `build_root`, unless it is there already.
 
-    `ca_bundle` (see `find_ca_bundle`) is used by pip while the mlflow image is built and does not
+    `ca_bundle` (see `find_ca_bundle`) is used by downloads while an image is built and does not
     become part of it. `mlflow_source`, for the mlflow image only, is a person's own wheel or
     source folder, installed in place of the pinned mlflow.
 
@@ -74,10 +77,11 @@ def stage(
     draft = Path(tempfile.mkdtemp(prefix=f".{image}-", dir=build_root))
     try:
         _copy(source, draft, _walk(source, _SKIPPED_ANYWHERE))
-        if image == "mlflow":
-            (draft / "constraints.txt").write_text("\n".join(_pins(REQUIREMENTS)) + "\n")
+        if image in _DOWNLOADING:
             # Always there, so that the Dockerfile can copy it; empty means the usual certificates.
             (draft / "ca-bundle.crt").write_bytes(ca_bundle.read_bytes() if ca_bundle else b"")
+        if image == "mlflow":
+            (draft / "constraints.txt").write_text("\n".join(_pins(REQUIREMENTS)) + "\n")
             own = draft / "own"
             own.mkdir()
             if mlflow_source is not None:
