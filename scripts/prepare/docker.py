@@ -13,6 +13,8 @@ PACKAGES = ("docker.io", "iptables", "iproute2")
 LOG = Path("/var/log/mlflow-bench-dockerd.log")
 PID_FILES = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid"))
 START_S = 90.0
+RETRY_S = 5.0
+"""A daemon that was killed a moment ago can still hold what the next one needs."""
 
 
 def ensure() -> str:
@@ -50,7 +52,7 @@ def host() -> str:
 
 
 def is_stale(pid_file: Path, processes: Path = Path("/proc")) -> bool:
-    """Tell whether a daemon's pid file names a process that is gone or is another program."""
+    """Tell whether a daemon's pid file names a process that is dead or is another program."""
     try:
         pid = int(pid_file.read_text())
     except FileNotFoundError:
@@ -58,10 +60,12 @@ def is_stale(pid_file: Path, processes: Path = Path("/proc")) -> bool:
     except ValueError:
         return True
     try:
-        command = (processes / str(pid) / "comm").read_text().strip()
+        status = (processes / str(pid) / "stat").read_text()
     except OSError:
         return True
-    return command not in ("dockerd", "containerd")
+    command, _, rest = status.partition("(")[2].rpartition(")")
+    # A killed daemon that nobody waited for keeps its number and its name.
+    return command not in ("dockerd", "containerd") or rest.split()[0] == "Z"
 
 
 def _install_and_start() -> str:
@@ -70,31 +74,41 @@ def _install_and_start() -> str:
         took += machine.apt_install(PART, *PACKAGES)
     if shutil.which("docker") is None:  # Its own package from Debian 13 on.
         took += machine.apt_install(PART, "docker-cli")
+    ui.say(PART, "starting the engine")
+    began = time.monotonic()
+    daemon: subprocess.Popen[bytes] | None = None
+    while not (version := _version()):
+        if time.monotonic() - began > START_S:
+            raise ui.SetupError(f"dockerd does not answer after {ui.elapsed(START_S)} (log: {LOG})")
+        if daemon and daemon.poll() is not None and time.monotonic() - began > RETRY_S:
+            raise ui.SetupError(f"dockerd ended at once: {ui.last_line(LOG)} (log: {LOG})")
+        if daemon is None or daemon.poll() is not None:
+            daemon = _start()
+        time.sleep(0.5)
+    took += time.monotonic() - began
+    return f"engine {version}, Debian's, ready after {ui.elapsed(took)} (log: {LOG})"
+
+
+def _start() -> subprocess.Popen[bytes] | None:
+    """Start the daemon unless one runs; a killed one's files do not count, nor hinder."""
     for pid_file in PID_FILES:
         if is_stale(pid_file):
             pid_file.unlink()
-    began = time.monotonic()
-    if Path("/run/systemd/system").exists():
-        ui.run(PART, "starting Docker", ["systemctl", "start", "docker"], log=LOG)
-        daemon = None
-    else:
-        with LOG.open("ab") as log:
-            daemon = subprocess.Popen(
-                ["dockerd"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                start_new_session=True,
-            )
-    while not (version := _version()):
-        if daemon and daemon.poll() is not None:
-            raise ui.SetupError(f"dockerd ended at once: {ui.last_line(LOG)} (log: {LOG})")
-        if time.monotonic() - began > START_S:
-            raise ui.SetupError(f"dockerd does not answer after {ui.elapsed(START_S)} (log: {LOG})")
-        time.sleep(0.3)
-    took += time.monotonic() - began
-    return f"engine {version}, Debian's, installed and started in {ui.elapsed(took)} (log: {LOG})"
+    if PID_FILES[0].exists():
+        return None
+    with LOG.open("ab") as log:
+        if Path("/run/systemd/system").exists():
+            command = ["systemctl", "start", "docker"]
+        else:
+            command = ["dockerd"]
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            start_new_session=True,
+        )
 
 
 def _version() -> str | None:

@@ -88,24 +88,25 @@ def test_the_first_interrupt_is_held_back_and_the_second_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "command", "stale"),
+    ("content", "process", "stale"),
     [
         (None, None, False),
-        ("41", "dockerd", False),
-        ("41", "containerd", False),
-        ("41", "bash", True),
+        ("41", "(dockerd) S 1", False),
+        ("41", "(containerd) R 1", False),
+        ("41", "(dockerd) Z 1", True),
+        ("41", "(bash) S 1", True),
         ("41", None, True),
         ("", None, True),
     ],
 )
 def test_a_pid_file_of_a_killed_daemon_is_stale(
-    tmp_path: Path, content: str | None, command: str | None, stale: bool
+    tmp_path: Path, content: str | None, process: str | None, stale: bool
 ) -> None:
     if content is not None:
         (tmp_path / "docker.pid").write_text(content)
-    if command is not None:
+    if process is not None:
         (tmp_path / "41").mkdir()
-        (tmp_path / "41" / "comm").write_text(f"{command}\n")
+        (tmp_path / "41" / "stat").write_text(f"41 {process} 41 41 0\n")
     assert docker.is_stale(tmp_path / "docker.pid", tmp_path) is stale
 
 
