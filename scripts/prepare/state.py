@@ -1,5 +1,6 @@
 """State inside the checkout: passphrase, file backend, and the stacks of stacks/*.yaml."""
 
+import json
 import os
 import secrets
 import shutil
@@ -75,6 +76,7 @@ def ensure_stacks(env: Mapping[str, str]) -> str:
             argv = ["pulumi", "stack", "init", name, "--no-select", "--non-interactive"]
             log = LOGS / f"init-{name}.log"
             ui.run(PART, f"creating stack {name}", argv, log=log, env=env, cwd=ROOT)
+        _restore_salt(name)
     return f"stacks {', '.join(presets()) or 'none'} in {STATE.relative_to(ROOT)}"
 
 
@@ -89,6 +91,22 @@ def _configs() -> list[Path]:
 
 def _stack_files(name: str) -> list[Path]:
     return list((STATE / ".pulumi" / "stacks" / PROJECT).glob(f"{name}.json*"))
+
+
+def _restore_salt(name: str) -> None:
+    """Put a stack's salt back where a checkout of another commit took it away.
+
+    Else Pulumi makes a new one at its next run, and git sees another size.
+    """
+    config = ROOT / "stacks" / f"Pulumi.{name}.yaml"
+    state = STATE / ".pulumi" / "stacks" / PROJECT / f"{name}.json"
+    if "encryptionsalt:" in config.read_text() or not state.exists():
+        return
+    deployment = json.loads(state.read_text())["checkpoint"].get("latest") or {}
+    provider = deployment.get("secrets_providers") or {}
+    if provider.get("type") == "passphrase":
+        with config.open("a") as file:
+            file.write(f"encryptionsalt: {provider['state']['salt']}\n")
 
 
 def _drop_salt(config: Path) -> None:

@@ -1,5 +1,6 @@
 """Passphrase, stacks and the git filter of a checkout, in folders of their own."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -149,3 +150,15 @@ def test_a_passphrase_of_another_checkout_is_not_the_persons(
     environ: dict[str, str], own: bool
 ) -> None:
     assert environment.own_passphrase(environ) is own
+
+
+def test_a_salt_that_a_checkout_took_away_is_put_back(checkout: Path) -> None:
+    preset = commit_preset(checkout)
+    provider = {"type": "passphrase", "state": {"salt": SALT.split(": ")[1].strip()}}
+    stacks = checkout / ".state" / ".pulumi" / "stacks" / pins.PROJECT
+    stacks.mkdir(parents=True)
+    content = {"version": 3, "checkpoint": {"latest": {"secrets_providers": provider}}}
+    (stacks / "local.json").write_text(json.dumps(content))
+    for _ in range(2):
+        state.ensure_stacks({})
+        assert preset.read_text() == PLAIN + SALT
