@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
             case "list":
                 return _list()
             case "recheck":
-                return _recheck(options.folder)
+                return _recheck(options.folder, write=options.write)
             case _:
                 return _run(options)
     except CannotRunError as error:
@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="list the scenarios")
     recheck = commands.add_parser("recheck", help="judge a saved run again, from its files alone")
     recheck.add_argument("folder", type=Path, metavar="DIR", help="a folder below results")
+    recheck.add_argument(
+        "--write", action="store_true", help="write result.json and report.html anew"
+    )
     return parser
 
 
@@ -74,6 +77,7 @@ def _run(options: argparse.Namespace) -> int:
         if options.users < 1:
             raise CannotRunError(f"--users {options.users}: give at least 1")
         profile = profile.model_copy(update={"users": options.users})
+    folder = _folder(options.results, options.stack)
     from workloads import settings, target
 
     found = target.load(options.stack)
@@ -83,25 +87,26 @@ def _run(options: argparse.Namespace) -> int:
     from workloads.report import terminal
     from workloads.run import run  # imports Locust first, which patches the standard library
 
-    folder = _folder(options.results, options.stack)
     try:
         result = run(found, scenario, options.profile, profile, options.seed, folder)
     except KeyboardInterrupt:
-        _say(f"interrupted; the history is kept in {folder}")
+        kept = f"; the history is kept in {folder}" if folder.exists() else ""
+        _say(f"interrupted{kept}")
         return INTERRUPTED
-    _latest(folder)
+    if options.results is None:
+        _latest(folder)
     terminal.show(result, Console())
     print(f"\nreport: {folder / 'report.html'}")  # noqa: T201
     return result.verdict.judgement.exit_status
 
 
-def _recheck(folder: Path) -> int:
+def _recheck(folder: Path, *, write: bool) -> int:
     from rich.console import Console
 
-    from workloads.judge import judge
+    from workloads.judge import conclude, judge
     from workloads.report import terminal
 
-    result, _ = judge(folder)
+    result = conclude(folder) if write else judge(folder)[0]
     terminal.show(result, Console())
     return result.verdict.judgement.exit_status
 
@@ -114,10 +119,6 @@ def _one_of(what: str, name: str, known: Mapping[str, T]) -> T:
 
 def _folder(wanted: Path | None, stack: str) -> Path:
     folder = wanted or Path("results") / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{stack}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotRunError(f"--results {folder}: {error.strerror}; name another") from None
     if (folder / "history.jsonl").exists():
         raise CannotRunError(f"--results {folder}: holds a run already; name another folder")
     return folder

@@ -12,6 +12,7 @@ import requests
 from locust.env import Environment
 
 from workloads import wire
+from workloads.errors import summary
 from workloads.history import History
 
 REJECTED = frozenset({401, 403, 404, 405, 413})
@@ -50,9 +51,9 @@ class Session:
         try:
             yield str(uuid.UUID(int=self.random.getrandbits(128), version=4))
         except Exception as error:
-            self._history.complete("fail", op, error=_text(error))
+            self._history.complete("fail", op, error=summary(error))
         except BaseException as error:
-            self._history.complete("info", op, error=_text(error))
+            self._history.complete("info", op, error=summary(error))
             raise
         else:
             self._history.complete("ok", op)
@@ -100,7 +101,7 @@ class Session:
                     outcome = "fail"
         except BaseException as error:
             cpu = time.process_time() - cpu
-            ended["error"] = _text(error)
+            ended["error"] = summary(error)
             raise
         else:
             return response
@@ -121,7 +122,3 @@ class Session:
     def _next(self) -> str:
         self._count += 1
         return f"{self.user}.{self._count}"
-
-
-def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:500]

@@ -3,3 +3,9 @@
 
 class CannotRunError(Exception):
     """Nothing was judged: the message says what is wrong, where, and what to do (exit status 2)."""
+
+
+def summary(error: BaseException) -> str:
+    """Kind and first line of an error, at most 300 characters."""
+    said = str(error).strip().split("\n", 1)[0]
+    return f"{type(error).__name__}: {said}"[:300]

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from workloads.errors import CannotRunError
+from workloads.errors import CannotRunError, summary
 from workloads.plan import Plan
 
 
@@ -186,7 +186,7 @@ def load(path: Path) -> Record:
                     other.setdefault(kind, []).append(line)
         except (KeyError, TypeError, ValueError) as error:
             raise CannotRunError(
-                f"{path}: line {number} does not fit ({type(error).__name__}: {error}); restore it"
+                f"{path}: line {number} does not fit ({summary(error)}); restore it"
             ) from None
     if plan is None:
         raise CannotRunError(f"{path}: has no plan line; the run ended before it began")

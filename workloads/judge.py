@@ -7,6 +7,7 @@ from workloads import figures, history
 from workloads.checkers import durability, objectives, validity
 from workloads.errors import CannotRunError
 from workloads.history import Record
+from workloads.report import html
 from workloads.result import Result
 
 HISTORY = "history.jsonl"
@@ -41,6 +42,14 @@ def judge(folder: Path) -> tuple[Result, Record]:
     return result, record
 
 
+def conclude(folder: Path) -> Result:
+    """Judge the run in `folder` and write its result and report there; raises as `judge`."""
+    result, record = judge(folder)
+    _replace(folder / RESULT, result.model_dump_json(indent=2) + "\n")
+    _replace(folder / REPORT, html.render(result, record))
+    return result
+
+
 def _deploy(path: Path) -> dict[str, float]:
     """Deployment times in seconds by name, as `scripts/bench` leaves them."""
     if not path.exists():
@@ -49,3 +58,9 @@ def _deploy(path: Path) -> dict[str, float]:
         return {str(name): float(value) for name, value in json.loads(path.read_text()).items()}
     except (ValueError, TypeError, AttributeError):
         raise CannotRunError(f"{path}: not an object of seconds by name") from None
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_suffix(".tmp")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

@@ -17,6 +17,7 @@ from mlflow.entities import LoggedModel, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from workloads.errors import summary
 from workloads.history import Appender, Kind, Operation
 from workloads.wire import TOKEN_TAG, point, sha256
 
@@ -123,7 +124,7 @@ class Reader:
             try:
                 points = self._client.get_metric_history(run_id, key)
             except Exception as error:
-                unread[key] = _text(error)
+                unread[key] = summary(error)
             else:
                 items[key] = [point(p.step, p.timestamp, p.value) for p in points]
         self._write(Kind.METRIC, run_id, items, unread)
@@ -160,7 +161,7 @@ class Reader:
                 try:
                     mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
                 except Exception as error:
-                    failed = _text(error)
+                    failed = summary(error)
                 # The root itself comes as a folder of its own name.
                 root = Path(folder) / uri.rstrip("/").rsplit("/", 1)[-1]
                 for path in listed:
@@ -185,7 +186,7 @@ class Reader:
                 "owner": owner_id,
                 "items": items or {},
                 "unread": unread or {},
-                "error": _text(error) if error else None,
+                "error": summary(error) if error else None,
             }
         )
 
@@ -218,7 +219,3 @@ def _resolved(operations: list[Operation]) -> Iterator[tuple[Kind, str, str]]:
         for write in operation.writes:
             if owner_id := write.owner or operation.created:
                 yield write.kind, owner_id, write.key
-
-
-def _text(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:500]

@@ -69,6 +69,7 @@ class Gate(_Closed):
     limit: str
     measured: str
     passed: bool | None = Field(description="None: could not be looked at, and `measured` says why")
+    remedy: str = Field(description="What to do when it did not pass.")
 
 
 class Judgement(StrEnum):

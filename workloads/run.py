@@ -19,10 +19,9 @@ from workloads import environment, history, servers
 from workloads.errors import CannotRunError
 from workloads.generator import Generator
 from workloads.history import History
-from workloads.judge import HISTORY, READBACK, REPORT, RESULT, judge
+from workloads.judge import HISTORY, READBACK, conclude
 from workloads.plan import Plan, Profile
 from workloads.readback import Reader
-from workloads.report import html
 from workloads.report.live import LiveView
 from workloads.result import Result
 from workloads.scenarios.scenario import Scenario
@@ -38,23 +37,13 @@ def run(
     seed: int,
     folder: Path,
 ) -> Result:
-    """Run a scenario against a target and leave everything in `folder`, which exists.
+    """Run a scenario against a target and leave everything in `folder`.
 
     `workloads.settings.configure` comes first, before this module is imported. Raises
     `CannotRunError` if it cannot go on, and `KeyboardInterrupt` when interrupted; what was
     written until then is kept.
     """
-    plan = Plan(
-        scenario=scenario.name,
-        profile_name=profile_name,
-        profile=profile,
-        objectives=scenario.objectives[profile_name],
-        seed=seed,
-        target=target,
-        environment=environment.describe(target),
-        experiment_id=_experiment(target.tracking_uri, scenario.name),
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+    plan = decide(target, scenario, profile_name, profile, seed)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     hub = gevent.get_hub()
     hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)  # else gevent prints it as well
@@ -67,8 +56,32 @@ def run(
         signal.signal(signal.SIGTERM, previous)
 
 
+def decide(
+    target: Target, scenario: Scenario, profile_name: str, profile: Profile, seed: int
+) -> Plan:
+    """Fix everything that the run depends on, and make its experiment.
+
+    Raises `CannotRunError` if the server does not answer or takes no experiment.
+    """
+    return Plan(
+        scenario=scenario.name,
+        profile_name=profile_name,
+        profile=profile,
+        objectives=scenario.objectives[profile_name],
+        seed=seed,
+        target=target,
+        environment=environment.describe(target),
+        experiment_id=_experiment(target.tracking_uri, scenario.name),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
 def load(scenario: Scenario, plan: Plan, folder: Path, view: LiveView) -> None:
-    """Warm up and load; leaves the history."""
+    """Warm up and load; leaves the history. Raises `CannotRunError` if it cannot go on."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotRunError(f"{folder}: {error.strerror}; name another with --results") from None
     writer = History(folder / HISTORY)
     writer.event("plan", plan=plan.model_dump(mode="json"))
     try:
@@ -85,14 +98,6 @@ def read_back(plan: Plan, folder: Path, view: LiveView) -> None:
     view.phase("reading back", None)
     operations = history.load(folder / HISTORY).operations
     Reader(plan.experiment_id, operations, folder / READBACK).read(view.progress)
-
-
-def conclude(folder: Path) -> Result:
-    """Judge the files in `folder` and add the result and the report."""
-    result, record = judge(folder)
-    _replace(folder / RESULT, result.model_dump_json(indent=2) + "\n")
-    _replace(folder / REPORT, html.render(result, record))
-    return result
 
 
 def _load(scenario: Scenario, plan: Plan, writer: History, folder: Path, view: LiveView) -> None:
@@ -137,9 +142,3 @@ def _experiment(tracking_uri: str, scenario: str) -> str:
     except MlflowException as error:
         first = str(error).splitlines()[0][:200]
         raise CannotRunError(f"{tracking_uri} does not take an experiment: {first}") from None
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_suffix(".tmp")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

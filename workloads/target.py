@@ -35,7 +35,10 @@ def load(stack: str) -> Target:
         if "no stack named" in answer.stderr:
             raise CannotRunError(_not_deployed(stack))
         raise CannotRunError(f"pulumi stack output -s {stack}: {lines[-1].strip()}")
-    outputs = json.loads(answer.stdout)
+    try:
+        outputs = json.loads(answer.stdout)
+    except ValueError:
+        raise CannotRunError(f"pulumi stack output -s {stack}: the answer is not JSON") from None
     if TARGET_OUTPUT not in outputs:
         raise CannotRunError(_not_deployed(stack))
     try:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workloads.errors import CannotRunError
+from workloads.errors import CannotRunError, summary
 from workloads.history import Kind, Operation, Write, lines
 from workloads.result import Durability, DurabilityVerdict, KindSets
 
@@ -70,7 +70,7 @@ def load(path: Path) -> ReadBack:
                 found.errors.append(f"{kind} {key} of {owner}: {error}")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CannotRunError(
-                f"{path}: line {number} does not fit ({type(error).__name__}: {error}); restore it"
+                f"{path}: line {number} does not fit ({summary(error)}); restore it"
             ) from None
     return found
 

@@ -29,7 +29,7 @@ def judge(
     if facts:
         return Verdict(judgement=Judgement.BAD, reasons=facts)
     doubts = [
-        f"Does not count: {gate.name}: {gate.measured}, the limit is {gate.limit}."
+        f"Does not count: {gate.name}: {gate.measured}, the limit is {gate.limit}. {gate.remedy}"
         for gate in gates
         if gate.passed is False
     ]

@@ -50,6 +50,7 @@ def _complete(record: Record) -> Gate:
         limit="load phase to its end",
         measured="complete" if whole else "interrupted",
         passed=whole,
+        remedy="Run it again to the end.",
     )
 
 
@@ -66,6 +67,7 @@ def _samples(record: Record) -> Gate:
         limit=f"≥ {FEWEST_CALLS} calls, ≥ {FEWEST_STEPS} steps of each kind",
         measured=f"{calls} calls, {fewest} steps",
         passed=calls >= FEWEST_CALLS and fewest >= FEWEST_STEPS,
+        remedy="Use --profile full, or find out why the server is so slow.",
     )
 
 
@@ -77,6 +79,7 @@ def _cpu(record: Record) -> Gate:
         limit=f"≤ {CPU_LIMIT:.0%} of a core in any second",
         measured=f"{worst:.0%} at most" if shares else "no samples",
         passed=bool(shares) and worst <= CPU_LIMIT,
+        remedy="The client is the limit: use a faster machine for it.",
     )
 
 
@@ -88,6 +91,7 @@ def _lag(record: Record) -> Gate:
         limit=f"p99 ≤ {LAG_LIMIT_MS:.0f} ms",
         measured=f"p99 {p99:.1f} ms of {len(lags)} samples" if lags else "no samples",
         passed=bool(lags) and p99 <= LAG_LIMIT_MS,
+        remedy="This machine is too busy to measure: end other work on it, or use fewer users.",
     )
 
 
@@ -110,6 +114,7 @@ def _settled(record: Record) -> Gate:
         limit=f"medians of the halves within {DRIFT_LIMIT - 1:.0%}",
         measured=f"first half {ratio:.2f} times the second" if total else "too few samples",
         passed=bool(total) and 1 / DRIFT_LIMIT <= ratio <= DRIFT_LIMIT,
+        remedy="Use --profile full, which warms up for longer, on a quiet machine.",
     )
 
 
@@ -121,6 +126,7 @@ def _retries(record: Record) -> Gate:
         limit="0 calls sent again",
         measured=f"{len(retried)} ({said[:120]})" if retried else "0",
         passed=not retried,
+        remedy="Find the reason for those answers in the tracking server's log.",
     )
 
 
@@ -131,6 +137,7 @@ def _users(record: Record) -> Gate:
         limit="no user process ended early",
         measured=f"{len(ended)} ended early" if ended else "all",
         passed=not ended,
+        remedy="See users.log of the run.",
     )
 
 
@@ -151,6 +158,7 @@ def _restarts(record: Record) -> Gate:
         if known
         else "not seen: the servers' processes are not in Docker containers of this machine",
         passed=not gone if known else None,
+        remedy="Find the reason in the tracking server's log; memory is the usual one.",
     )
 
 

@@ -1,0 +1,157 @@
+"""Small records written by hand, for tests."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from infra.outputs import Component, Platform, Target
+from workloads.history import Kind, Operation, Write
+from workloads.plan import Objectives, Plan, Profile
+
+MS = 1_000_000
+S = 1_000_000_000
+
+
+def target(uri: str = "http://127.0.0.1:1", **changes: Any) -> Target:
+    fields: dict[str, Any] = {
+        "stack": "local",
+        "platform": Platform.DOCKER,
+        "tracking_uri": uri,
+        "mlflow_version": "3.17.2",
+        "artifacts": "volume",
+        "replicas": 1,
+        "components": (
+            Component(name="mlflow", kind="mlflow", container="bench-mlflow", image="sha256:12ab"),
+        ),
+    }
+    return Target(**fields | changes)
+
+
+def plan(**changes: Any) -> Plan:
+    fields: dict[str, Any] = {
+        "scenario": "training",
+        "profile_name": "quick",
+        "profile": Profile(users=2, warm_up_s=2, load_s=10, finish_s=5),
+        "objectives": Objectives(error_rate=0, p95_ms=100, min_rate=5),
+        "seed": 1,
+        "target": target(),
+        "experiment_id": "1",
+        "started": "2026-01-02T03:04:05+00:00",
+        "environment": {"Python": "3.11"},
+    }
+    return Plan(**fields | changes)
+
+
+_numbers = iter(range(10**9))
+
+
+def operation(*writes: Write, outcome: str = "ok", **changes: Any) -> Operation:
+    """A call at 0 s that took 10 ms, unless told otherwise."""
+    number = next(_numbers)
+    fields: dict[str, Any] = {
+        "id": f"0.{number}",
+        "user": 0,
+        "type": "call",
+        "name": "POST runs/log-batch",
+        "step": None,
+        "background": False,
+        "invoked_ns": 0,
+        "completed_ns": 10 * MS,
+        "writes": list(writes),
+        "outcome": outcome,
+    }
+    return Operation(**fields | changes)
+
+
+def write(kind: Kind, owner: str | None, key: str, value: str | None) -> Write:
+    return Write(kind, owner, key, value)
+
+
+class Folder:
+    """Writes the files of a run, line by line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: list[dict[str, Any]] = []
+        self.read: list[dict[str, Any]] = []
+        self._count = 0
+
+    def event(self, type_: str, at_s: float, **fields: Any) -> None:
+        ns = int(at_s * S)
+        self.lines.append({"type": type_, "mono_ns": ns, "wall_ns": ns, **fields})
+
+    def call(
+        self,
+        at_s: float,
+        ms: float = 20,
+        name: str = "POST runs/log-batch",
+        kind: str = "call",
+        outcome: str | None = "ok",
+        writes: list[list[str | None]] | None = None,
+        background: bool = False,
+        **ended: Any,
+    ) -> None:
+        self._count += 1
+        op = f"0.{self._count}"
+        self.event(
+            "invoke",
+            at_s,
+            op=op,
+            user=0,
+            kind=kind,
+            name=name,
+            step=None,
+            background=background,
+            writes=writes or [],
+        )
+        if outcome:
+            self.event(outcome, at_s + ms / 1000, op=op, **ended)
+
+    def good_run(self, calls: int = 500, ms: float = 20) -> "Folder":
+        """Warm-up from 100 s, load from 102 s to 112 s, everything read back."""
+        self.event("plan", 99, plan=plan().model_dump(mode="json"))
+        self.event("server", 99, processes={"bench-mlflow": [10, 11]})
+        self.event("phase", 100, phase="warm-up")
+        self.call(101, ms=900)
+        self.event("phase", 102, phase="load")
+        for number in range(calls):
+            at = 102 + 10 * number / calls
+            self.call(at, ms=ms + number % 7, name=("GET runs/get", "POST runs/update")[number % 2])
+        for number in range(4):
+            self.call(102 + number, ms=700, name="curves", kind="step")
+        self.call(
+            103,
+            name="POST runs/create",
+            created="r1",
+            writes=[["run", "1", "token-1", None], ["tag", None, "team", "a"]],
+        )
+        self.call(104, writes=[["param", "r1", "depth", "6"], ["metric point", "r1", "loss", "1"]])
+        for second in range(10):
+            for user in (0, 1):
+                self.event(
+                    "sample",
+                    102.5 + second,
+                    user=user,
+                    span_s=1.0,
+                    cpu_s=0.9,
+                    call_cpu_s=0.1,
+                    lag_ms=[1.0] * 50,
+                )
+        self.event("phase", 112, phase="finish")
+        self.event("server", 113, processes={"bench-mlflow": [10, 11]})
+        self.place("run", "1", {"token-1": ["r1"]})
+        self.place("tag", "r1", {"team": ["a"]})
+        self.place("param", "r1", {"depth": ["6"]})
+        self.place("metric point", "r1", {"loss": ["1"]})
+        return self
+
+    def place(self, kind: str, owner: str, items: dict[str, list[str]], **other: Any) -> None:
+        line = {"kind": kind, "owner": owner, "items": items, "unread": {}, "error": None}
+        self.read.append(line | other)
+
+    def save(self) -> Path:
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name, lines in (("history.jsonl", self.lines), ("readback.jsonl", self.read)):
+            text = "".join(json.dumps(line) + "\n" for line in lines)
+            (self.path / name).write_text(text)
+        return self.path

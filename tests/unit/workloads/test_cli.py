@@ -1,0 +1,98 @@
+"""The command line: one clear line for a mistake, and the exit status."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.workloads.builders import Folder
+from workloads.__main__ import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("run --stack nowhere", "unknown stack 'nowhere': the folder stacks has "),
+        ("run --stack local --scenario x", "unknown scenario 'x': there are training"),
+        ("run --stack local --profile x", "unknown profile 'x': there are quick, full"),
+        ("run --stack local --users 0", "--users 0: give at least 1"),
+        ("run --stack local --users -3", "--users -3: give at least 1"),
+        ("run --stack local --users many", "argument --users: invalid int value: 'many'"),
+        ("run", "the following arguments are required: --stack"),
+        ("", "the following arguments are required: COMMAND"),
+        ("dance", "invalid choice: 'dance'"),
+        ("recheck /nonexistent", "/nonexistent/history.jsonl: No such file or directory"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(
+    arguments: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments.split()) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("python -m workloads: ")
+    assert said in output.err
+    assert output.err.count("\n") == 1
+
+
+def test_a_folder_with_a_run_is_not_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Folder(tmp_path).good_run().save()
+    assert main(["run", "--stack", "local", "--results", str(folder)]) == 2
+    assert "holds a run already; name another folder" in capsys.readouterr().err
+
+
+def test_list_names_each_scenario_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    assert re.fullmatch(r"(\w+ +\S.+\n)+", capsys.readouterr().out)
+
+
+def good(_: Folder) -> None:
+    pass
+
+
+def lost(folder: Folder) -> None:
+    folder.read[-1]["items"] = {}
+
+
+def unread(folder: Folder) -> None:
+    folder.read.pop()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "status", "word"), [(good, 0, "good"), (lost, 1, "bad"), (unread, 3, "invalid")]
+)
+def test_recheck_gives_the_verdict_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: object, status: int, word: str
+) -> None:
+    folder = Folder(tmp_path).good_run()
+    assert callable(spoil)
+    spoil(folder)
+    folder.save()
+    before = sorted(tmp_path.iterdir())
+    assert main(["recheck", str(tmp_path)]) == status
+    assert f"verdict: {word}\n" in capsys.readouterr().out
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_recheck_writes_result_and_report_when_asked(tmp_path: Path) -> None:
+    folder = Folder(tmp_path).good_run().save()
+    assert main(["recheck", "--write", str(folder)]) == 0
+    assert (folder / "result.json").exists()
+    assert (folder / "report.html").exists()
+
+
+def test_list_is_quick_to_start() -> None:
+    """Neither Locust nor mlflow is imported for it: they take seconds."""
+    script = (
+        "import sys; from workloads.__main__ import main; main(['list'])\n"
+        "print(sorted({'locust', 'mlflow', 'gevent', 'plotly'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=dict(os.environ)
+    )
+    assert done.stdout.endswith("[]\n")

@@ -1,0 +1,95 @@
+"""Figures equal those of an independent computation on the raw record."""
+
+import math
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.unit.workloads.builders import Folder
+from workloads import figures, history
+from workloads.result import OperationFigures
+
+
+def by_hand(values: list[float], share: float) -> float:
+    """Percentile by its definition: linear between the two neighbours in the sorted list."""
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def rows(folder: Folder) -> dict[str, OperationFigures]:
+    record = history.load(folder.save() / "history.jsonl")
+    return {row.name: row for row in figures.table(record)}
+
+
+@pytest.mark.parametrize("size", [1000, 1001, 4567])
+def test_percentiles_are_exact(size: int) -> None:
+    random.seed(size)
+    values = [random.lognormvariate(3, 1) for _ in range(size)]
+    got = figures.latency(values)
+    assert got.p50_ms == pytest.approx(by_hand(values, 0.5))
+    assert got.p95_ms == pytest.approx(by_hand(values, 0.95))
+    assert got.p99_ms == pytest.approx(by_hand(values, 0.99))
+    assert got.max_ms == max(values)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (0, (False, False, False)),
+        (1, (True, False, False)),
+        (19, (True, False, False)),
+        (20, (True, True, False)),
+        (999, (True, True, False)),
+        (1000, (True, True, True)),
+    ],
+)
+def test_too_few_samples_give_no_figure(size: int, shown: tuple[bool, ...]) -> None:
+    got = figures.latency([1.0] * size)
+    assert tuple(p is not None for p in (got.p50_ms, got.p95_ms, got.p99_ms)) == shown
+
+
+def test_warm_up_and_what_comes_after_are_left_out(tmp_path: Path) -> None:
+    folder = Folder(tmp_path).good_run(calls=100)
+    before = rows(folder)[figures.ALL_CALLS]
+    folder.call(101.9, ms=5000)
+    folder.call(112.1, ms=5000)
+    assert rows(folder)[figures.ALL_CALLS] == before
+    assert before.count == 102
+    assert before.rate == pytest.approx(10.2)
+
+
+def test_errors_count_and_their_latency_does_not(tmp_path: Path) -> None:
+    folder = Folder(tmp_path).good_run(calls=100)
+    before = rows(folder)[figures.ALL_CALLS]
+    folder.call(105, ms=60_000, outcome="info", error="ReadTimeout: no answer")
+    folder.call(105, ms=60_000, outcome="fail", error="HTTP 404")
+    folder.call(105, outcome=None)
+    after = rows(folder)[figures.ALL_CALLS]
+    assert (after.count, after.errors) == (before.count + 3, 3)
+    assert (after.max_ms, after.rate) == (before.max_ms, before.rate)
+    record = history.load(folder.path / "history.jsonl")
+    assert set(figures.errors(record)) == {
+        "POST runs/log-batch: ReadTimeout: no answer",
+        "POST runs/log-batch: HTTP 404",
+        "POST runs/log-batch: ended without an answer",
+    }
+
+
+def test_background_calls_count_and_are_not_timed(tmp_path: Path) -> None:
+    folder = Folder(tmp_path).good_run(calls=100)
+    before = rows(folder)[figures.ALL_CALLS]
+    folder.call(105, ms=900, background=True)
+    after = rows(folder)[figures.ALL_CALLS]
+    assert (after.count, after.background) == (before.count + 1, 1)
+    assert after.max_ms == before.max_ms
+
+
+def test_steps_are_not_calls(tmp_path: Path) -> None:
+    got = rows(Folder(tmp_path).good_run(calls=100))
+    assert got["curves"].type == "step"
+    assert got["curves"].p50_ms == pytest.approx(700)
+    assert got[figures.ALL_CALLS].count == 102

@@ -1,0 +1,223 @@
+"""The report in headless Chromium: drawn, whole, quiet, and without a request."""
+
+import html.parser
+import http.server
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.workloads.builders import Folder
+from workloads.judge import conclude
+
+MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-features=NetworkTimeServiceQuerying",
+    "--virtual-time-budget=10000",
+    "--enable-logging=stderr",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome", "chrome", MACOS):
+        if found := shutil.which(name):
+            return found
+    pytest.fail("no Chromium: scripts/test installs it; or put chromium or google-chrome on PATH")
+
+
+class Page(html.parser.HTMLParser):
+    """Collects text and elements."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._hidden = 0
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._hidden += tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden -= tag in ("script", "style")
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.text += data
+
+    def all(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
+        return [
+            found
+            for name, found in self.elements
+            if name == tag and all(found.get(k.rstrip("_")) == v for k, v in attributes.items())
+        ]
+
+
+def dump(chromium: str, profile: Path, url: str, *flags: str) -> tuple[str, str]:
+    """Return the page as it is after its scripts ran, and what the browser logged."""
+    done = subprocess.run(
+        [chromium, *FLAGS, f"--user-data-dir={profile}", *flags, "--dump-dom", url],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Folder(tmp_path_factory.mktemp("run")).good_run(calls=1200)
+    folder.call(105, outcome="info", error="HTTP 500: <script>alert(1)</script>")
+    folder.call(105, writes=[["param", "r1", "</script><b>bad", "1"]])
+    return conclude_in(folder)
+
+
+def conclude_in(folder: Folder) -> Path:
+    path = folder.save()
+    conclude(path)
+    return path / "report.html"
+
+
+@pytest.fixture(scope="module")
+def drawn(
+    chromium: str, report: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Page, str]:
+    source, log = dump(chromium, tmp_path_factory.mktemp("profile"), report.as_uri())
+    return Page(source), log
+
+
+def test_every_plot_is_drawn(drawn: tuple[Page, str]) -> None:
+    page, _ = drawn
+    plots = page.all("div", role="img")
+    assert [p["id"] for p in plots] == ["plot-latency", "plot-throughput", "plot-distribution"]
+    assert all("js-plotly-plot" in (p["class"] or "") for p in plots)
+    points = [e for e in page.all("path", class_="point") if e.get("d")]
+    assert len(points) > 1200  # a mark for each call, and a bar for each second
+    lines = [e for e in page.all("path", class_="js-line") if len(e["d"] or "") > 20]
+    assert len(lines) == 2  # p50 and p95, besides their short marks in the legend
+    assert len(page.all("path", class_="box")) == 4  # three calls and a step
+
+
+def test_the_console_is_silent(drawn: tuple[Page, str]) -> None:
+    assert "CONSOLE" not in drawn[1]
+
+
+def test_verdict_figures_and_findings_are_there(drawn: tuple[Page, str]) -> None:
+    text = re.sub(r"\s+", " ", drawn[0].text)
+    assert "Verdict: bad" in text
+    assert "1 of 1204 calls failed" in text
+    assert "HTTP 500: <script>alert(1)</script>" in text
+    assert "lost: param </script><b>bad = 1 of run r1" in text
+    for part in ("all API calls", "metric point", "loop lag while a call waits", "sha256:12ab"):
+        assert part in text
+    assert "python -m workloads run --stack local --scenario training" in text
+
+
+def test_it_can_be_read_without_eyes_and_mouse(drawn: tuple[Page, str]) -> None:
+    page, _ = drawn
+    assert page.all("html", lang="en")
+    assert [t for t, _ in page.elements if t in ("h1", "h2")][:2] == ["h1", "h2"]
+    for plot in page.all("div", role="img"):
+        assert len(plot["aria-label"] or "") > 60
+    assert page.all("table")
+    assert all(th.get("scope") in ("col", "row") for th in page.all("th"))
+    ids = {attributes.get("id") for _, attributes in page.elements}
+    for _, attributes in page.elements:
+        for reference in ("aria-labelledby", "aria-describedby"):
+            assert attributes.get(reference) in {*ids, None}
+    assert all(e.get("tabindex") == "0" for e in page.all("div", class_="scroll"))
+
+
+def test_colours_follow_the_scheme(chromium: str, report: Path, tmp_path: Path) -> None:
+    def grid(flag: str) -> set[str]:
+        source, _ = dump(chromium, tmp_path / flag, report.as_uri(), flag)
+        grids = [e for e in Page(source).all("path") if "grid" in (e.get("class") or "")]
+        return {found for e in grids for found in re.findall("stroke: (rgb.*?);", str(e["style"]))}
+
+    light = grid("--blink-settings=preferredColorScheme=1")
+    dark = grid("--blink-settings=preferredColorScheme=0")
+    assert light == {"rgb(221, 226, 233)"}
+    assert dark == {"rgb(48, 57, 70)"}
+
+
+def test_a_narrow_screen_does_not_scroll_sideways(
+    chromium: str, report: Path, tmp_path: Path
+) -> None:
+    measure = "<script>document.title = `${document.documentElement.scrollWidth}`</script></body>"
+    page = tmp_path / "report.html"
+    page.write_text(report.read_text().replace("</body>", measure))
+    source, _ = dump(chromium, tmp_path / "profile", page.as_uri(), "--window-size=500,900")
+    title = re.search("<title>(.*?)</title>", source)
+    assert title
+    assert int(title[1]) <= 500
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[int, list[str]]]:
+    """A server that notes every path it is asked for."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port, asked
+        server.shutdown()
+        thread.join()
+
+
+def test_no_request_leaves_the_page(
+    chromium: str, report: Path, tmp_path: Path, listener: tuple[int, list[str]]
+) -> None:
+    """Every host name and proxy leads to a listener; the page's policy forbids what is left."""
+    port, asked = listener
+    proxy = f"--proxy-server=http://127.0.0.1:{port}"
+    _, log = dump(chromium, tmp_path / "a", report.as_uri(), proxy)
+    assert asked == []
+    assert "Refused" not in log
+
+    # The control: with a picture from elsewhere and no policy, the listener is asked.
+    leaking = report.read_text().replace("Content-Security-Policy", "x")
+    page = tmp_path / "leaking.html"
+    page.write_text(leaking.replace("</body>", '<img src="http://leak.test/x.png"></body>'))
+    dump(chromium, tmp_path / "b", page.as_uri(), proxy)
+    assert "http://leak.test/x.png" in asked
+    # And with the policy it is not.
+    asked.clear()
+    page.write_text(
+        report.read_text().replace("</body>", '<img src="http://leak.test/x.png"></body>')
+    )
+    _, log = dump(chromium, tmp_path / "c", page.as_uri(), proxy)
+    assert asked == []
+
+
+def test_a_run_without_figures_has_a_report(chromium: str, tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run").good_run()
+    folder.lines = folder.lines[:3]
+    folder.read = []
+    source, log = dump(chromium, tmp_path / "profile", conclude_in(folder).as_uri())
+    assert "Nothing was measured" in Page(source).text
+    assert "CONSOLE" not in log

@@ -1,0 +1,188 @@
+"""The whole scenario with the real client against a real server, and what it must not miss."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.workloads.conftest import Server
+from workloads import figures, history
+from workloads.__main__ import main
+from workloads.history import Kind, Record
+from workloads.result import DurabilityVerdict, Judgement, Result
+
+ROOT = Path(__file__).parents[3]
+MACHINE = {
+    "loop lag while a call waits",
+    "client CPU in calls",
+    "warm-up settled",
+    "enough samples",
+}
+"""Gates that a busy machine fails, whatever this project does."""
+
+
+def start(what: str, uri: str, folder: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.unit.workloads.drive", what, uri, str(folder)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A setting of a person's shell that would lead every user into one run.
+        env={**os.environ, "MLFLOW_RUN_ID": "0" * 32},
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> str:
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, output
+    return output
+
+
+def result_of(folder: Path) -> Result:
+    return Result.model_validate_json((folder / "result.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def folder(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results") / "run"
+    output = finish(start("run", server.uri, folder))
+    assert "Warning" not in output
+    assert [line.split()[0] for line in output.splitlines()[1:4]] == ["starting", "warm-up", "load"]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def record(folder: Path) -> Record:
+    return history.load(folder / "history.jsonl")
+
+
+def test_the_verdict_is_good(folder: Path) -> None:
+    result = result_of(folder)
+    assert result.errors == {}
+    assert result.durability.verdict is DurabilityVerdict.PASS
+    failed = {gate.name for gate in result.gates if gate.passed is False}
+    assert failed <= MACHINE
+    expected = Judgement.INVALID if failed else Judgement.GOOD
+    assert result.verdict.judgement is expected, result.verdict.reasons
+
+
+def test_every_kind_of_thing_was_written_and_read_back(folder: Path) -> None:
+    kinds = result_of(folder).durability.kinds
+    assert set(kinds) == {kind.value for kind in Kind}
+    for name, sets in kinds.items():
+        assert sets.acknowledged == sets.attempted == sets.present > 0, name
+
+
+def test_recheck_says_the_same(folder: Path) -> None:
+    saved = result_of(folder).verdict.judgement
+    assert main(["recheck", str(folder)]) == saved.exit_status
+
+
+def test_figures_leave_the_warm_up_out(record: Record, folder: Path) -> None:
+    all_calls = sum(o.type == "call" for o in record.operations)
+    row = next(r for r in result_of(folder).operations if r.name == figures.ALL_CALLS)
+    assert 0 < row.count < all_calls
+    begin, end = figures.window_ns(record)
+    assert row.count == sum(
+        o.type == "call" and begin <= o.invoked_ns < end for o in record.operations
+    )
+
+
+def test_every_user_logs_every_kind_of_training(record: Record) -> None:
+    """Autologging keeps its session in one variable of a process: users must not share one."""
+    finished = [o for o in record.operations if o.type == "step" and o.outcome == "ok"]
+    assert {(o.user, o.name) for o in finished} == {
+        (user, name) for user in (0, 1) for name in ("random_forest", "curves", "linear_regression")
+    }
+    for step in finished:
+        if step.name == "random_forest":
+            calls = [o for o in record.operations if o.step == step.id]
+            kinds = {write.kind for call in calls for write in call.writes}
+            assert kinds == set(Kind)
+
+
+def test_reading_back_is_no_load(record: Record) -> None:
+    assert all(o.invoked_ns < record.phases["finish"] + 20e9 for o in record.operations)
+    assert not any("artifact" in o.name and o.name.startswith("GET") for o in record.operations)
+
+
+def test_the_same_seed_does_the_same(record: Record) -> None:
+    """Steps and the tokens of runs follow from the seed and the user."""
+    from random import Random
+
+    for user in (0, 1):
+        random = Random(f"7/{user}")
+        order = ["random_forest", "curves", "linear_regression"]
+        random.shuffle(order)
+        done = [o.name for o in record.operations if o.type == "step" and o.user == user]
+        assert done[:3] == order
+
+
+def test_what_is_lost_behind_the_servers_back_is_found(
+    server: Server, folder: Path, record: Record, tmp_path: Path
+) -> None:
+    """The control: one artifact, one metric point, one tag and one run are taken away."""
+    shutil.copy(folder / "history.jsonl", tmp_path)
+    artifact = next((server.artifacts).rglob("coefficients.txt"))
+    runs = [o.created for o in record.operations if o.created and o.writes[0].kind is Kind.RUN]
+    run = runs[-1]
+    database = sqlite3.connect(server.database, timeout=30)
+    with database:
+        key, victim, step = database.execute(
+            "select key, run_uuid, step from metrics where key = 'loss' and step = 5 limit 1"
+        ).fetchone()
+        database.execute(
+            "delete from metrics where key = ? and run_uuid = ? and step = ?", (key, victim, step)
+        )
+        database.execute("delete from tags where key = 'team' and run_uuid = ?", (victim,))
+        for table in ("latest_metrics", "metrics", "params", "tags", "runs"):
+            database.execute(f"delete from {table} where run_uuid = ?", (run,))
+    database.close()
+    artifact.unlink()
+
+    assert finish(start("read", server.uri, tmp_path)).endswith("bad\n")
+
+    result = result_of(tmp_path)
+    assert result.verdict.judgement is Judgement.BAD
+    kinds = result.durability.kinds
+    assert kinds["run"].lost == 1
+    findings = "\n".join(result.durability.findings)
+    assert f"lost: run {run} " in findings
+    assert "lost: artifact coefficients.txt = " in findings
+    assert artifact.parent.parent.name in findings
+    assert f"of run {victim}" in findings
+    assert "lost: metric point loss = [5, " in findings
+    assert "lost: tag team = " in findings
+    assert sum(sets.unexpected + sets.duplicates for sets in kinds.values()) == 0
+    assert main(["recheck", str(tmp_path)]) == 1
+
+
+def test_an_interrupt_keeps_the_history(server: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start("run", server.uri, folder)
+    path = folder / "history.jsonl"
+    deadline = time.monotonic() + 90
+    while not (path.exists() and '"ok"' in path.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[-1]["type"] == "interrupted"
+    assert history.load(path).operations
+    assert main(["recheck", str(folder)]) == 3
+
+
+def test_a_server_that_is_away_is_one_line(tmp_path: Path) -> None:
+    process = start("run", "http://127.0.0.1:9", tmp_path / "run")
+    output, _ = process.communicate(timeout=60)
+    assert "CannotRunError: no tracking server answers at http://127.0.0.1:9" in output
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,103 @@
+"""Each gate passes a good run and stops a bad one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.workloads.builders import MS, Folder, S
+from workloads import history
+from workloads.checkers import validity
+
+
+def states(folder: Folder) -> dict[str, bool | None]:
+    record = history.load(folder.save() / "history.jsonl")
+    return {gate.name: gate.passed for gate in validity.gates(record)}
+
+
+def drop(folder: Folder, type_: str) -> None:
+    folder.lines = [line for line in folder.lines if line["type"] != type_]
+
+
+def change(folder: Folder, type_: str, **fields: object) -> None:
+    for line in folder.lines:
+        if line["type"] == type_:
+            line.update(fields)
+
+
+def slow_first_half(folder: Folder) -> None:
+    for line in folder.lines:
+        if line["type"] == "ok" and 102 * S <= line["mono_ns"] < 107 * S:
+            line["mono_ns"] += 10 * MS
+
+
+def forget_finish(folder: Folder) -> None:
+    folder.lines = [line for line in folder.lines if line.get("phase") != "finish"]
+
+
+def no_steps(folder: Folder) -> None:
+    folder.lines = [line for line in folder.lines if line.get("name") != "curves"]
+    kept = {line["op"] for line in folder.lines if line["type"] == "invoke"}
+    folder.lines = [line for line in folder.lines if "op" not in line or line["op"] in kept]
+
+
+def restart(folder: Folder) -> None:
+    looks = [line for line in folder.lines if line["type"] == "server"]
+    looks[1]["processes"] = {"bench-mlflow": [10, 12]}
+
+
+CASES: dict[str, tuple[str, Callable[[Folder], None]]] = {
+    "interrupted": ("run complete", lambda f: f.event("interrupted", 105)),
+    "cut short": ("run complete", forget_finish),
+    "no steps": ("enough samples", no_steps),
+    "client CPU": ("client CPU in calls", lambda f: change(f, "sample", call_cpu_s=0.71)),
+    "no CPU samples": ("client CPU in calls", lambda f: drop(f, "sample")),
+    "loop lag": (
+        "loop lag while a call waits",
+        lambda f: change(f, "sample", lag_ms=[1.0] * 48 + [21.0] * 2),
+    ),
+    "no lag samples": ("loop lag while a call waits", lambda f: change(f, "sample", lag_ms=[])),
+    "drift": ("warm-up settled", slow_first_half),
+    "hidden 503": ("no answer hidden by a retry", lambda f: f.call(105, retries=["503"])),
+    "user gone": ("users alive to the end", lambda f: f.event("user_ended", 105, user=1, status=9)),
+    "worker gone": ("no server process restarted", restart),
+}
+
+
+def test_a_good_run_passes_every_gate(tmp_path: Path) -> None:
+    assert set(states(Folder(tmp_path).good_run()).values()) == {True}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_gate_stops_what_it_is_for(tmp_path: Path, case: str) -> None:
+    gate, spoil = CASES[case]
+    folder = Folder(tmp_path).good_run()
+    spoil(folder)
+    assert states(folder)[gate] is False
+
+
+def test_too_few_calls_are_not_enough(tmp_path: Path) -> None:
+    assert states(Folder(tmp_path).good_run(calls=150))["enough samples"] is False
+
+
+def test_lag_at_the_limit_passes(tmp_path: Path) -> None:
+    folder = Folder(tmp_path).good_run()
+    change(folder, "sample", lag_ms=[20.0] * 50, call_cpu_s=0.7)
+    assert set(states(folder).values()) == {True}
+
+
+def test_model_fits_are_not_client_cpu(tmp_path: Path) -> None:
+    folder = Folder(tmp_path).good_run()
+    change(folder, "sample", cpu_s=1.0)
+    assert states(folder)["client CPU in calls"] is True
+
+
+@pytest.mark.parametrize("looks", [[None, None], [{"a": [1]}, None], []])
+def test_servers_that_cannot_be_seen_are_said_not_passed(
+    tmp_path: Path, looks: list[object]
+) -> None:
+    folder = Folder(tmp_path).good_run()
+    drop(folder, "server")
+    for at, look in enumerate(looks):
+        folder.event("server", at, processes=look)
+    assert states(folder)["no server process restarted"] is None
