@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -48,16 +49,10 @@ class Stack:
         self.config_file.write_text(yaml.safe_dump(known))
 
     def command(self, *arguments: str) -> list[str]:
-        head, *rest = arguments
-        return [
-            "pulumi",
-            head,
-            *rest,
-            f"--stack={self.name}",
-            f"--config-file={self.config_file}",
-            "--non-interactive",
-            "--color=never",
-        ]
+        command = ["pulumi", *arguments, f"--stack={self.name}", "--non-interactive"]
+        if arguments[0] in ("up", "preview", "refresh", "destroy"):
+            command.append(f"--config-file={self.config_file}")
+        return [*command, "--color=never"]
 
     def run(self, *arguments: str, ok: bool = True) -> str:
         """Run `pulumi` and return all that it printed; fail when `ok` is not what happened."""
@@ -118,9 +113,12 @@ class Stack:
 
 
 def new_stack(name: str, folder: Path) -> Stack:
+    """Create the stack `name` with its state and its stack file in `folder`."""
     stack = Stack(name, folder, free_port())
+    stack.run("stack", "init", "--no-select")
+    # Pulumi writes the salt into stacks/, where the stack would look like one of the project's.
+    shutil.move(ROOT / "stacks" / stack.config_file.name, stack.config_file)
     stack.configure()
-    stack.run("stack", "init", stack.name)
     return stack
 
 
