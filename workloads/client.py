@@ -20,6 +20,10 @@ REJECTED = frozenset({401, 403, 404, 405, 413})
 connection pool is used up, halfway through a batch."""
 
 
+WARM = "warm"
+"""Message of a user to the generator."""
+
+
 class Session:
     """One user: its place in the history, its random numbers, its watched calls."""
 
@@ -37,6 +41,7 @@ class Session:
         self._foreground: Any = None
         self._step: str | None = None
         self._count = 0
+        self._warm = False
 
     @contextmanager
     def step(self, name: str) -> Iterator[str]:
@@ -57,6 +62,13 @@ class Session:
             raise
         else:
             self._history.complete("ok", op)
+
+    def warm(self) -> None:
+        """Tell the generator, once, that this user has done everything at least once."""
+        runner = self._environment.runner
+        if runner and not self._warm:
+            self._warm = True
+            runner.send_message(WARM, self.user)
 
     def watch(self) -> None:
         """Watch every call that `requests` makes in this process, for good."""

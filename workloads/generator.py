@@ -11,13 +11,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gevent  # type: ignore[import-untyped]
 from locust import User
 from locust.env import Environment
+from locust.rpc import Message
 from locust.runners import MasterRunner
 
-from workloads.client import Session
+from workloads.client import WARM, Session
 from workloads.errors import CannotRunError
 from workloads.history import History
 from workloads.plan import Plan
@@ -44,6 +46,8 @@ class Generator:
             user_classes=[user_class], stop_timeout=plan.profile.finish_s
         )
         self.master: MasterRunner = self._environment.create_master_runner("127.0.0.1", 0)
+        self._warm: set[int] = set()
+        self.master.register_message(WARM, self._is_warm)
         for _, end in ports:
             os.write(end, f"{self.master.server.port}\n".encode())
             os.close(end)
@@ -56,6 +60,13 @@ class Generator:
                 raise CannotRunError("a user process did not start: see users.log of the run")
             gevent.sleep(0.05)
         self.master.start(len(self._pids), spawn_rate=len(self._pids))
+
+    def warm(self) -> bool:
+        """Whether every user has done everything at least once."""
+        return len(self._warm) == self._plan.profile.users
+
+    def _is_warm(self, environment: Environment, msg: Message, **_: Any) -> None:
+        self._warm.add(msg.data)
 
     def ended(self) -> bool:
         """Say whether a user process is gone; it is then in the history."""

@@ -11,7 +11,7 @@ class Profile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     users: int = Field(ge=1, description="Users at once, each a process of its own.")
-    warm_up_s: float = Field(gt=0, description="Time before the figures start.")
+    warm_up_s: float = Field(gt=0, description="Least time before the figures start.")
     load_s: float = Field(gt=0, description="Time that the figures cover.")
     finish_s: float = Field(gt=0, description="Time that users have to finish what they began.")
 

@@ -108,16 +108,14 @@ def _load(scenario: Scenario, plan: Plan, writer: History, folder: Path, view: L
         view.phase("starting", None)
         generator.start()
         writer.event("server", processes=servers.processes(plan.target))
-        for phase, name, seconds in (
-            ("warm-up", "warm-up", plan.profile.warm_up_s),
-            ("load", "load", plan.profile.load_s),
-        ):
-            writer.event("phase", phase=phase)
-            view.phase(name, seconds)
-            end = time.monotonic() + seconds
-            while (left := end - time.monotonic()) > 0 and not generator.ended():
-                gevent.sleep(min(left, 0.25))
-                view.load(generator.master.stats)
+        writer.event("phase", phase="warm-up")
+        _wait(generator, view, "warm-up", plan.profile.warm_up_s)
+        # A cold client or server can take longer than planned for its first round.
+        patience = time.monotonic() + plan.profile.finish_s
+        while not generator.warm() and time.monotonic() < patience and not generator.ended():
+            gevent.sleep(0.1)
+        writer.event("phase", phase="load")
+        _wait(generator, view, "load", plan.profile.load_s)
         writer.event("phase", phase="finish")
         view.phase("finishing", None)
         generator.stop()
@@ -129,6 +127,14 @@ def _load(scenario: Scenario, plan: Plan, writer: History, folder: Path, view: L
         log = folder / USERS_LOG
         if log.exists() and not log.stat().st_size:
             log.unlink()
+
+
+def _wait(generator: Generator, view: LiveView, phase: str, seconds: float) -> None:
+    view.phase(phase, seconds)
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and not generator.ended():
+        gevent.sleep(min(left, 0.25))
+        view.load(generator.master.stats)
 
 
 def _interrupt(_signal: int, _frame: object) -> None:

@@ -46,6 +46,7 @@ class Trainer(User):
         for step in steps:
             with self.session.step(step.__name__) as token:
                 step(token)
+        self.session.warm()
 
     def random_forest(self, token: str) -> None:
         """Autologging: parameters, metrics, data set, the model and its files."""

@@ -31,6 +31,11 @@ def slow_first_half(folder: Folder) -> None:
             line["mono_ns"] += 10 * MS
 
 
+def few_in_first_half(folder: Folder) -> None:
+    for number in range(200):
+        folder.call(107.5 + number / 50, name="GET runs/get")
+
+
 def forget_finish(folder: Folder) -> None:
     folder.lines = [line for line in folder.lines if line.get("phase") != "finish"]
 
@@ -58,6 +63,7 @@ CASES: dict[str, tuple[str, Callable[[Folder], None]]] = {
     ),
     "no lag samples": ("loop lag while a call waits", lambda f: change(f, "sample", lag_ms=[])),
     "drift": ("warm-up settled", slow_first_half),
+    "slow start": ("warm-up settled", few_in_first_half),
     "hidden 503": ("no answer hidden by a retry", lambda f: f.call(105, retries=["503"])),
     "user gone": ("users alive to the end", lambda f: f.event("user_ended", 105, user=1, status=9)),
     "worker gone": ("no server process restarted", restart),
