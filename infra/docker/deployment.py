@@ -46,8 +46,8 @@ class Deployment(pulumi.ComponentResource):
 
         identity = Identity(stack, Guard("guard", child).deployment)
         network = Network("network", identity, spec.subnet, child).network
-        postgres_image = Image("postgres", postgres_source, spec.base_image, child).reference
-        mlflow_image = Image("mlflow", mlflow_source, spec.base_image, child).reference
+        postgres_image = Image("postgres", postgres_source, spec.base_image, child).digest
+        mlflow_image = Image("mlflow", mlflow_source, spec.base_image, child).digest
         postgres = Postgres(
             "postgres",
             PostgresArgs(

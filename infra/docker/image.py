@@ -28,8 +28,8 @@ def image_source(
 class Image(pulumi.ComponentResource):
     """The image of one component."""
 
-    reference: pulumi.Output[str]
-    """What to run; for a built image its tag, which is the hash of all that went into it."""
+    digest: pulumi.Output[str]
+    """Digest of the image to run: what is recorded with a figure is what ran."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Image(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         if isinstance(source, str):
             remote = docker.RemoteImage(name, name=source, keep_locally=True, opts=child)
-            self.reference = remote.image_id
+            self.digest = remote.image_id
         else:
             built = docker.Image(
                 name,
@@ -57,5 +57,6 @@ class Image(pulumi.ComponentResource):
                 skip_push=True,
                 opts=child,
             )
-            self.reference = built.image_name
-        self.register_outputs({"reference": self.reference})
+            # For an image that is not pushed, this is its id.
+            self.digest = built.repo_digest
+        self.register_outputs({"digest": self.digest})

@@ -34,6 +34,8 @@ class Engine(Mocks):
             outputs["exitCode"] = 0
         if args.typ == "docker:index/remoteImage:RemoteImage":
             outputs["imageId"] = "sha256:0"
+        if args.typ == "docker:index/image:Image":
+            outputs["repoDigest"] = "sha256:1"
         return f"{args.name}-id", outputs
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:

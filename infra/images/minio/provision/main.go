@@ -155,9 +155,11 @@ type policy struct {
 	Statement []statement
 }
 
-// bucketOnly allows what an artifact store needs in one bucket. Versions can be listed and read
-// but not removed: what the application overwrites or deletes by mistake is still there. A user
-// may make access keys for itself unless told otherwise, and they would outlive its password.
+// bucketOnly allows what an artifact store needs in one bucket.
+//
+// Unless it is denied, DeleteObject includes versions; without, what the application overwrites or
+// deletes by mistake is still there. And a user may make further access keys and sessions for
+// itself, which would outlive its password.
 func bucketOnly(bucket string) policy {
 	arn := "arn:aws:s3:::" + bucket
 	return policy{Version: "2012-10-17", Statement: []statement{
@@ -169,7 +171,9 @@ func bucketOnly(bucket string) policy {
 			"s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject",
 			"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts",
 		}},
+		{Effect: "Deny", Resource: []string{arn + "/*"}, Action: []string{"s3:DeleteObjectVersion"}},
 		{Effect: "Deny", Action: []string{"admin:*"}},
+		{Effect: "Deny", Action: []string{"sts:*"}},
 	}}
 }
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
 
 from .messages import FailureError, say
 
@@ -47,12 +48,16 @@ def locked_connection(
     with _connect(uri, connect_timeout) as connection:
         _lock(connection, lock_timeout)
         yield connection
-        # Closing the connection frees the lock, here and when the job is killed.
 
 
 def _connect(uri: URL, timeout: float) -> Connection:
     name = f"schema-job on {socket.gethostname()}"
-    engine = create_engine(uri, connect_args={"application_name": name, "connect_timeout": 5})
+    # Without a pool, so that closing the connection ends the session and with it the lock.
+    engine = create_engine(
+        uri,
+        poolclass=NullPool,
+        connect_args={"application_name": name, "connect_timeout": 5},
+    )
     deadline = time.monotonic() + timeout
     while True:
         try:

@@ -1,7 +1,6 @@
 """What the job says: one line each, and no password in it."""
 
 import re
-import sys
 from pathlib import Path
 from typing import TextIO
 
@@ -24,7 +23,6 @@ def one_line(text: object) -> str:
     return line.replace(" ".join(password.split()), "***") if password else line
 
 
-def say(message: object, stream: TextIO = sys.stdout) -> None:
-    """Print one line of the job, without passwords."""
-    stream.write(f"schema-job: {one_line(message)}\n")
-    stream.flush()
+def say(message: object, stream: TextIO | None = None) -> None:
+    """Print one line of the job, without passwords; on standard output by default."""
+    print(f"schema-job: {one_line(message)}", file=stream, flush=True)  # noqa: T201

@@ -136,4 +136,5 @@ def add_default_experiment(connection: Connection) -> None:
         "last_update_time": now,
         "workspace": DEFAULT_WORKSPACE_NAME,
     }
-    connection.execute(insert(SqlExperiment).values(row).on_conflict_do_nothing())
+    # The table, not the class: that would set up every model of mlflow.
+    connection.execute(insert(SqlExperiment.__table__).values(row).on_conflict_do_nothing())
