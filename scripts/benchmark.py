@@ -127,7 +127,7 @@ def _pulumi(stack: str, verb: str, *options: str) -> float:
     except ui.CommandError as error:
         for line in deployed.diagnostics(log.read_text(errors="replace")):
             ui.say(stack, line)
-        raise ui.SetupError(f"pulumi {verb} did not succeed (log: {log})") from error
+        raise ui.SetupError(f"pulumi {verb} {error.ending} (log: {log})") from error
 
 
 def _workload(stack: str, profile: str) -> int:

@@ -30,11 +30,12 @@ def unlock(stack: str) -> bool:
     if own_backend(os.environ):
         return False
     holders = [lock for lock in map(_read_lock, _lock_files(stack)) if lock]
-    alive = [pid for pid, host in holders if host != socket.gethostname() or _is_pulumi(pid)]
-    if alive:
-        raise ui.SetupError(
-            f"pulumi (process {alive[0]}) is at work on {stack}: wait until it ends, or end it"
-        )
+    for pid, host in holders:
+        if host != socket.gethostname() or machine.program(pid) == "pulumi":
+            raise ui.SetupError(
+                f"pulumi (process {pid} on {host}) is at work on {stack}: wait until it ends; if "
+                f"it is dead: . scripts/activate; pulumi cancel -s {stack}"
+            )
     if holders:
         ui.say(stack, f"removing the lock that process {holders[0][0]} left when it was killed")
         argv = ["pulumi", "cancel", "--yes", "--stack", stack]
@@ -65,8 +66,8 @@ def remove_labelled(deployments: set[str]) -> Iterator[str]:
 def diagnostics(output: str) -> list[str]:
     """Return the lines in which an engine's output says what went wrong."""
     found = re.search(r"^Diagnostics:\n(.*?)(?=^\S|\Z)", output, re.MULTILINE | re.DOTALL)
-    text = found[1] if found else output[-2000:]
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in (found[1] if found else output).splitlines() if line.strip()]
+    return lines if found else lines[-3:]
 
 
 def last_step(log: Path) -> str:
@@ -96,14 +97,3 @@ def _read_lock(path: Path) -> tuple[int, str] | None:
         return int(content["pid"]), str(content["hostname"])
     except (OSError, ValueError, KeyError):
         return None
-
-
-def _is_pulumi(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    command = Path(f"/proc/{pid}/comm")
-    return not command.exists() or command.read_text().strip() == "pulumi"

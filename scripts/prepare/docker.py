@@ -59,13 +59,7 @@ def is_stale(pid_file: Path, processes: Path = Path("/proc")) -> bool:
         return False
     except ValueError:
         return True
-    try:
-        status = (processes / str(pid) / "stat").read_text()
-    except OSError:
-        return True
-    command, _, rest = status.partition("(")[2].rpartition(")")
-    # A killed daemon that nobody waited for keeps its number and its name.
-    return command not in ("dockerd", "containerd") or rest.split()[0] == "Z"
+    return machine.program(pid, processes) not in ("dockerd", "containerd")
 
 
 def _install_and_start() -> str:

@@ -60,6 +60,26 @@ def output(
     return done.stdout.strip() if done.returncode == 0 else None
 
 
+def program(pid: int, processes: Path = Path("/proc")) -> str | None:
+    """Return the name of the program that a process runs; None for one that is dead.
+
+    A killed process that nobody waited for keeps its number and its name, but is dead.
+    """
+    if processes.exists():
+        try:
+            status = (processes / str(pid) / "stat").read_text()
+        except OSError:
+            return None
+        name, _, rest = status.partition("(")[2].rpartition(")")
+        state = rest.split()[0]
+    else:
+        state, _, command = (output(["ps", "-o", "stat=,comm=", "-p", str(pid)]) or "Z").partition(
+            " "
+        )
+        name = Path(command.strip()).name
+    return None if state.startswith("Z") else name
+
+
 @contextmanager
 def one_at_a_time(part: str) -> Iterator[None]:
     """Keep two set-ups of one person from making the same thing at once."""

@@ -22,7 +22,15 @@ class SetupError(Exception):
 
 
 class CommandError(SetupError):
-    """A command ended with a status other than 0."""
+    """A command did not succeed.
+
+    Attributes:
+        ending: how it ended, as `failed with status 1`.
+    """
+
+    def __init__(self, what: str, ending: str, more: str = "") -> None:
+        super().__init__(f"{what} {ending}{more}")
+        self.ending = ending
 
 
 def say(part: str, text: str) -> None:
@@ -80,16 +88,16 @@ def run(
                 start_new_session=True,
             )
         except OSError as error:
-            raise CommandError(f"{what}: cannot run {argv[0]}: {error.strerror}") from error
+            raise CommandError(what, f"cannot run {argv[0]}: {error.strerror}") from error
     try:
         _watch(child, part, what, started, timeout, lambda: detail(log) if detail else "")
     except BaseException:
         _end(child, patience)
         raise
     if child.returncode:
-        raise CommandError(
-            f"{what} failed with status {child.returncode}: {last_line(log)} (log: {log})"
-        )
+        status = child.returncode
+        ending = f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
+        raise CommandError(what, ending, f": {last_line(log)} (log: {log})")
     return time.monotonic() - started
 
 
@@ -153,7 +161,7 @@ def _watch(
         time.sleep(0.05)
         now = time.monotonic()
         if timeout is not None and now - started > timeout:
-            raise CommandError(f"{what} did not end within {elapsed(timeout)}")
+            raise CommandError(what, f"did not end within {elapsed(timeout)}")
         if now >= due:
             text = ", ".join(filter(None, (what, detail(), elapsed(now - started))))
             _write(f"\r\033[K{part:<9} {text}" if terminal else f"{part:<9} {text}\n")
