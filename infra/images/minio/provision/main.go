@@ -1,6 +1,6 @@
 // Command provision brings a running MinIO to what a deployment asks for, or asks whether it is.
 //
-//	provision ADDRESS        makes the bucket, its versioning and its user; removes other users
+//	provision ADDRESS        makes the bucket, its versioning and its user afresh, the only one
 //	provision ADDRESS ready  succeeds when that user reads the bucket
 //
 // ADDRESS is host:port, without TLS. The bucket is OBJECT_STORE_BUCKET, the user
@@ -68,7 +68,7 @@ func checkReady(address, bucket, user string) error {
 	return nil
 }
 
-// provision makes everything so; what is so already stays untouched.
+// provision can be repeated: bucket and objects stay as they are.
 func provision(address, bucket, user string) error {
 	rootPassword, err := secret(rootSecret)
 	if err != nil {
@@ -105,12 +105,10 @@ func provision(address, bucket, user string) error {
 	if err := client.EnableVersioning(ctx, bucket); err != nil {
 		return fmt.Errorf("versioning of bucket %s: %w", bucket, err)
 	}
-	for other := range users {
-		if other == user {
-			continue
-		}
-		if err := admin.RemoveUser(ctx, other); err != nil {
-			return fmt.Errorf("removing the user %s: %w", other, err)
+	// The bucket's own user too: its temporary sessions end with it, not with its password.
+	for old := range users {
+		if err := admin.RemoveUser(ctx, old); err != nil {
+			return fmt.Errorf("removing the user %s: %w", old, err)
 		}
 	}
 	policy, err := json.Marshal(bucketOnly(bucket))
@@ -157,9 +155,8 @@ type policy struct {
 
 // bucketOnly allows what an artifact store needs in one bucket.
 //
-// Unless it is denied, DeleteObject includes versions; without, what the application overwrites or
-// deletes by mistake is still there. And a user may make further access keys and sessions for
-// itself, which would outlive its password.
+// DeleteObject includes versions unless that is denied; without, what the application overwrites
+// or deletes by mistake is still there. And a user may make further access keys for itself.
 func bucketOnly(bucket string) policy {
 	arn := "arn:aws:s3:::" + bucket
 	return policy{Version: "2012-10-17", Statement: []statement{
@@ -173,7 +170,6 @@ func bucketOnly(bucket string) policy {
 		}},
 		{Effect: "Deny", Resource: []string{arn + "/*"}, Action: []string{"s3:DeleteObjectVersion"}},
 		{Effect: "Deny", Action: []string{"admin:*"}},
-		{Effect: "Deny", Action: []string{"sts:*"}},
 	}}
 }
 

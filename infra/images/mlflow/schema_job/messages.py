@@ -25,4 +25,4 @@ def one_line(text: object) -> str:
 
 def say(message: object, stream: TextIO | None = None) -> None:
     """Print one line of the job, without passwords; on standard output by default."""
-    print(f"schema-job: {one_line(message)}", file=stream, flush=True)  # noqa: T201
+    print(f"schema-job: {one_line(message)}", file=stream, flush=True)

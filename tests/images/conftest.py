@@ -1,0 +1,69 @@
+"""The images, built as a stack builds them, and a PostgreSQL server that the tests share.
+
+The images stay: their tags are those that a stack of this checkout gives, so they are the build
+cache of both.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from infra.build_context import find_ca_bundle, stage
+from tests.images.sandbox import PASSWORD, Postgres, Sandbox, wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[docker.DockerClient]:
+    client = docker.from_env(timeout=600)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def secret(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that is mounted as the database's password."""
+    file = tmp_path_factory.mktemp("secret") / "database-password"
+    file.write_text(PASSWORD)
+    file.chmod(0o444)
+    return file
+
+
+@pytest.fixture(scope="session")
+def sandbox(client: docker.DockerClient, secret: Path) -> Iterator[Sandbox]:
+    sandbox = Sandbox(client, secret)
+    try:
+        yield sandbox
+    finally:
+        sandbox.close()
+
+
+def build(client: docker.DockerClient, image: str, mlflow_source: Path | None = None) -> str:
+    """Build an image from its staged context; returns its tag."""
+    context = stage(
+        image, ROOT / ".build", ca_bundle=find_ca_bundle(os.environ), mlflow_source=mlflow_source
+    )
+    client.images.build(path=str(context.path), tag=context.tag, rm=True)
+    return context.tag
+
+
+@pytest.fixture(scope="session")
+def postgres_image(client: docker.DockerClient) -> str:
+    return build(client, "postgres")
+
+
+@pytest.fixture(scope="session")
+def mlflow_image(client: docker.DockerClient) -> str:
+    return build(client, "mlflow")
+
+
+@pytest.fixture(scope="session")
+def server(sandbox: Sandbox, postgres_image: str) -> Postgres:
+    """A PostgreSQL server that the tests share; each takes its `database` afresh."""
+    server = Postgres(sandbox, postgres_image, hostname="postgres")
+    wait_until(server.is_ready, 30, "PostgreSQL is ready")
+    return server

@@ -1,0 +1,149 @@
+"""Containers for the tests: started as a deployment starts them, and all removed at the end."""
+
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.models.containers import Container
+from docker.models.networks import Network
+
+LABEL = "mlflow-bench.test"
+# Every character that pgpass files, SQL, psql or a shell could take for its own.
+PASSWORD = r"""a:b\c'd"e$f`g %h#ü"""
+
+
+class Sandbox:
+    """Docker objects of one test session, labelled with a name of its own."""
+
+    def __init__(self, client: docker.DockerClient, secret: Path) -> None:
+        self.client = client
+        self.secret = secret
+        self.name = f"mlflow-bench-test-images-{uuid.uuid4().hex[:8]}"
+        self._labels = {LABEL: self.name}
+        self.network: Network = client.networks.create(self.name, labels=self._labels)
+
+    def volume(self) -> str:
+        """Create an empty named volume."""
+        name = f"{self.name}-{uuid.uuid4().hex[:8]}"
+        self.client.volumes.create(name, labels=self._labels)
+        return name
+
+    def run(self, image: str, command: list[str], **options: Any) -> Container:
+        """Start a container as a deployment does: read-only, without any privilege."""
+        container = self.client.containers.create(
+            image,
+            command,
+            name=f"{self.name}-{uuid.uuid4().hex[:8]}",
+            labels=self._labels,
+            read_only=True,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            **{
+                "tmpfs": {"/tmp": ""},
+                "volumes": [f"{self.secret}:/run/secrets/database-password:ro"],
+            }
+            | options,
+        )
+        alias = options.get("hostname")
+        if "network_mode" not in options:
+            self.client.networks.get("bridge").disconnect(container)
+            self.network.connect(container, aliases=[alias] if alias else None)
+        container.start()
+        return container
+
+    def close(self) -> None:
+        """Remove everything that carries the session's label."""
+        mine: Any = {"label": f"{LABEL}={self.name}"}
+        for container in self.client.containers.list(all=True, filters=mine):
+            container.remove(force=True, v=True)
+        for volume in self.client.volumes.list(filters=mine):
+            volume.remove()
+        for network in self.client.networks.list(filters=mine):
+            network.remove()
+
+
+class Postgres:
+    """A running PostgreSQL container of ours."""
+
+    def __init__(self, sandbox: Sandbox, image: str, *arguments: str, **options: Any) -> None:
+        self.volume = options.pop("volume", None) or sandbox.volume()
+        self._secret = options.pop("secret", sandbox.secret)
+        self.container = sandbox.run(
+            image,
+            list(arguments),
+            environment={"POSTGRES_USER": "mlflow", "POSTGRES_DATABASE": "mlflow"}
+            | options.pop("environment", {}),
+            tmpfs={"/tmp": "", "/run/postgresql": ""},
+            volumes=[
+                f"{self.volume}:/var/lib/postgresql/data",
+                f"{self._secret}:/run/secrets/database-password:ro",
+            ],
+            ports={"5432/tcp": ("127.0.0.1", None)},
+            **options,
+        )
+
+    @property
+    def port(self) -> int:
+        """Port on this host's loopback; another one after each start."""
+        self.container.reload()
+        published: Any = self.container.ports
+        return int(published["5432/tcp"][0]["HostPort"])
+
+    def is_ready(self) -> bool:
+        return execute(self.container, "ready").returncode == 0
+
+    def sql(self, statement: str, database: str = "mlflow") -> str:
+        """Run SQL as the superuser over the socket; returns unaligned rows."""
+        result = execute(
+            self.container,
+            *("psql", "--no-psqlrc", "-qAt", "--set=ON_ERROR_STOP=1", "--host=/run/postgresql"),
+            *(f"--dbname={database}", "--file=-"),
+            stdin=statement,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
+
+    def dump(self, *options: str) -> str:
+        """Return everything in the database as SQL."""
+        result = execute(
+            self.container,
+            *("pg_dump", "--host=/run/postgresql", "--restrict-key=test", *options, "mlflow"),
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+
+def execute(
+    container: Container, *command: str, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a container, as its user."""
+    return subprocess.run(
+        ["docker", "exec", "--interactive", str(container.id), *command],
+        input=stdin or "",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait for a condition; an AssertionError says what did not come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
+        time.sleep(0.05)
+
+
+def logs(container: Container) -> str:
+    return container.logs().decode()
+
+
+def ends(container: Container, seconds: float = 60) -> tuple[int, str]:
+    """Wait for the end of a container; returns exit status and output."""
+    status = container.wait(timeout=seconds)["StatusCode"]
+    return int(status), logs(container)

@@ -1,0 +1,442 @@
+"""The schema job against a real PostgreSQL, one test a state that a database can be in.
+
+Most tests call the job's `main` in this process, which spares importing mlflow each time; those
+about several jobs at once or a killed one run it in its image.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from docker.models.containers import Container
+from mlflow.store.db.base_sql_model import Base
+from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from infra.images.mlflow.schema_job import __main__ as job
+from infra.images.mlflow.schema_job import database as job_database
+from infra.images.mlflow.schema_job.migrations import Migrations
+from tests.images.sandbox import PASSWORD, Postgres, Sandbox, ends, logs, wait_until
+
+pytestmark = [
+    pytest.mark.plugins,
+    # mlflow's models and one of its first migrations, on this SQLAlchemy.
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
+    pytest.mark.filterwarnings("ignore:Column-expression-level unary distinct"),
+]
+
+DESTINATION = "/var/lib/mlflow/artifacts"
+HEAD = Migrations().image().head
+# Of 2019 (the first of all), 2022, 2024 and 2025.
+OLDER = ("451aebb31d03", "cc1f77228345", "4465047574b1", "6953534de441")
+
+
+class Database:
+    """The database `mlflow` of the shared server, new for each test."""
+
+    def __init__(self, server: Postgres) -> None:
+        self.server = server
+        self.uri = f"postgresql+psycopg2://mlflow@127.0.0.1:{server.port}/mlflow"
+
+    def reset(self, template: str = "template1") -> None:
+        self.server.sql(
+            f"DROP DATABASE IF EXISTS mlflow WITH (FORCE);"
+            f"CREATE DATABASE mlflow OWNER mlflow TEMPLATE {template}",
+            "postgres",
+        )
+
+    def at(self, revision: str) -> None:
+        """Give the database the schema of a revision, with one experiment, run and metric."""
+        template = f"at_{revision}"
+        query = f"SELECT count(*) FROM pg_database WHERE datname = '{template}'"
+        if self.server.sql(query, "postgres") == "0":
+            self._make(revision, template)
+        self.reset(template)
+
+    def _make(self, revision: str, template: str) -> None:
+        self.reset()
+        engine = create_engine(self.uri, poolclass=NullPool)
+        with engine.begin() as connection:
+            InitialBase.metadata.create_all(connection)
+            Migrations().upgrade(connection, revision)
+        self.server.sql(
+            "SET ROLE mlflow;"
+            "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage)"
+            " VALUES (7, 'kept', 'mlflow-artifacts:/7', 'active');"
+            "INSERT INTO runs (run_uuid, name, experiment_id, user_id, status, lifecycle_stage,"
+            " source_type, start_time) VALUES ('r1', 'first', 7, 'ann', 'FINISHED', 'active',"
+            " 'LOCAL', 1);"
+            "INSERT INTO metrics (key, value, timestamp, run_uuid) VALUES ('loss', 0.5, 1, 'r1')"
+        )
+        self.server.sql(f"CREATE DATABASE {template} TEMPLATE mlflow", "postgres")
+
+    def job(self, *arguments: str, destination: str = DESTINATION) -> int:
+        return job.main(
+            ["--database-uri", self.uri, "--artifacts-destination", destination, *arguments]
+        )
+
+
+@pytest.fixture
+def database(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Database]:
+    passwords = tmp_path / "pgpass"
+    escaped = PASSWORD.replace("\\", "\\\\").replace(":", "\\:")
+    passwords.write_text(f"*:*:*:*:{escaped}\n")
+    passwords.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(passwords))
+    database = Database(server)
+    database.reset()
+    yield database
+    server.sql(
+        "DROP DATABASE IF EXISTS mlflow WITH (FORCE);CREATE DATABASE mlflow OWNER mlflow",
+        "postgres",
+    )
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """The job's only line, from either stream."""
+    captured = capsys.readouterr()
+    text = captured.out + captured.err
+    assert re.fullmatch(r"schema-job: [^\n]+\n", text), text
+    return text.strip()
+
+
+# States that the job brings to the head. SQL comes after the schema of the named revision.
+ACCEPTED = {
+    "empty": (None, "", "created"),
+    "empty, with a version table": (
+        None,
+        "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);"
+        "ALTER TABLE alembic_version OWNER TO mlflow",
+        "created",
+    ),
+    "empty, with an extension's views": (None, "CREATE EXTENSION pg_stat_statements", "created"),
+    "at the head": (HEAD, "", "verified"),
+    "other tables beside": (HEAD, "CREATE TABLE dashboards (id int)", "verified"),
+    "a column more that may stay empty": (HEAD, "ALTER TABLE runs ADD mine text", "verified"),
+} | {f"older, at {revision}": (revision, "", "upgraded") for revision in OLDER}
+
+
+@pytest.mark.parametrize(("revision", "sql", "done"), ACCEPTED.values(), ids=ACCEPTED)
+def test_brings_to_the_head(
+    database: Database,
+    capsys: pytest.CaptureFixture[str],
+    revision: str | None,
+    sql: str,
+    done: str,
+) -> None:
+    if revision:
+        database.at(revision)
+    database.server.sql(sql)
+    assert database.job() == 0
+    assert re.fullmatch(
+        rf"schema-job: {done} the schema at revision {HEAD} \(mlflow [\d.]+\), artifacts at "
+        rf"{DESTINATION}",
+        said(capsys),
+    )
+    query = database.server.sql
+    assert query("SELECT version_num FROM alembic_version") == HEAD
+    tables = query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").split()
+    assert set(Base.metadata.tables) <= set(tables)
+    assert (
+        query(
+            "SELECT count(*) FROM pg_tables WHERE tableowner <> 'mlflow' "
+            "AND schemaname = 'public' AND tablename <> 'dashboards'"
+        )
+        == "0"
+    )
+    assert (
+        query(
+            "SELECT name, artifact_location, lifecycle_stage, workspace FROM experiments "
+            "WHERE experiment_id = 0"
+        )
+        == "Default|mlflow-artifacts:/0|active|default"
+    )
+    if revision:
+        kept = (
+            "SELECT e.name, r.name, key, value FROM experiments e"
+            " JOIN runs r USING (experiment_id) JOIN metrics USING (run_uuid)"
+        )
+        assert query(kept) == "kept|first|loss|0.5"
+    assert query("SELECT artifacts_destination FROM mlflow_bench.deployment") == DESTINATION
+
+
+def test_a_second_job_changes_only_the_time_of_its_record(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert database.job() == 0
+    assert "created" in said(capsys)
+    before = database.server.dump("--exclude-table-data=mlflow_bench.deployment")
+    times = "SELECT first_time, last_time > first_time FROM mlflow_bench.deployment"
+    first = database.server.sql(times)
+    assert database.job() == 0
+    assert "verified" in said(capsys)
+    assert database.server.dump("--exclude-table-data=mlflow_bench.deployment") == before
+    assert database.server.sql(times) == first.removesuffix("f") + "t"
+
+
+REFUSED = {
+    "newer": (
+        HEAD,
+        "UPDATE alembic_version SET version_num = 'ffffffffffff'",
+        "is newer than this image: it is at revision ffffffffffff",
+    ),
+    "two revisions": (
+        HEAD,
+        f"INSERT INTO alembic_version VALUES ('{OLDER[2]}')",
+        f"half-migrated: it has MLflow's tables and 2 schema revisions ({OLDER[2]}, {HEAD})",
+    ),
+    "no version table": (
+        HEAD,
+        "DROP TABLE alembic_version",
+        "half-migrated: it has MLflow's tables and 0 schema revisions (none)",
+    ),
+    "an empty version table": (
+        OLDER[0],
+        "DELETE FROM alembic_version",
+        "half-migrated: it has MLflow's tables and 0 schema revisions (none)",
+    ),
+    "a column dropped": (
+        HEAD,
+        "ALTER TABLE runs DROP COLUMN deleted_time",
+        "half-migrated: column runs.deleted_time is missing",
+    ),
+    "a column more that must be filled": (
+        HEAD,
+        "ALTER TABLE registered_models ADD mine text NOT NULL",
+        "half-migrated: column registered_models.mine is unknown and must be filled",
+    ),
+    "a table dropped": (
+        HEAD,
+        "DROP TABLE trace_info CASCADE",
+        "half-migrated: table trace_info is missing",
+    ),
+    "a first table dropped": (
+        HEAD,
+        "DROP TABLE params",
+        f"half-migrated: it says revision {HEAD} but lacks the tables params",
+    ),
+    "an old one that its migrations do not fit": (
+        OLDER[3],
+        "ALTER TABLE model_version_tags RENAME TO version_tags",
+        "half-migrated: a migration does not fit its content",
+    ),
+    "an old one that lacks a column": (
+        OLDER[2],
+        "ALTER TABLE runs DROP COLUMN source_version",
+        "half-migrated: column runs.source_version is missing",
+    ),
+    "foreign tables": (
+        None,
+        "CREATE TABLE orders (id int); CREATE TABLE tags (id int)",
+        "is not MLflow's: it holds 2 other tables, as 'orders'",
+    ),
+    "foreign tables in another schema": (
+        None,
+        "CREATE SCHEMA shop; CREATE TABLE shop.orders (id int)",
+        "is not MLflow's: it holds 1 other tables, as 'shop.orders'",
+    ),
+    "another program's revision": (
+        None,
+        "CREATE TABLE orders (id int); CREATE TABLE alembic_version (version_num varchar(32));"
+        "GRANT SELECT ON alembic_version TO mlflow; INSERT INTO alembic_version VALUES ('abc')",
+        "is not MLflow's: it holds 1 other tables, as 'orders'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("revision", "sql", "message"), REFUSED.values(), ids=REFUSED)
+def test_refuses_and_changes_nothing(
+    database: Database,
+    capsys: pytest.CaptureFixture[str],
+    revision: str | None,
+    sql: str,
+    message: str,
+) -> None:
+    if revision:
+        database.at(revision)
+    database.server.sql(sql)
+    before = database.server.dump()
+    assert database.job() == 3
+    line = said(capsys)
+    assert line.startswith("schema-job: refused: the database ")
+    assert message in line
+    assert "restore a backup" in line or "use an image" in line or "give an empty" in line
+    assert database.server.dump() == before
+
+
+def test_refuses_another_artifact_destination(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert database.job(destination="s3://bucket/a/") == 0
+    capsys.readouterr()
+    before = database.server.dump()
+    assert database.job(destination="s3://bucket/b") == 3
+    assert "artifact destination 's3://bucket/a', not 's3://bucket/b'" in said(capsys)
+    assert database.server.dump() == before
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("s3://b/a/", "s3://b/a"), ("/srv/a", "/srv/a//"), ("file:///srv/a", "/srv/a"), ("/", "/")],
+)
+def test_spellings_of_one_destination_agree(
+    database: Database, capsys: pytest.CaptureFixture[str], first: str, second: str
+) -> None:
+    database.at(HEAD)
+    assert [database.job(destination=place) for place in (first, second)] == [0, 0]
+
+
+def test_experiments_outside_the_server_are_counted_in_a_warning(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.at(HEAD)
+    database.server.sql("UPDATE experiments SET artifact_location = './mlruns/7'")
+    assert database.job() == 0
+    warning, done = capsys.readouterr().out.splitlines()
+    assert "warning: 1 experiments keep their artifacts outside" in warning
+    assert "'./mlruns/7'" in warning
+    assert "verified" in done
+
+
+def connect(database: Database, name: str) -> "psycopg2.extensions.connection":
+    return psycopg2.connect(
+        host="127.0.0.1",
+        port=database.server.port,
+        user="mlflow",
+        dbname="mlflow",
+        application_name=name,
+    )
+
+
+def test_names_the_holder_of_the_lock(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = database.server.dump()
+    holder = connect(database, "nightly-upgrade")
+    with holder.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (job_database.LOCK,))
+    started = time.monotonic()
+    assert database.job("--lock-timeout", "1") == 1
+    assert 1 <= time.monotonic() - started < 5
+    captured = capsys.readouterr()
+    named = rf"nightly-upgrade \(process {holder.info.backend_pid}, since .* UTC\)"
+    assert re.fullmatch(rf"schema-job: waiting for the lock held by {named}\n", captured.out)
+    assert re.search(rf"failed: the lock was not free within 1 s; .* {named}", captured.err)
+    assert database.server.dump() == before
+    holder.close()
+    assert database.job("--lock-timeout", "5") == 0
+
+
+def test_a_table_in_use_ends_the_upgrade_in_time(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.at(OLDER[3])
+    before = database.server.dump()
+    user = connect(database, "user")
+    with user.cursor() as cursor:
+        cursor.execute("SELECT * FROM experiments")
+    assert database.job("--lock-timeout", "1") == 1
+    assert "failed, nothing is changed: canceling statement due to lock timeout" in said(capsys)
+    user.close()
+    assert database.server.dump() == before
+
+
+def test_waits_a_bounded_time_for_the_database(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.uri = "postgresql+psycopg2://mlflow@127.0.0.1:1/mlflow"
+    started = time.monotonic()
+    assert database.job("--connect-timeout", "1") == 1
+    assert 1 <= time.monotonic() - started < 5
+    assert "failed: the database at 127.0.0.1:1 accepted no connection for 1 s" in said(capsys)
+
+
+def test_a_wrong_password_fails_at_once_and_is_not_said(
+    database: Database,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("*:*:*:*:not-the-password\n")
+    wrong.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(wrong))
+    assert database.job() == 1
+    line = said(capsys)
+    assert "turns us away" in line
+    assert "not-the-password" not in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--database-uri", "postgresql://u@h/d"], "scheme is 'postgresql'"),
+        (["--database-uri", "postgresql+psycopg2://u:hush@h/d"], "it carries a password"),
+        (["--database-uri", "hush"], "not a database URI"),
+        (["--lock-timeout", "0"], "0 is not between"),
+        (["--lock-timeout", "soon"], "invalid _seconds value"),
+    ],
+)
+def test_wrong_arguments(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        job.main([*arguments, "--artifacts-destination", "/a"])
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "hush" not in error
+
+
+def start_job(sandbox: Sandbox, image: str, **options: object) -> Container:
+    uri = "postgresql+psycopg2://mlflow@postgres:5432/mlflow"
+    command = ["schema-job", "--database-uri", uri, "--artifacts-destination", DESTINATION]
+    return sandbox.run(image, command, **options)
+
+
+def test_jobs_that_start_together_follow_one_another(
+    sandbox: Sandbox, database: Database, mlflow_image: str
+) -> None:
+    jobs = [start_job(sandbox, mlflow_image) for _ in range(4)]
+    results = [ends(container, 120) for container in jobs]
+    assert [status for status, _ in results] == [0] * 4, results
+    done = sorted(re.findall(r"(created|verified) the schema", "".join(out for _, out in results)))
+    assert done == ["created", "verified", "verified", "verified"]
+    assert PASSWORD not in str([container.attrs for container in jobs]) + str(results)
+
+
+@pytest.mark.parametrize("revision", [None, OLDER[3]], ids=["creating", "upgrading"])
+def test_a_killed_job_leaves_the_database_untouched(
+    sandbox: Sandbox, database: Database, mlflow_image: str, revision: str | None
+) -> None:
+    if revision:
+        database.at(revision)
+    before = database.server.dump()
+    # Held up in the middle, when tables of the first schema have been changed already.
+    database.server.sql(
+        "CREATE FUNCTION hold() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF to_regclass('endpoints') IS NOT NULL THEN PERFORM pg_sleep(600); END IF; END $$;"
+        "CREATE EVENT TRIGGER hold ON ddl_command_end EXECUTE FUNCTION hold()"
+    )
+    sleeping = (
+        "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' "
+        "AND application_name LIKE 'schema-job on %'"
+    )
+    killed = start_job(sandbox, mlflow_image)
+    wait_until(lambda: database.server.sql(sleeping), 60, f"the job is midway {logs(killed)}")
+    killed.kill()
+    # The server's process would notice at its next word to the client.
+    database.server.sql(
+        f"SELECT pg_terminate_backend(pid) FROM ({sleeping});"
+        "DROP EVENT TRIGGER hold; DROP FUNCTION hold"
+    )
+    wait_until(lambda: not database.server.sql(sleeping), 10, "the session ends")
+    assert database.server.dump() == before
+    assert database.job() == 0
+    assert database.server.sql("SELECT version_num FROM alembic_version") == HEAD
