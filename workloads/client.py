@@ -5,15 +5,17 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent  # type: ignore[import-untyped]
 import requests
-from locust.env import Environment
 
 from workloads import wire
 from workloads.errors import summary
 from workloads.history import History
+
+if TYPE_CHECKING:
+    from locust.env import Environment
 
 REJECTED = frozenset({401, 403, 404, 405, 413})
 """Answers given before anything is stored. A 400 is not one: the server also says it when its
@@ -28,7 +30,7 @@ class Session:
     """One user: its place in the history, its random numbers, its watched calls."""
 
     def __init__(
-        self, environment: Environment, history: History, user: int, seed: int, experiment_id: str
+        self, environment: "Environment", history: History, user: int, seed: int, experiment_id: str
     ) -> None:
         self.user = user
         self.experiment_id = experiment_id

@@ -113,7 +113,8 @@ def _load(scenario: Scenario, plan: Plan, writer: History, folder: Path, view: L
         # A cold client or server can take longer than planned for its first round.
         patience = time.monotonic() + plan.profile.finish_s
         while not generator.warm() and time.monotonic() < patience and not generator.ended():
-            gevent.sleep(0.1)
+            gevent.sleep(0.25)
+            view.load(generator.master.stats)
         writer.event("phase", phase="load")
         _wait(generator, view, "load", plan.profile.load_s)
         writer.event("phase", phase="finish")

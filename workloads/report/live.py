@@ -55,7 +55,7 @@ class LiveView:
 
     def phase(self, name: str, seconds: float | None) -> None:
         """Begin a phase of so many seconds, None if nobody knows how many."""
-        self._name, self._seconds = name, seconds
+        self._name, self._seconds, self._figures = name, seconds, ""
         self._since = time.monotonic()
         self._show(said=True)
 

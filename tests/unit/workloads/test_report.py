@@ -110,7 +110,7 @@ def test_every_plot_is_drawn(drawn: tuple[Page, str]) -> None:
     assert len(points) > 1200  # a mark for each call, and a bar for each second
     lines = [e for e in page.all("path", class_="js-line") if len(e["d"] or "") > 20]
     assert len(lines) == 2  # p50 and p95, besides their short marks in the legend
-    assert len(page.all("path", class_="box")) == 4  # three calls and a step
+    assert len(page.all("path", class_="box")) == 5  # four calls and a step
 
 
 def test_the_console_is_silent(drawn: tuple[Page, str]) -> None:
