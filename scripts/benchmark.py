@@ -60,7 +60,7 @@ def bench(stack: str, profile: str, keep: bool) -> Status:
     if deployed.unlock(stack) and not keep:
         ui.say(stack, "removing what the killed process left")
         _remove(stack)
-    if deployed.labels_in_state(stack):
+    if deployed.read_state(stack).resources:
         ui.say(stack, "is deployed already: it is brought up to date and tested as it is")
     try:
         times["up_s"] = _pulumi(stack, "up", "--skip-preview", "--suppress-outputs")
@@ -89,20 +89,23 @@ def _remove(stack: str) -> tuple[bool, float]:
     """Destroy a stack and make sure that nothing of it is left; return success and seconds."""
     began = time.monotonic()
     good = False
-    labels: set[str] = set()
+    state = deployed.State()
     try:
         deployed.unlock(stack)
-        labels = deployed.labels_in_state(stack)
+        state = deployed.read_state(stack)
         _pulumi(stack, "destroy")
         good = True
     except ui.SetupError as error:
         ui.say(stack, str(error))
-    for left in deployed.remove_labelled(labels):
+    for left in deployed.remove_labelled(state.deployments):
         ui.say(stack, f"the engine left {left} behind: removed")
     if not good:
         with contextlib.suppress(ui.SetupError):
             _pulumi(stack, "destroy", "--refresh")
             good = True
+    if good and state.unfinished:  # What they made is gone now; Pulumi would warn of them for good.
+        with contextlib.suppress(ui.SetupError):
+            _pulumi(stack, "refresh", "--clear-pending-creates")
     took = time.monotonic() - began
     if good:
         ui.say(stack, f"removed in {ui.elapsed(took)}")

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,21 @@ KINDS = {
     "volume": (["docker", "volume", "ls"], ["docker", "volume", "rm", "-f"]),
 }
 """Commands that list and remove what a stack makes; in an order in which removing works."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What Pulumi knows of a stack.
+
+    Attributes:
+        resources: number of resources that exist.
+        unfinished: number of operations that a killed engine began; what they made is unknown.
+        deployments: ids in the labels of all of these.
+    """
+
+    resources: int = 0
+    unfinished: int = 0
+    deployments: frozenset[str] = frozenset()
 
 
 def unlock(stack: str) -> bool:
@@ -43,13 +59,18 @@ def unlock(stack: str) -> bool:
     return bool(holders)
 
 
-def labels_in_state(stack: str) -> set[str]:
-    """Return the ids of the deployments that the state knows, also of unfinished operations."""
+def read_state(stack: str) -> State:
+    """Return what Pulumi knows of a stack; nothing where it does not know the stack."""
     text = machine.output(["pulumi", "stack", "export", "--stack", stack], timeout=60, cwd=ROOT)
-    return set(_labels(json.loads(text))) if text else set()
+    deployment = json.loads(text)["deployment"] if text else {}
+    return State(
+        resources=len(deployment.get("resources") or []),
+        unfinished=len(deployment.get("pending_operations") or []),
+        deployments=frozenset(_labels(deployment)),
+    )
 
 
-def remove_labelled(deployments: set[str]) -> Iterator[str]:
+def remove_labelled(deployments: frozenset[str]) -> Iterator[str]:
     """Remove all that Docker still has of some deployments, and name each thing removed."""
     for deployment in sorted(deployments):
         for kind, (list_command, remove_command) in KINDS.items():

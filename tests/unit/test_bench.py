@@ -71,7 +71,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(benchmark, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(benchmark, "LOGS", tmp_path / "logs")
     monkeypatch.setattr(deployed, "unlock", lambda stack: False)
-    monkeypatch.setattr(deployed, "labels_in_state", lambda stack: set())
+    monkeypatch.setattr(deployed, "read_state", lambda stack: deployed.State())
     return found
 
 
@@ -256,7 +256,27 @@ def test_the_ids_of_deployments_are_found_also_in_unfinished_operations(
     program.write_text(f"#!/bin/sh\ncat <<'EOF'\n{json.dumps(state)}\nEOF\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert deployed.labels_in_state("local") == {"0a0b0c0d", "11223344"}
+    assert deployed.read_state("local") == deployed.State(
+        resources=2, unfinished=1, deployments=frozenset({"0a0b0c0d", "11223344"})
+    )
+
+
+def test_a_stack_that_pulumi_does_not_know_has_no_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pulumi").symlink_to("/bin/false")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert deployed.read_state("local") == deployed.State()
+
+
+def test_unfinished_operations_are_forgotten_once_their_parts_are_gone(
+    engine: Engine, workload: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload(0)
+    monkeypatch.setattr(deployed, "read_state", lambda stack: deployed.State(unfinished=1))
+    monkeypatch.setattr(deployed, "remove_labelled", lambda deployments: iter(()))
+    benchmark.bench("local", "quick", keep=False)
+    assert engine.verbs == ["up", "destroy", "refresh"]
 
 
 def test_what_docker_still_has_is_removed_and_named() -> None:
@@ -265,8 +285,11 @@ def test_what_docker_still_has_is_removed_and_named() -> None:
     label = f"{deployed.LABEL}={deployment}"
     for kind in ("network", "volume"):
         subprocess.run(["docker", kind, "create", "--label", label, name], check=True, stdout=-3)
-    assert list(deployed.remove_labelled({deployment})) == [f"network {name}", f"volume {name}"]
-    assert list(deployed.remove_labelled({deployment})) == []
+    assert list(deployed.remove_labelled(frozenset({deployment}))) == [
+        f"network {name}",
+        f"volume {name}",
+    ]
+    assert list(deployed.remove_labelled(frozenset({deployment}))) == []
 
 
 OUTPUT = """Updating (local):
