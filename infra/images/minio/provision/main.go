@@ -1,6 +1,6 @@
 // Command provision brings a running MinIO to what a deployment asks for, or asks whether it is.
 //
-//	provision ADDRESS        makes the bucket, its versioning and its user afresh, the only one
+//	provision ADDRESS        makes the bucket, its versioning and its user
 //	provision ADDRESS ready  succeeds when that user reads the bucket
 //
 // ADDRESS is host:port, without TLS. The bucket is OBJECT_STORE_BUCKET, the user
@@ -88,8 +88,7 @@ func provision(address, bucket, user string) error {
 	if err != nil {
 		return err
 	}
-	users, err := waitForUsers(admin)
-	if err != nil {
+	if err := waitForServer(admin); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
@@ -104,12 +103,6 @@ func provision(address, bucket, user string) error {
 	}
 	if err := client.EnableVersioning(ctx, bucket); err != nil {
 		return fmt.Errorf("versioning of bucket %s: %w", bucket, err)
-	}
-	// The bucket's own user too: its temporary sessions end with it, not with its password.
-	for old := range users {
-		if err := admin.RemoveUser(ctx, old); err != nil {
-			return fmt.Errorf("removing the user %s: %w", old, err)
-		}
 	}
 	policy, err := json.Marshal(bucketOnly(bucket))
 	if err != nil {
@@ -128,15 +121,15 @@ func provision(address, bucket, user string) error {
 	return nil
 }
 
-// waitForUsers returns MinIO's users as soon as it knows them.
-func waitForUsers(admin *madmin.AdminClient) (map[string]madmin.UserInfo, error) {
+// waitForServer returns nil as soon as the server knows its users.
+func waitForServer(admin *madmin.AdminClient) error {
 	deadline := time.Now().Add(startTimeout)
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
-		users, err := admin.ListUsers(ctx)
+		_, err := admin.ListUsers(ctx)
 		cancel()
 		if err == nil || time.Now().After(deadline) {
-			return users, err
+			return err
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
