@@ -52,8 +52,8 @@ container = docker.Container(
         docker.ContainerNetworksAdvancedArgs(name=second.name),
     ],
     ports=[
+        docker.ContainerPortArgs(internal=443, ip="127.0.0.1"),
         docker.ContainerPortArgs(internal=80, external=settings["port"], ip="127.0.0.1"),
-        docker.ContainerPortArgs(internal=81, ip="127.0.0.1"),
     ],
     volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path="/secrets")],
     mounts=[docker.ContainerMountArgs(
@@ -148,9 +148,11 @@ def test_life_cycle(
     assert shown.output == f"{password}400:1000\n".encode()
     assert server.exec_run("stat -c %a /secrets/tools/run").output == b"744\n"
     # outputs
-    assert {one["networkName"] for one in outputs["networkDatas"]} >= {settings["network"]}
-    assert outputs["ports"][0]["external"] == settings["port"]
-    assert outputs["ports"][1]["external"] > 0
+    assert outputs["networkDatas"][0]["networkName"] == settings["network"]
+    assert outputs["networkDatas"][0]["ipAddress"] == settings["address"]
+    assert len(outputs["networkDatas"]) == 2
+    chosen = server.attrs["NetworkSettings"]["Ports"]["443/tcp"][0]["HostPort"]
+    assert [one["external"] for one in outputs["ports"]] == [int(chosen), settings["port"]]
     # no secret in plain state
     assert password not in project.raw_state
 

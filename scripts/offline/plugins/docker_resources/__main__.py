@@ -4,7 +4,7 @@ from scripts.offline.plugins.protocol.stubs import skip_sdk
 
 skip_sdk()
 
-from scripts.offline.plugins.protocol import server  # noqa: E402
+from scripts.offline.plugins.protocol import process, server  # noqa: E402
 from scripts.offline.plugins.protocol.sdk import sdk_version  # noqa: E402
 
 from .connection import SETTINGS, Connection  # noqa: E402
@@ -15,7 +15,7 @@ from .remote_image import RemoteImage  # noqa: E402
 from .volume import Volume  # noqa: E402
 
 connection = Connection()
-server.serve(
+process.serve(
     server.Plugin(
         "docker",
         sdk_version("pulumi_docker"),

@@ -9,6 +9,7 @@ from docker.context import ContextAPI
 from docker.errors import APIError, DockerException
 from docker.utils import kwargs_from_env
 from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 from scripts.offline.plugins.protocol.codec import Properties
 from scripts.offline.plugins.protocol.resource import RefusedError
@@ -59,7 +60,7 @@ class Connection:
         """What an error of the client library means, or None for any other error."""
         if isinstance(problem, APIError):
             return f"Docker refused: {problem.explanation or problem}"
-        if isinstance(problem, DockerException | RequestException | OSError):
+        if isinstance(problem, DockerException | RequestException | HTTPError):
             return (
                 f"Docker at {self._host} does not answer ({problem}): "
                 "start it, or set docker:host or DOCKER_HOST"

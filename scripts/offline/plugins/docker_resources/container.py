@@ -43,7 +43,7 @@ class Container(DockerResource):
         if inputs["start"]:
             call.proceed()
             self._start(call, id_, inputs)
-        outputs = container_state.outputs(self.api.inspect_container(id_))
+        outputs = container_state.outputs(self.api.inspect_container(id_), inputs)
         if inputs["attach"] and inputs["logs"]:
             outputs["containerLogs"] = call.scrub(waiting.output(self.api, id_))
         return Made(id_, outputs)
@@ -101,7 +101,7 @@ class Container(DockerResource):
         live = self._inspect(id_)
         if live is None:
             return None
-        outputs = container_state.outputs(live)
+        outputs = container_state.outputs(live, inputs)
         if "containerLogs" in state:
             outputs["containerLogs"] = state["containerLogs"]
         return Found(id_, container_state.inputs_now(inputs, live), outputs)
@@ -118,7 +118,7 @@ class Container(DockerResource):
         self.api.update_container(id_, **changes, restart_policy=policy)
         if new["mustRun"] and new["start"] and not new["attach"] and not live["State"]["Running"]:
             self._start(call, id_, new)
-        outputs = container_state.outputs(self.api.inspect_container(id_))
+        outputs = container_state.outputs(self.api.inspect_container(id_), new)
         if "containerLogs" in state:
             outputs["containerLogs"] = state["containerLogs"]
         return outputs

@@ -25,8 +25,11 @@ COMPUTED = (
 )
 
 
-def outputs(live: dict[str, Any]) -> Properties:
-    """The outputs that are not inputs, and those inputs which Docker fills in. From `inspect`."""
+def outputs(live: dict[str, Any], inputs: Properties) -> Properties:
+    """The outputs that are not inputs, and those inputs which Docker fills in.
+
+    `live` is what `inspect` says; ports and networks come in the order of the inputs.
+    """
     config, host, state = live["Config"], live["HostConfig"], live["State"]
     settings = live["NetworkSettings"]
     every = {
@@ -38,14 +41,24 @@ def outputs(live: dict[str, Any]) -> Properties:
         "init": bool(host.get("Init")),
         "ipcMode": host["IpcMode"],
         "logDriver": host["LogConfig"]["Type"],
-        "networkDatas": [_network_data(name, one) for name, one in settings["Networks"].items()],
-        "ports": _ports(host["PortBindings"] or {}, settings["Ports"] or {}),
+        "networkDatas": _network_datas(settings["Networks"], inputs),
+        "ports": _ports(inputs.get("ports") or [], settings["Ports"] or {}),
         "securityOpts": host["SecurityOpt"] or [],
         "shmSize": host["ShmSize"] // MB,
         "stopSignal": config.get("StopSignal"),
         "stopTimeout": config.get("StopTimeout"),
     }
     return {name: value for name, value in every.items() if value is not None}
+
+
+def _network_datas(live: dict[str, Any], inputs: Properties) -> list[Properties]:
+    asked = [one["name"] for one in inputs.get("networksAdvanced") or []]
+
+    def place(item: tuple[str, dict[str, Any]]) -> int:
+        places = [asked.index(key) for key in (item[0], item[1]["NetworkID"]) if key in asked]
+        return min(places, default=len(asked))
+
+    return [_network_data(name, one) for name, one in sorted(live.items(), key=place)]
 
 
 def _network_data(name: str, endpoint: dict[str, Any]) -> Properties:
@@ -61,20 +74,18 @@ def _network_data(name: str, endpoint: dict[str, Any]) -> Properties:
     }
 
 
-def _ports(wanted: dict[str, Any], published: dict[str, Any]) -> list[Properties] | None:
-    """The published ports, with those which Docker chose; a stopped container publishes none."""
+def _ports(wanted: list[Properties], published: dict[str, Any]) -> list[Properties] | None:
+    """The ports with those that Docker chose; a container that does not run publishes none."""
+    left = {key: list(bindings or []) for key, bindings in published.items()}
     ports = []
-    for key, bindings in wanted.items():
-        internal, _, protocol = key.partition("/")
-        for binding, live in zip(bindings, published.get(key) or bindings, strict=False):
-            external = live.get("HostPort") or binding.get("HostPort")
-            port = {
-                "internal": int(internal),
-                "external": int(external) if external else None,
-                "ip": binding.get("HostIp") or "0.0.0.0",  # noqa: S104 - Docker's own default
-                "protocol": protocol,
-            }
-            ports.append({name: value for name, value in port.items() if value is not None})
+    for port in wanted:
+        full: Properties = {"ip": "0.0.0.0", "protocol": "tcp"} | port  # noqa: S104 - Docker's own default
+        bindings = left.get(f"{full['internal']}/{full['protocol']}", [])
+        found = next((one for one in bindings if one["HostIp"] == full["ip"]), None)
+        if found is not None:
+            bindings.remove(found)
+            full["external"] = int(found["HostPort"])
+        ports.append(full)
     return ports or None
 
 

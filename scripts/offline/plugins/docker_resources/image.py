@@ -85,7 +85,10 @@ class Image(DockerResource):
         if isinstance(plain, Unknown) or any(isinstance(place, Unknown) for place in places):
             return inputs
         context, dockerfile = _places(plain)
-        digest = build_context.digest(context, dockerfile)
+        try:
+            digest = build_context.digest(context, dockerfile)
+        except OSError as problem:
+            raise RefusedError(f"cannot read the build context: {problem}") from None
         return inputs | {"build": _with_digest(build, digest)}
 
     def builds_on_preview(self, inputs: Properties) -> bool:

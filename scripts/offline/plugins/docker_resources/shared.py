@@ -14,7 +14,7 @@ from .connection import Connection
 
 LABELS = records({"label": text(required=True), "value": text(required=True)})
 # How long something in use is given to come free before its removal fails, in seconds.
-IN_USE_SECONDS = 20.0
+IN_USE_SECONDS = 10.0
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
@@ -68,11 +68,12 @@ def is_leftover(requested: Mapping[str, str], existing: Mapping[str, str] | None
     return bool(requested) and requested.items() <= (existing or {}).items()
 
 
-def conflict(kind: str, name: str, existing: str) -> RefusedError:
+def conflict(kind: str, name: str, id_: str = "") -> RefusedError:
     """The error for a name that belongs to somebody else."""
+    which = f" ({id_[:12]})" if id_ else ""
     return RefusedError(
-        f"a {kind} named '{name}' exists already ({existing[:12]}) and does not carry this "
-        f"resource's labels: remove it (`docker {kind} rm {name}`) or choose another name"
+        f"a {kind} named '{name}' exists already{which} and does not carry this resource's "
+        f"labels: remove it (`docker {kind} rm {name}`) or choose another name"
     )
 
 

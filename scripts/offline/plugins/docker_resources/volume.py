@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from docker.errors import NotFound
 
 from scripts.offline.plugins.protocol.codec import Properties
-from scripts.offline.plugins.protocol.resource import Call, Found, Made
+from scripts.offline.plugins.protocol.resource import Call, Found, Made, RefusedError
 from scripts.offline.plugins.protocol.schema import Prop, text, text_map
 
 from .shared import (
@@ -39,11 +39,14 @@ class Volume(DockerResource):
         name, labels = inputs["name"], labels_from(inputs)
         existing = self._inspect(name)
         if existing is not None:
-            same = existing["Driver"] == inputs["driver"] and (existing["Options"] or {}) == (
-                inputs.get("driverOpts") or {}
-            )
-            if not (is_leftover(labels, existing["Labels"]) and same):
-                raise conflict("volume", name, existing["CreatedAt"])
+            if not is_leftover(labels, existing["Labels"]):
+                raise conflict("volume", name)
+            wanted = (inputs["driver"], inputs.get("driverOpts") or {})
+            if (existing["Driver"], existing["Options"] or {}) != wanted:
+                raise RefusedError(
+                    f"volume '{name}' is left from before, with another driver or options: "
+                    f"remove it and its data (`docker volume rm {name}`) or choose another name"
+                )
             return Made(name, {"mountpoint": existing["Mountpoint"]})
         made = self.api.create_volume(name, inputs["driver"], inputs.get("driverOpts"), labels)
         call.on_failure(lambda: self.api.remove_volume(made["Name"]))

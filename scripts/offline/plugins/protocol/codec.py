@@ -103,6 +103,15 @@ def holds_unknown(value: Any) -> bool:
     return isinstance(value, Unknown)
 
 
+def holds_secret(value: Any) -> bool:
+    """Whether any part of the value is secret."""
+    if isinstance(value, dict):
+        return any(holds_secret(item) for item in value.values())
+    if isinstance(value, list):
+        return any(holds_secret(item) for item in value)
+    return isinstance(value, Secret)
+
+
 def secret_texts(value: Any, *, inside: bool = False) -> Iterator[str]:
     """Every text that must not be shown, given the secrets inside a value.
 

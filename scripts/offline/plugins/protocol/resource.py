@@ -38,10 +38,13 @@ class Call:
         console: Console,
         cancelled: threading.Event,
         caller_is_there: Callable[[], bool],
-        secrets: list[str],
+        timeout: float = 0,
     ) -> None:
+        """Begin. `timeout` in seconds is the program's own (`customTimeouts`); 0 is none."""
         self.urn = urn
-        self.secrets = secrets
+        self.secrets: list[str] = []
+        self._timeout = timeout
+        self._start = time.monotonic()
         self._console = console
         self._cancelled = cancelled
         self._caller_is_there = caller_is_there
@@ -49,9 +52,11 @@ class Call:
         self._shown = ""
 
     def proceed(self) -> None:
-        """Raise CancelledError when nobody wants the result any more."""
+        """Raise CancelledError when nobody wants the result any more, or not so late."""
         if self._cancelled.is_set() or not self._caller_is_there():
             raise CancelledError("cancelled")
+        if self._timeout and time.monotonic() - self._start > self._timeout:
+            raise RefusedError(f"not done within its custom timeout of {self._timeout:.0f} s")
 
     def sleep(self, seconds: float) -> None:
         """Wait, but no longer than the operation is wanted."""

@@ -1,66 +1,26 @@
-"""The gRPC side: from the engine's messages to the resource types, and a process around it."""
+"""The gRPC side: from the engine's messages to the resource types, and back."""
 
 import json
 import os
-import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import grpc  # type: ignore[import-untyped]
 from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2
-from pulumi.runtime.proto.provider_pb2_grpc import (
-    ResourceProviderServicer,
-    add_ResourceProviderServicer_to_server,
-)
+from pulumi.runtime.proto import plugin_pb2, provider_pb2
+from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
-from . import schema
-from .codec import UNKNOWN, Properties, Secret, decode, encode, holds_unknown, reveal, secret_texts
+from . import schema, states
+from .codec import UNKNOWN, Properties, decode, encode, holds_unknown, reveal, secret_texts
+from .console import EngineConsole
 from .names import CHOSEN, fill_name
 from .resource import Call, CancelledError, RefusedError, Resource
 
-# As the SDK's own: state of large containers (uploads, logs) passes the default of 4 MB.
-MESSAGE_LIMIT = 1024 * 1024 * 400
-# How long operations that were cut off may take to undo what they made, in seconds.
-UNDO_SECONDS = 60.0
 # Keys of a provider's configuration that belong to the engine.
 ENGINE_KEYS = ("version", "pluginDownloadURL", "pluginChecksums", "__internal")
-
-
-class EngineConsole:
-    """Messages to the engine, which shows them beside their resource."""
-
-    def __init__(self) -> None:
-        self._stub: Any = None
-
-    def connect(self, address: str) -> None:
-        """Use the engine at this address from now on."""
-        options = [("grpc.max_send_message_length", MESSAGE_LIMIT)]
-        self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address, options))
-
-    def status(self, urn: str, message: str) -> None:
-        """Show a line that the next one replaces."""
-        self._log(engine_pb2.INFO, urn, message, ephemeral=True)
-
-    def warn(self, urn: str, message: str) -> None:
-        """Show a warning that stays."""
-        self._log(engine_pb2.WARNING, urn, message, ephemeral=False)
-
-    def _log(self, severity: Any, urn: str, message: str, *, ephemeral: bool) -> None:
-        if self._stub is None:
-            return
-        request = engine_pb2.LogRequest(
-            severity=severity, message=message, urn=urn, ephemeral=ephemeral
-        )
-        try:
-            self._stub.Log(request, timeout=5)
-        except grpc.RpcError:
-            return  # the engine is going away; the operation learns that from its own call
 
 
 class Plugin(ResourceProviderServicer):
@@ -118,10 +78,10 @@ class Plugin(ResourceProviderServicer):
 
     def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Validate the provider's settings."""
-        with self._reporting(context, request):
+        with self._reporting(context, request) as call:
             given = _settings(decode(request.news))
-            failures = schema.check(given, self._config, self.name)
-            return provider_pb2.CheckResponse(inputs=request.news, failures=_failures(failures))
+            failures = _failures(call, schema.check(given, self._config, self.name))
+            return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Say that settings never replace: the same Docker may be reached another way."""
@@ -154,13 +114,13 @@ class Plugin(ResourceProviderServicer):
 
     def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Validate a resource's inputs and complete them."""
-        with self._reporting(context, request) as _:
+        with self._reporting(context, request) as call:
             resource = self._resource(request.urn)
             new = decode(request.news)
             failures = schema.check(new, resource.table, self.name)
             failures = failures or resource.check(reveal(new))
             if failures:
-                return provider_pb2.CheckResponse(failures=_failures(failures))
+                return provider_pb2.CheckResponse(failures=_failures(call, failures))
             new = {name: value for name, value in new.items() if value is not None}
             if resource.autonamed:
                 new = fill_name(decode(request.olds), new, request)
@@ -168,7 +128,7 @@ class Plugin(ResourceProviderServicer):
                 inputs = resource.complete(new)
             except RefusedError as refused:
                 return provider_pb2.CheckResponse(
-                    failures=[provider_pb2.CheckFailure(reason=str(refused))]
+                    failures=[provider_pb2.CheckFailure(reason=call.scrub(str(refused)))]
                 )
             return provider_pb2.CheckResponse(inputs=encode(inputs))
 
@@ -196,12 +156,12 @@ class Plugin(ResourceProviderServicer):
             inputs = decode(request.properties)
             plain = schema.with_defaults(reveal(inputs), resource.table)
             if request.preview and (holds_unknown(inputs) or not resource.builds_on_preview(plain)):
-                unknown = dict.fromkeys(resource.computed, UNKNOWN)
-                outputs = _outputs(resource, inputs, unknown)
+                computed = [name for name in resource.computed if inputs.get(name) is None]
+                outputs = states.outputs(resource, inputs, dict.fromkeys(computed, UNKNOWN))
                 return provider_pb2.CreateResponse(properties=encode(outputs))
             made = resource.create(call, plain)
             call.proceed()  # nobody would record what was made: take it back
-            outputs = _outputs(resource, inputs, made.outputs)
+            outputs = states.outputs(resource, inputs, made.outputs)
             return provider_pb2.CreateResponse(id=made.id, properties=encode(outputs))
 
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -216,11 +176,13 @@ class Plugin(ResourceProviderServicer):
             )
             if found is None:
                 return provider_pb2.ReadResponse()
-            inputs = _keep_secrets(known, found.inputs)
+            inputs = states.keep_secrets(known, found.inputs)
             if CHOSEN in known:
                 inputs[CHOSEN] = known[CHOSEN]
             kept = {name: value for name, value in state.items() if name not in resource.table}
-            outputs = kept | _outputs(resource, inputs, _keep_secrets(state, found.outputs))
+            outputs = kept | states.outputs(
+                resource, inputs, states.keep_secrets(state, found.outputs)
+            )
             return provider_pb2.ReadResponse(
                 id=found.id, inputs=encode(inputs), properties=encode(outputs)
             )
@@ -236,7 +198,7 @@ class Plugin(ResourceProviderServicer):
                 found = schema.diff(old, new, resource.table)
                 computed |= dict.fromkeys(resource.unknown_after_update(found), UNKNOWN)
             else:
-                computed |= _keep_secrets(
+                computed |= states.keep_secrets(
                     state,
                     resource.update(
                         call,
@@ -246,7 +208,7 @@ class Plugin(ResourceProviderServicer):
                         reveal(state),
                     ),
                 )
-            outputs = _outputs(resource, new, computed)
+            outputs = states.outputs(resource, new, computed)
             return provider_pb2.UpdateResponse(properties=encode(outputs))
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -271,17 +233,12 @@ class Plugin(ResourceProviderServicer):
     @contextmanager
     def _reporting(self, context: Any, request: Any) -> Iterator[Call]:
         """An operation whose failure takes back what it made and is told to the engine."""
-        secrets = [
-            text
-            for name in ("properties", "inputs", "news", "olds", "old_inputs", "args")
-            if name in request.DESCRIPTOR.fields_by_name
-            for text in secret_texts(decode(getattr(request, name)))
-        ]
-        urn = getattr(request, "urn", "")
-        call = Call(urn, self.console, self.cancelled, context.is_active, secrets)
+        urn, timeout = getattr(request, "urn", ""), getattr(request, "timeout", 0)
+        call = Call(urn, self.console, self.cancelled, context.is_active, timeout)
         with self._idle:
             self._busy += 1
         try:
+            call.secrets = _secrets_of(request)
             yield call
         except Exception as problem:
             left = call.roll_back()
@@ -315,6 +272,12 @@ class Plugin(ResourceProviderServicer):
             self._idle.wait_for(lambda: self._busy == 0, timeout=seconds)
 
 
+def _secrets_of(request: Any) -> list[str]:
+    names = ("properties", "inputs", "news", "olds", "old_inputs", "args")
+    present = [name for name in names if name in request.DESCRIPTOR.fields_by_name]
+    return [text for name in present for text in secret_texts(decode(getattr(request, name)))]
+
+
 def _settings(config: Properties) -> Properties:
     return {
         name: value
@@ -323,8 +286,11 @@ def _settings(config: Properties) -> Properties:
     }
 
 
-def _failures(failures: list[schema.Failure]) -> list[Any]:
-    return [provider_pb2.CheckFailure(property=one.path, reason=one.reason) for one in failures]
+def _failures(call: Call, failures: list[schema.Failure]) -> list[Any]:
+    return [
+        provider_pb2.CheckFailure(property=one.path, reason=call.scrub(one.reason))
+        for one in failures
+    ]
 
 
 def _detail(difference: schema.Difference) -> Any:
@@ -337,60 +303,3 @@ def _detail(difference: schema.Difference) -> Any:
     else:
         kind = kinds.UPDATE_REPLACE if replaces else kinds.UPDATE
     return kinds(kind=kind, inputDiff=True)
-
-
-def _outputs(resource: Resource, inputs: Properties, computed: Properties) -> Properties:
-    """A resource's state: its inputs with defaults, and the computed outputs over them.
-
-    An output that stands for an input (a port that Docker chose, say) is as secret as the input.
-    """
-    outputs = schema.with_defaults(inputs, resource.table)
-    outputs |= {name: _keep_secrets(inputs.get(name), value) for name, value in computed.items()}
-    outputs.pop(CHOSEN, None)
-    for name in resource.secret_outputs:
-        if name in outputs and not isinstance(outputs[name], Secret):
-            outputs[name] = Secret(outputs[name])
-    return outputs
-
-
-def _keep_secrets(wrapped: Any, plain: Any) -> Any:
-    """The plain value, with secrets where the wrapped one has them; a changed list wholly so."""
-    if isinstance(plain, Secret):
-        return plain
-    if isinstance(wrapped, Secret):
-        return Secret(plain)
-    if isinstance(wrapped, dict) and isinstance(plain, dict):
-        return {key: _keep_secrets(wrapped.get(key), value) for key, value in plain.items()}
-    if isinstance(wrapped, list) and isinstance(plain, list):
-        if reveal(wrapped) == plain:
-            return wrapped
-        return Secret(plain) if list(secret_texts(wrapped)) else plain
-    return plain
-
-
-def serve(plugin: Plugin) -> None:
-    """Run the plugin until its engine ends it or is gone."""
-    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
-        plugin.console.connect(sys.argv[1])
-    options = [
-        ("grpc.max_receive_message_length", MESSAGE_LIMIT),
-        ("grpc.max_send_message_length", MESSAGE_LIMIT),
-    ]
-    # Waiting operations hold a thread each; the engine's own limit is far below this.
-    server = grpc.server(ThreadPoolExecutor(max_workers=256), options=options)
-    add_ResourceProviderServicer_to_server(plugin, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    engine = os.getppid()
-    over = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    # A killed engine tells nobody: its child then gets another parent.
-    while not over.is_set() and os.getppid() == engine:
-        over.wait(0.5)
-    plugin.cancelled.set()
-    plugin.wait_until_idle(UNDO_SECONDS)
-    server.stop(grace=1).wait()
-    os._exit(0)  # whatever a library still waits for, nobody wants it

@@ -4,12 +4,12 @@ from scripts.offline.plugins.protocol.stubs import skip_sdk
 
 skip_sdk()
 
-from scripts.offline.plugins.protocol import server  # noqa: E402
+from scripts.offline.plugins.protocol import process, server  # noqa: E402
 from scripts.offline.plugins.protocol.sdk import sdk_version  # noqa: E402
 
 from .resources import RESOURCES  # noqa: E402
 
-server.serve(
+process.serve(
     server.Plugin(
         "random",
         sdk_version("pulumi_random"),

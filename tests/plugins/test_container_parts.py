@@ -1,0 +1,292 @@
+"""The pure parts of a container: checks, the engine's body, uploads, and what `inspect` says."""
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.offline.plugins.docker_resources import container_config, container_state, uploads
+from scripts.offline.plugins.docker_resources.container_checks import check
+from scripts.offline.plugins.docker_resources.container_table import TABLE
+from scripts.offline.plugins.docker_resources.durations import nanoseconds
+from scripts.offline.plugins.docker_resources.shared import docker_name, is_leftover
+from scripts.offline.plugins.protocol.codec import UNKNOWN
+from scripts.offline.plugins.protocol.resource import RefusedError
+from scripts.offline.plugins.protocol.schema import with_defaults
+
+FILE = {"file": "/etc/app/key", "content": "k"}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        ({"networkMode": "host", "networksAdvanced": [{"name": "n"}]}, "cannot be combined"),
+        ({"logs": True}, "'logs' needs 'attach'"),
+        ({"attach": True}, "'mustRun' must be false"),
+        ({"attach": True, "mustRun": False, "rm": True}, "the exit code would go with it"),
+        ({"attach": True, "mustRun": False, "wait": True}, "'wait' cannot be combined"),
+        ({"attach": True, "mustRun": False, "restart": "always"}, "must let the container end"),
+        ({"rm": True, "restart": "always"}, "'restart' cannot be combined with 'rm'"),
+        ({"uploads": [{"file": "/a"}]}, "'uploads[0]' needs one of content, contentBase64, source"),
+        ({"uploads": [FILE | {"source": "/b"}]}, "but has 2"),
+        ({"uploads": [{"file": "/a", "contentBase64": "*"}]}, "is not base64"),
+        ({"uploads": [FILE], "tmpfs": {"/etc": ""}}, "'uploads[0].file' is below the tmpfs /etc"),
+        ({"volumes": [{"volumeName": "v"}]}, "'volumes[0].containerPath' is required"),
+        (
+            {"volumes": [{"volumeName": "v", "hostPath": "/h", "containerPath": "/c"}]},
+            "must have one of volumeName and hostPath",
+        ),
+    ],
+)
+def test_what_does_not_go_together(inputs: dict[str, Any], reason: str) -> None:
+    (failure,) = check(inputs)
+    assert reason in failure.reason
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {},
+        {"networkMode": "bridge", "networksAdvanced": [{"name": "n"}]},
+        {"attach": True, "logs": True, "mustRun": False, "restart": "on-failure"},
+        {"uploads": UNKNOWN, "volumes": [UNKNOWN], "tmpfs": UNKNOWN},
+        {"uploads": [{"file": UNKNOWN, "content": UNKNOWN}]},
+        {"volumes": [{"fromContainer": "c"}, {"containerPath": "/anonymous"}]},
+    ],
+)
+def test_what_goes_together(inputs: dict[str, Any]) -> None:
+    assert check(inputs) == []
+
+
+def body(**inputs: Any) -> dict[str, Any]:
+    return container_config.body(with_defaults({"image": "i", "name": "n"} | inputs, TABLE))
+
+
+def test_what_is_not_said_is_left_to_docker() -> None:
+    plain = body()
+    assert {"Cmd", "Entrypoint", "Env", "User", "Healthcheck", "StopSignal"}.isdisjoint(plain)
+    assert {"Memory", "Init", "CapAdd", "NanoCpus", "ShmSize"}.isdisjoint(plain["HostConfig"])
+    assert plain["HostConfig"]["NetworkMode"] == "bridge"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "field", "expected"),
+    [
+        ({"memory": 64}, "Memory", 64 * 1024 * 1024),
+        ({"memorySwap": -1}, "MemorySwap", -1),
+        ({"cpus": "0.5"}, "NanoCpus", 500_000_000),
+        ({"hosts": [{"host": "h", "ip": "1.2.3.4"}]}, "ExtraHosts", ["h:1.2.3.4"]),
+        (
+            {"volumes": [{"volumeName": "v", "containerPath": "/c", "readOnly": True}]},
+            "Binds",
+            ["v:/c:ro"],
+        ),
+        (
+            {"volumes": [{"hostPath": "/h", "containerPath": "/c", "selinuxRelabel": "z"}]},
+            "Binds",
+            ["/h:/c:rw,z"],
+        ),
+        ({"volumes": [{"fromContainer": "c"}]}, "VolumesFrom", ["c"]),
+        (
+            {"ports": [{"internal": 53, "protocol": "udp"}, {"internal": 53, "external": 53}]},
+            "PortBindings",
+            {
+                "53/udp": [{"HostIp": "", "HostPort": ""}],
+                "53/tcp": [{"HostIp": "", "HostPort": "53"}],
+            },
+        ),
+        (
+            {"devices": [{"hostPath": "/dev/fuse"}]},
+            "Devices",
+            [
+                {
+                    "PathOnHost": "/dev/fuse",
+                    "PathInContainer": "/dev/fuse",
+                    "CgroupPermissions": "rwm",
+                }
+            ],
+        ),
+        (
+            {"restart": "on-failure", "maxRetryCount": 3},
+            "RestartPolicy",
+            {"Name": "on-failure", "MaximumRetryCount": 3},
+        ),
+    ],
+)
+def test_host_settings(inputs: dict[str, Any], field: str, expected: object) -> None:
+    assert body(**inputs)["HostConfig"][field] == expected
+
+
+def test_first_network_and_healthcheck() -> None:
+    made = body(
+        networksAdvanced=[
+            {"name": "a", "aliases": ["x"], "ipv4Address": "10.0.0.2"},
+            {"name": "b"},
+        ],
+        healthcheck={"tests": ["CMD", "true"], "interval": "1s"},
+    )
+    assert made["HostConfig"]["NetworkMode"] == "a"
+    assert made["NetworkingConfig"] == {
+        "EndpointsConfig": {"a": {"Aliases": ["x"], "IPAMConfig": {"IPv4Address": "10.0.0.2"}}}
+    }
+    assert made["Healthcheck"]["Interval"] == 1_000_000_000
+    assert made["Healthcheck"]["Retries"] == 0
+
+
+def test_limits_of_a_living_container() -> None:
+    mb = 1024 * 1024
+    grown = container_config.limits({"memory": 64}, swap_is_limited=True)
+    assert grown == {"mem_limit": 64 * mb, "memswap_limit": 128 * mb}
+    assert container_config.limits({"memory": 64}, swap_is_limited=False) == {"mem_limit": 64 * mb}
+    said = container_config.limits({"memory": 64, "memorySwap": 96}, swap_is_limited=True)
+    assert said["memswap_limit"] == 96 * mb
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1s", 10**9),
+        ("1m30s", 90 * 10**9),
+        ("500ms", 5 * 10**8),
+        ("1.5h", 5400 * 10**9),
+        ("0", 0),
+        ("0s", 0),
+        ("", None),
+        ("5", None),
+        ("1s ", None),
+        ("-1s", None),
+    ],
+)
+def test_durations(text: str, expected: int | None) -> None:
+    assert nanoseconds(text) == expected
+
+
+class Archives:
+    """The one call of the engine's API that uploads make."""
+
+    def __init__(self) -> None:
+        self.put: list[tuple[str, tarfile.TarInfo, bytes]] = []
+
+    def put_archive(self, container: str, path: str, data: bytes) -> None:
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            (entry,) = archive.getmembers()
+            content = archive.extractfile(entry)
+            assert content is not None
+            self.put.append((path, entry, content.read()))
+
+
+@pytest.mark.parametrize(
+    ("upload", "path", "name", "mode", "content"),
+    [
+        ({"file": "/etc/key", "content": "k"}, "/", "etc/key", 0o644, b"k"),
+        ({"file": "/data/key", "contentBase64": "AAE="}, "/data", "key", 0o644, b"\0\1"),
+        (
+            {"file": "/data/in/a/run", "content": "", "executable": True},
+            "/data/in",
+            "a/run",
+            0o744,
+            b"",
+        ),
+        (
+            {"file": "/database", "content": "k", "executable": True, "permissions": "0400"},
+            "/",
+            "database",
+            0o400,
+            b"k",
+        ),
+    ],
+)
+def test_uploads(upload: dict[str, Any], path: str, name: str, mode: int, content: bytes) -> None:
+    archives = Archives()
+    owned = upload | {"owner": "1000", "group": "root"}
+    uploads.put(archives, "c", [owned], ["/data", "/data/in"])
+    ((put_at, entry, put),) = archives.put
+    assert (put_at, entry.name, entry.mode, put) == (path, name, mode, content)
+    assert (entry.uid, entry.gid) == (1000, 0)
+
+
+@pytest.mark.parametrize(
+    ("upload", "reason"),
+    [
+        ({"file": "/a", "source": "/does/not/exist"}, "cannot read the upload's source"),
+        (FILE | {"owner": "nobody-of-that-name"}, "is no user here"),
+        (FILE | {"group": "no-group-of-that-name"}, "is no group here"),
+    ],
+)
+def test_uploads_that_cannot_be(upload: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RefusedError, match=reason):
+        uploads.put(Archives(), "c", [upload], [])
+
+
+def test_an_upload_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"\xff")
+    archives = Archives()
+    uploads.put(archives, "c", [{"file": "/a", "source": str(tmp_path / "file")}], [])
+    assert archives.put[0][2] == b"\xff"
+
+
+def live(**host: Any) -> dict[str, Any]:
+    """What `inspect` says of a running container without particular settings."""
+    limits = ("Memory", "MemorySwap", "MemoryReservation", "CpuShares", "CpuPeriod", "CpuQuota")
+    return {
+        "Name": "/n",
+        "State": {"Running": True, "Status": "running", "ExitCode": 0},
+        "HostConfig": {
+            "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+            **dict.fromkeys(limits, 0),
+            "CpusetCpus": "",
+            **host,
+        },
+        "NetworkSettings": {"Networks": {"a": {"NetworkID": "1"}, "b": {"NetworkID": "2"}}},
+    }
+
+
+def test_nothing_drifted() -> None:
+    inputs = {"name": "n", "networksAdvanced": [{"name": "a", "aliases": ["x"]}, {"name": "2"}]}
+    assert container_state.inputs_now(inputs, live()) == inputs
+
+
+@pytest.mark.parametrize(
+    ("inputs", "there", "drift"),
+    [
+        ({}, live(RestartPolicy={"Name": "always", "MaximumRetryCount": 0}), {"restart": "always"}),
+        ({"memory": 32}, live(Memory=64 * 1024 * 1024), {"memory": 64}),
+        ({"cpuShares": 512}, live(CpuShares=2), {"cpuShares": 2}),
+        ({"cpuSet": "0"}, live(CpusetCpus="0-1"), {"cpuSet": "0-1"}),
+        ({"memorySwap": -1}, live(MemorySwap=2 * 1024 * 1024), {"memorySwap": 2}),
+        ({}, live() | {"Name": "/renamed"}, {"name": "renamed"}),
+        ({}, live() | {"State": {"Running": False}}, {"mustRun": False}),
+        ({"start": False}, live() | {"State": {"Running": False}}, {}),
+        (
+            {"networksAdvanced": [{"name": "a"}, {"name": "c"}]},
+            live(),
+            {"networksAdvanced": [{"name": "a"}, {"name": "b"}]},
+        ),
+    ],
+)
+def test_drift(inputs: dict[str, Any], there: dict[str, Any], drift: dict[str, Any]) -> None:
+    stated = {"name": "n"} | inputs
+    assert container_state.inputs_now(stated, there) == stated | drift
+
+
+@pytest.mark.parametrize(
+    ("wanted", "existing", "expected"),
+    [
+        ({"a": "1"}, {"a": "1", "b": "2"}, True),
+        ({"a": "1"}, {"a": "2"}, False),
+        ({"a": "1"}, None, False),
+        ({}, {"a": "1"}, False),
+    ],
+)
+def test_leftovers_carry_every_label(
+    wanted: dict[str, str], existing: dict[str, str] | None, expected: bool
+) -> None:
+    assert is_leftover(wanted, existing) is expected
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a b", "a/b"])
+def test_bad_names(name: str) -> None:
+    assert docker_name(name) is not None
+    assert docker_name("a-b_c.9") is None
