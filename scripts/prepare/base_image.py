@@ -12,7 +12,7 @@ def ensure(source: Source) -> str:
     """Find, pull or make the base image; return a line that says which."""
     if _present():
         return f"{BASE_IMAGE} is there"
-    with machine.one_at_a_time(PART):
+    with machine.one_at_a_time(PART) as scratch:
         if _present():
             return f"{BASE_IMAGE} is there"
         reason = "--offline was given"
@@ -33,7 +33,7 @@ def ensure(source: Source) -> str:
                     ) from error
         if not machine.debian_root():
             raise ui.SetupError(f"{BASE_IMAGE} can be made with debootstrap only as root on Debian")
-        took = build_base_image.build(BASE_IMAGE)
+        took = build_base_image.build(BASE_IMAGE, scratch)
         return f"{BASE_IMAGE} made with debootstrap in {ui.elapsed(took)} ({reason})"
 
 

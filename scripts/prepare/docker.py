@@ -27,8 +27,9 @@ def ensure() -> str:
         raise ui.SetupError(f"no Docker engine answers at DOCKER_HOST={own}: start it, or unset it")
     if not machine.debian_root():
         raise ui.SetupError(
-            "no Docker engine answers: install and start Docker (Docker Desktop, or your system's "
-            "package), see that `docker version` names a server, then run this again"
+            f"no Docker engine answers ({_complaint()}): install and start Docker (Docker Desktop, "
+            "or your system's package), see that `docker version` names a server, then run this "
+            "again"
         )
     with machine.one_at_a_time(PART):
         version = _version()
@@ -103,6 +104,13 @@ def _start() -> subprocess.Popen[bytes] | None:
             cwd="/",
             start_new_session=True,
         )
+
+
+def _complaint() -> str:
+    if shutil.which("docker") is None:
+        return "there is no docker command"
+    done = subprocess.run(["docker", "version"], capture_output=True, text=True, check=False)
+    return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it names no server"
 
 
 def _version() -> str | None:

@@ -5,16 +5,13 @@ import os
 import platform
 import shutil
 import sys
-import tarfile
-import tempfile
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.offline import build_engine
 from scripts.prepare import machine, ui
-from scripts.prepare.pins import CACHE, pin, release
+from scripts.prepare.pins import CACHE, LOGS, pin, release
 from scripts.prepare.source import Source
 
 PART = "engine"
@@ -46,8 +43,11 @@ def ensure(source: Source) -> Engine:
         own = on_path(os.environ.get("PATH", ""), version)
         if own:
             return own
-    with machine.one_at_a_time(PART):
-        return _cached_or_new(version, source)
+    found = _cached(version, source)
+    if found:
+        return found
+    with machine.one_at_a_time(PART) as scratch:
+        return _cached(version, source) or _new(version, source, scratch)
 
 
 def on_path(path: str, version: str) -> Engine | None:
@@ -75,31 +75,28 @@ def release_archive(version: str, system: str, processor: str) -> str:
     return f"pulumi-v{version}-{system.lower()}-{processors[processor.lower()]}.tar.gz"
 
 
-def download(base: str, version: str, archive: str, folder: Path) -> None:
-    """Fetch and unpack an official release, checked against its published checksums.
+def download(base: str, version: str, archive: str, folder: Path, scratch: Path) -> None:
+    """Fetch an official release, check it against its published checksums, and unpack it.
 
     Raises:
-        urllib.error.URLError, OSError: the host is not reached or does not have it.
+        OSError: the host is not reached or does not have it.
         ui.SetupError: the archive is not what the checksums say.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
-        work = Path(name)
-        # A small file first: it shows within seconds whether the host is reached.
-        with urllib.request.urlopen(  # noqa: S310 (an https constant, or a test's loopback)
-            f"{base}/pulumi-{version}-checksums.txt", timeout=CONNECT_S
-        ) as reply:
-            checksums = reply.read().decode()
-        target = work / archive
-        with (
-            urllib.request.urlopen(f"{base}/{archive}", timeout=READ_S) as reply,  # noqa: S310
-            target.open("wb") as output,
-        ):
-            shutil.copyfileobj(reply, output, length=1 << 20)
-        check(target, checksums)
-        with tarfile.open(target) as bundle:
-            bundle.extractall(work, filter="data")
-        (work / "pulumi").rename(folder)
+    # A small file first: it shows within seconds whether the host is reached.
+    with urllib.request.urlopen(  # noqa: S310 (an https constant, or a test's loopback)
+        f"{base}/pulumi-{version}-checksums.txt", timeout=CONNECT_S
+    ) as reply:
+        checksums = reply.read().decode()
+    target = scratch / archive
+    with (
+        urllib.request.urlopen(f"{base}/{archive}", timeout=READ_S) as reply,  # noqa: S310
+        target.open("wb") as output,
+    ):
+        shutil.copyfileobj(reply, output, length=1 << 20)
+    check(target, checksums)
+    argv = ["tar", "-C", str(scratch), "-xzf", str(target)]
+    ui.run(PART, f"unpacking {archive}", argv, log=LOGS / "unpack.log")
+    (scratch / "pulumi").rename(folder)
 
 
 def check(archive: Path, checksums: str) -> None:
@@ -116,31 +113,37 @@ def check(archive: Path, checksums: str) -> None:
         )
 
 
-def _cached_or_new(version: str, source: Source) -> Engine:
-    official = CACHE / f"pulumi-{version}-release"
-    built = CACHE / f"pulumi-{version}-modules"
+def _folders(version: str) -> tuple[Path, Path]:
+    return CACHE / f"pulumi-{version}-release", CACHE / f"pulumi-{version}-modules"
+
+
+def _cached(version: str, source: Source) -> Engine | None:
+    official, built = _folders(version)
     if source is not Source.OFFLINE and official.exists():
         return Engine(official, f"{version}, official release (cached)", official=True)
     if source is not Source.ONLINE and built.exists():
         return Engine(built, f"{version}, built from Go modules (cached)", official=False)
+    return None
+
+
+def _new(version: str, source: Source, scratch: Path) -> Engine:
+    official, built = _folders(version)
     unreached = "--offline was given"
     if source is not Source.OFFLINE:
-        ui.say(PART, f"asking for the official release {version}")
+        ui.say(PART, f"fetching the official release {version}")
         try:
             archive = release_archive(version, platform.system(), platform.machine())
-            download(RELEASES, version, archive, official)
+            download(RELEASES, version, archive, official, scratch)
             return Engine(official, f"{version}, official release, checksum good", official=True)
         except KeyError:
             unreached = f"no official release for {sys.platform} on {platform.machine()}"
-        except (urllib.error.URLError, OSError) as error:
+        except OSError as error:
             reason = getattr(error, "reason", None) or error
-            unreached = f"the release host is not reached ({reason})"
+            unreached = f"the release host is not reached: {reason}"
         if source is Source.ONLINE:
-            raise ui.SetupError(
-                f"{unreached}; without --online the engine is built from Go modules"
-            )
-    ui.say(PART, f"{unreached}: building {version} from Go modules, some minutes, once")
-    took = build_engine.build(version, built)
+            raise ui.SetupError(f"{unreached}; without --online the engine is built here")
+    ui.say(PART, f"{unreached}; building {version} from Go modules, some minutes, once")
+    took = build_engine.build(version, built, scratch)
     why = f"{version}, built from Go modules in {ui.elapsed(took)} ({unreached})"
     return Engine(built, why, official=False)
 

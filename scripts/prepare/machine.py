@@ -81,8 +81,13 @@ def program(pid: int, processes: Path = Path("/proc")) -> str | None:
 
 
 @contextmanager
-def one_at_a_time(part: str) -> Iterator[None]:
-    """Keep two set-ups of one person from making the same thing at once."""
+def one_at_a_time(part: str) -> Iterator[Path]:
+    """Keep two set-ups of one person from making the same thing at once.
+
+    Yields:
+        an empty folder on the cache's file system, which is removed at the end; what an
+        interrupted set-up left there is removed before.
+    """
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         try:
@@ -90,4 +95,10 @@ def one_at_a_time(part: str) -> Iterator[None]:
         except BlockingIOError:
             ui.say(part, "waiting for another set-up of this machine to end")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        scratch = CACHE / "unfinished"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)

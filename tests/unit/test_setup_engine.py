@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import io
+import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -103,24 +104,31 @@ def release_host(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         thread.join()
 
 
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(engine, "LOGS", tmp_path / "logs")
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    return folder
+
+
 def test_a_release_is_fetched_checked_and_unpacked(
-    release_host: tuple[Path, str], tmp_path: Path
+    release_host: tuple[Path, str], tmp_path: Path, scratch: Path
 ) -> None:
-    target = tmp_path / "cache" / "pulumi-3.256.0-release"
-    engine.download(release_host[1], "3.256.0", ARCHIVE, target)
-    assert (target / "pulumi").stat().st_mode & 0o111
-    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    target = tmp_path / "pulumi-3.256.0-release"
+    engine.download(release_host[1], "3.256.0", ARCHIVE, target, scratch)
+    assert subprocess.check_output([target / "pulumi"], text=True) == "v3.256.0\n"
 
 
 def test_a_release_with_another_checksum_is_refused_and_leaves_nothing(
-    release_host: tuple[Path, str], tmp_path: Path
+    release_host: tuple[Path, str], tmp_path: Path, scratch: Path
 ) -> None:
     with (release_host[0] / ARCHIVE).open("ab") as archive:
         archive.write(b"changed on its way")
-    target = tmp_path / "cache" / "pulumi-3.256.0-release"
+    target = tmp_path / "pulumi-3.256.0-release"
     with pytest.raises(ui.SetupError, match=f"{ARCHIVE} has the checksum .* do not use it"):
-        engine.download(release_host[1], "3.256.0", ARCHIVE, target)
-    assert not list(target.parent.iterdir())
+        engine.download(release_host[1], "3.256.0", ARCHIVE, target, scratch)
+    assert not target.exists()
 
 
 def test_an_archive_that_the_checksums_do_not_name_is_refused(tmp_path: Path) -> None:
@@ -130,10 +138,10 @@ def test_an_archive_that_the_checksums_do_not_name_is_refused(tmp_path: Path) ->
 
 
 def test_a_host_that_does_not_have_the_release_is_not_reached(
-    release_host: tuple[Path, str], tmp_path: Path
+    release_host: tuple[Path, str], tmp_path: Path, scratch: Path
 ) -> None:
     with pytest.raises(OSError, match="404"):
-        engine.download(release_host[1], "3.999.0", ARCHIVE, tmp_path / "cache" / "x")
+        engine.download(release_host[1], "3.999.0", ARCHIVE, tmp_path / "x", scratch)
 
 
 def test_the_module_that_is_built_has_the_pinned_version() -> None:

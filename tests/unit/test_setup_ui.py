@@ -5,13 +5,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from scripts.offline.build_base_image import parse_mirrors
-from scripts.prepare import docker, pins, ui
+from scripts.prepare import docker, machine, pins, ui
 
 
 @pytest.mark.parametrize(
@@ -121,3 +122,25 @@ def test_the_hosts_own_mirrors_are_known_by_label() -> None:
         "Debian": "http://mirror.example/debian/",
         "Debian-Security": "http://mirror.example/debian-security/",
     }
+
+
+def test_two_set_ups_make_a_thing_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(machine, "CACHE", tmp_path)
+    holder = (
+        "import time; from pathlib import Path; from scripts.prepare import machine\n"
+        f"machine.CACHE = Path({str(tmp_path)!r})\n"
+        "with machine.one_at_a_time('a') as scratch:\n"
+        "    (scratch / 'half').touch(); print('locked', flush=True); time.sleep(60)\n"
+    )
+    argv = [sys.executable, "-c", holder]
+    with subprocess.Popen(argv, cwd=pins.ROOT, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        threading.Timer(0.5, other.kill).start()
+        with machine.one_at_a_time("b") as scratch:
+            assert other.wait(5) == -signal.SIGKILL
+            assert not list(scratch.iterdir())  # Not what the killed one left.
+    assert "waiting for another set-up" in capsys.readouterr().err
+    assert not scratch.exists()
