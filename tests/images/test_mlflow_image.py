@@ -1,19 +1,23 @@
 """The MLflow image: its server on a prepared database, and what is installed in it."""
 
+import contextlib
 import json
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import docker
+import docker.errors
 import pytest
 from docker.models.containers import Container
 
-from tests.images.conftest import build
+from infra.build_context import find_ca_bundle, stage
 from tests.images.sandbox import PASSWORD, Postgres, Sandbox, ends, execute, logs, wait_until
 
 pytestmark = pytest.mark.plugins
@@ -170,15 +174,29 @@ def test_the_build_stage_stays_behind(sandbox: Sandbox, mlflow_image: str) -> No
 def test_an_own_mlflow_is_what_gets_installed(
     client: docker.DockerClient, sandbox: Sandbox, tmp_path: Path, kind: str
 ) -> None:
-    source = own_mlflow(tmp_path, kind)
-    tag = build(client, "mlflow", mlflow_source=source)
+    context = stage(
+        "mlflow",
+        tmp_path / "build",
+        ca_bundle=find_ca_bundle(),
+        mlflow_source=own_mlflow(tmp_path, kind),
+    )
+    _, steps = client.images.build(path=str(context.path), tag=context.tag, rm=True)
     try:
         script = "import mlflow, mlflow.version; print(mlflow.version.OWN, mlflow.__file__)"
-        container = sandbox.run(tag, ["python", "-c", script])
+        container = sandbox.run(context.tag, ["python", "-c", script])
         assert ends(container)[1].startswith("yes /opt/mlflow/")
         container.remove()
     finally:
-        client.images.remove(tag, force=True)
+        client.images.remove(context.tag)
+        # The build stage is gigabytes that nothing refers to; what other builds share refuses.
+        for layer in reversed(re.findall(r"---> (\w+)\n", str_of(steps))):
+            with contextlib.suppress(docker.errors.APIError):
+                client.images.remove(layer)
+
+
+def str_of(steps: Iterable[Any]) -> str:
+    """The output of a build as text."""
+    return "".join(step.get("stream", "") for step in steps)
 
 
 def own_mlflow(folder: Path, kind: str) -> Path:
