@@ -34,10 +34,13 @@ def ensure() -> str:
             [PYTHON, "-m", "pip", "install", "-q", f"uv=={pin('uv')}"],
             log=LOGS / "pip.log",
         )
+    # Where Python is told to write no bytecode, each start would compile everything anew.
+    compiled = ["--compile-bytecode"] if os.environ.get("PYTHONDONTWRITEBYTECODE") else []
+    sync = [f"{VENV}/bin/uv", "pip", "sync", "--python", f"{VENV}/bin/python", *compiled]
     took += ui.run(
         PART,
         "installing the pins of requirements.txt",
-        [VENV / "bin" / "uv", "pip", "sync", "--python", PYTHON, ROOT / "requirements.txt"],
+        [*sync, ROOT / "requirements.txt"],
         log=LOGS / "uv.log",
         env=uv_settings(),
     )
