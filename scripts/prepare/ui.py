@@ -13,6 +13,8 @@ COULD_NOT_RUN = 2
 INTERRUPTED = 130
 """Exit statuses; 130 is what a shell gives for Ctrl-C."""
 
+CLEAR_LINE = "\r\033[K"
+
 LINE_EVERY_S = 20.0
 """Pause between two progress lines where the output is not a terminal."""
 
@@ -35,7 +37,7 @@ class CommandError(SetupError):
 
 def say(part: str, text: str) -> None:
     """Write one line about a part of the set-up to standard error."""
-    _write(f"{part:<9} {text}\n")
+    _write(f"{CLEAR_LINE if sys.stderr.isatty() else ''}{part:<9} {text}\n")
 
 
 def elapsed(seconds: float) -> str:
@@ -164,10 +166,10 @@ def _watch(
             raise CommandError(what, f"did not end within {elapsed(timeout)}")
         if now >= due:
             text = ", ".join(filter(None, (what, detail(), elapsed(now - started))))
-            _write(f"\r\033[K{part:<9} {text}" if terminal else f"{part:<9} {text}\n")
+            _write(f"{CLEAR_LINE}{part:<9} {text}" if terminal else f"{part:<9} {text}\n")
             due = now + pause
     if terminal:
-        _write("\r\033[K")
+        _write(CLEAR_LINE)
 
 
 def _end(child: subprocess.Popen[bytes], patience: float) -> None:
