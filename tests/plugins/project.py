@@ -105,7 +105,7 @@ class Project:
             env=self.env,
             text=True,
             capture_output=True,
-            timeout=120,
+            timeout=300,
         )
         result = Result(done.returncode == 0, done.stdout + done.stderr)
         said = [done.stderr]
@@ -179,8 +179,9 @@ def sweep(client: docker.DockerClient, project: Project) -> None:
         network.remove()
     for volume in client.volumes.list(filters=ours):
         volume.remove()
-    for image in client.images.list():
-        for tag in image.tags:
+    # Summaries only: others build images meanwhile, whose layers come and go.
+    for image in client.api.images():
+        for tag in image["RepoTags"] or []:
             if project.name("") in tag:
                 client.images.remove(tag)
 

@@ -193,6 +193,10 @@ def test_life_cycle(
     assert changed.diffs["server"] == ["envs"]
     assert "COLOUR=blue" in docker_client.containers.get(name).attrs["Config"]["Env"]
 
+    # A network of a fixed name is replaced only after its containers went.
+    set_(subnet=f"{base}.0/25")
+    assert project.up().changed == {"net": "replace", "server": "replace"}
+
     project.destroy()
     assert ours() == []
 
