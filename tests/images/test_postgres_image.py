@@ -80,7 +80,8 @@ def test_runs_without_any_privilege(server: Postgres) -> None:
 def test_a_kill_in_the_first_start_is_made_good(sandbox: Sandbox, postgres_image: str) -> None:
     # A tenth of a processor, so that the kill comes while initdb is at work.
     server = Postgres(sandbox, postgres_image, cpu_period=100_000, cpu_quota=10_000)
-    wait_until(lambda: "creating the cluster" in logs(server.container), 30, "initdb starts")
+    look = ("test", "-e", "/var/lib/postgresql/data/17.new/base")
+    wait_until(lambda: execute(server.container, *look).returncode == 0, 60, "initdb is at work")
     server.container.kill()
     assert volume_content(sandbox, postgres_image, server.volume) == {"17.new", "lock"}
     server.container.update(cpu_quota=-1)
