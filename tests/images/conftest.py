@@ -4,7 +4,6 @@ The images stay: their tags are those that a stack of this checkout gives, so th
 cache of both.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import docker
 import pytest
 
 from infra.build_context import find_ca_bundle, stage
+from tests.images.object_store import ENGINES, ObjectStore, write_secrets
 from tests.images.sandbox import PASSWORD, Postgres, Sandbox, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -42,11 +42,9 @@ def sandbox(client: docker.DockerClient, secret: Path) -> Iterator[Sandbox]:
         sandbox.close()
 
 
-def build(client: docker.DockerClient, image: str, mlflow_source: Path | None = None) -> str:
+def build(client: docker.DockerClient, image: str) -> str:
     """Build an image from its staged context; returns its tag."""
-    context = stage(
-        image, ROOT / ".build", ca_bundle=find_ca_bundle(os.environ), mlflow_source=mlflow_source
-    )
+    context = stage(image, ROOT / ".build", ca_bundle=find_ca_bundle())
     client.images.build(path=str(context.path), tag=context.tag, rm=True)
     return context.tag
 
@@ -67,3 +65,17 @@ def server(sandbox: Sandbox, postgres_image: str) -> Postgres:
     server = Postgres(sandbox, postgres_image, hostname="postgres")
     wait_until(server.is_ready, 30, "PostgreSQL is ready")
     return server
+
+
+@pytest.fixture(scope="session", params=ENGINES, ids=lambda engine: engine.name)
+def store(
+    request: pytest.FixtureRequest,
+    sandbox: Sandbox,
+    client: docker.DockerClient,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> ObjectStore:
+    """An object store of each engine that the tests share; its user's bucket only grows."""
+    engine = request.param
+    image = build(client, engine.name)
+    secrets = write_secrets(tmp_path_factory.mktemp("secrets") / engine.name)
+    return ObjectStore(sandbox, engine, image, secrets).wait()
