@@ -1,0 +1,279 @@
+"""The tracking API of our layout beside a deployment of the defaults, in one run.
+
+    python -m tests.benchmarks.tracking [--profile quick|full] [--json FILE]
+
+Both are two replicas behind nginx, on PostgreSQL, from the same images on this machine: one with
+the settings of `infra/`, one with none (four workers a replica, a pool of 5 + 10 connections, 100
+connections in PostgreSQL, a plain proxy_pass). Each round deploys one after the other on an empty
+database, in alternating order; each step lets N clients repeat one operation back to back. Neither
+weakens durability: that is asked of the running PostgreSQL.
+
+Figures are pooled over the rounds. Latencies are those of good answers to requests started within
+a step, however late they came; errors are counted by status. A p99 from fewer than 1,000 answers is
+marked with `~`. Memory is what is not a cache of files, of the larger replica, after the load.
+
+Exit status: 0 every bar is reached, 1 one is not, 2 it could not run.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import math
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException
+
+from infra.build_context import find_ca_bundle, stage
+from tests.benchmarks.tracking_layouts import (
+    DEFAULTS,
+    TUNED,
+    Deployment,
+    Images,
+    Layout,
+    deployed,
+    null_server,
+)
+from tests.benchmarks.tracking_load import OPERATIONS, Step, load, seed, settle
+
+ROOT = Path(__file__).parents[2]
+CLIENTS = (8, 64, 128, 256)
+DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
+LEAST_FOR_P99 = 1000
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is measured."""
+
+    rounds: int
+    seconds: float
+    operations: Sequence[str]
+
+
+PROFILES = {
+    "quick": Profile(rounds=1, seconds=8, operations=("log-batch",)),
+    "full": Profile(rounds=3, seconds=40, operations=OPERATIONS),
+}
+
+
+@dataclass
+class Seen:
+    """All that was seen of one layout."""
+
+    steps: dict[tuple[str, int], Step] = field(default_factory=dict)
+    ready: list[float] = field(default_factory=list)
+    idle: list[int] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)
+
+    def add(self, step: Step) -> None:
+        """Pool a step with those of earlier rounds."""
+        key = step.operation, step.clients
+        known = self.steps.setdefault(key, Step(step.operation, step.clients, 0))
+        known.seconds += step.seconds
+        known.answered += step.answered
+        known.latencies += step.latencies
+        known.errors += step.errors
+
+    def rate(self, operation: str, clients: int) -> float:
+        """Return good answers a second."""
+        step = self.steps[operation, clients]
+        return step.answered / step.seconds
+
+    def percentile(self, operation: str, clients: int, share: float) -> float:
+        """Return the smallest latency, in seconds, that `share` of the answers do not exceed."""
+        ordered = sorted(self.steps[operation, clients].latencies)
+        return ordered[math.ceil(share * len(ordered)) - 1] if ordered else math.nan
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A figure that must be reached."""
+
+    what: str
+    figure: float
+    bound: float
+    at_most: bool = False
+
+    @property
+    def reached(self) -> bool:
+        """Say whether it is; a figure that is not a number is not."""
+        return self.figure <= self.bound if self.at_most else self.figure >= self.bound
+
+
+def measure(
+    client: docker.DockerClient, images: Images, layout: Layout, profile: Profile, seen: Seen
+) -> None:
+    """Deploy a layout, load it step by step, and add what was seen to `seen`."""
+    with deployed(client, images, layout) as deployment:
+        check_durability(layout, deployment)
+        seen.ready.append(deployment.ready_seconds)
+        seen.idle.append(max(deployment.memory()))
+        say(f"{layout.name}: ready in {deployment.ready_seconds:.1f} s")
+        seeded = asyncio.run(seed(deployment.address))
+        for operation in profile.operations:
+            for clients in CLIENTS:
+                asyncio.run(settle(deployment.address))
+                step = asyncio.run(
+                    load(deployment.address, operation, clients, profile.seconds, seeded)
+                )
+                seen.add(step)
+                say(
+                    f"{layout.name}: {operation} by {clients}: "
+                    f"{step.answered / step.seconds:.1f}/s {dict(step.errors) or ''}"
+                )
+        seen.memory.append(max(deployment.memory()))
+
+
+def check_durability(layout: Layout, deployment: Deployment) -> None:
+    """Raise `RuntimeError` when a layout would lose what it acknowledged."""
+    for name in DURABILITY:
+        if (value := deployment.setting(name)) != "on":
+            raise RuntimeError(f"{layout.name}: {name} is {value}: nothing is compared that way")
+
+
+def bars(ours: Seen, theirs: Seen) -> Iterator[Bar]:
+    """Yield what issue 4 asks of log-batch, memory and start."""
+    name = "log-batch"
+
+    def ratio(clients: int) -> float:
+        other = theirs.rate(name, clients)
+        return ours.rate(name, clients) / other if other else math.inf
+
+    peak = max(ours.rate(name, clients) for clients in CLIENTS)
+    yield Bar("throughput at 8, ratio", ratio(8), 2.5)
+    yield Bar("throughput at 64, ratio", ratio(64), 6)
+    p99 = ours.percentile(name, 64, 0.99) / theirs.percentile(name, 64, 0.99)
+    yield Bar("p99 at 64, ratio", p99, 0.05, at_most=True)
+    for clients in (128, 256):
+        yield Bar(f"throughput at {clients} / peak", ours.rate(name, clients) / peak, 0.9)
+    errors = sum(step.errors.total() for step in ours.steps.values())
+    yield Bar("errors of ours", errors, 0, at_most=True)
+    memory = max(ours.memory) / max(theirs.memory)
+    yield Bar("memory of a replica, ratio", memory, 0.17, at_most=True)
+    ready = sum(ours.ready) / sum(theirs.ready)
+    yield Bar("time to ready, ratio", ready, 0.5, at_most=True)
+
+
+def table(layouts: dict[str, Seen]) -> Iterator[str]:
+    """Yield the lines of the table."""
+    head = f"{'operation':12}{'clients':>8} {'layout':10}"
+    yield f"{head}{'rate/s':>8}{'p50 ms':>9}{'p99 ms':>10} errors"
+    for operation, clients in layouts[TUNED.name].steps:
+        for name, seen in layouts.items():
+            step = seen.steps[operation, clients]
+            mark = "" if len(step.latencies) >= LEAST_FOR_P99 else "~"
+            p50, p99 = (seen.percentile(operation, clients, share) * 1e3 for share in (0.5, 0.99))
+            errors = " ".join(f"{count}x{status}" for status, count in step.errors.items()) or "-"
+            yield (
+                f"{operation:12}{clients:>8} {name:10}{seen.rate(operation, clients):>8.1f}"
+                f"{p50:>9.0f}{mark + format(p99, '.0f'):>10} {errors}"
+            )
+        ratio = layouts[TUNED.name].rate(operation, clients) / max(
+            layouts[DEFAULTS.name].rate(operation, clients), 1e-9
+        )
+        yield f"{'':20} {'ratio':10}{ratio:>8.2f}"
+    for name, seen in layouts.items():
+        yield (
+            f"{name}: ready in {' '.join(f'{s:.1f}' for s in seen.ready)} s; a replica takes "
+            f"{' '.join(str(b >> 20) for b in seen.idle)} MiB when ready, "
+            f"{' '.join(str(b >> 20) for b in seen.memory)} MiB after the load"
+        )
+
+
+def record(layouts: dict[str, Seen], reached: Sequence[Bar]) -> dict[str, object]:
+    """Return everything as JSON, with the latencies as percentiles."""
+    return {
+        "cores": os.cpu_count(),
+        "bars": [dataclasses.asdict(bar) | {"reached": bar.reached} for bar in reached],
+        "layouts": {
+            name: {
+                "ready_seconds": seen.ready,
+                "idle_bytes": seen.idle,
+                "memory_bytes": seen.memory,
+                "steps": [
+                    {
+                        "operation": operation,
+                        "clients": clients,
+                        "rate": seen.rate(operation, clients),
+                        "answers": len(step.latencies),
+                        "errors": Counter(step.errors),
+                    }
+                    | {
+                        f"p{share * 100:g}_seconds": seen.percentile(operation, clients, share)
+                        for share in (0.5, 0.95, 0.99)
+                    }
+                    for (operation, clients), step in seen.steps.items()
+                ],
+            }
+            for name, seen in layouts.items()
+        },
+    }
+
+
+def build(client: docker.DockerClient) -> Images:
+    """Build the images as a stack does."""
+
+    def one(name: str) -> str:
+        context = stage(name, ROOT / ".build", ca_bundle=find_ca_bundle())
+        client.images.build(path=str(context.path), tag=context.tag, rm=True)
+        return context.tag
+
+    return Images(postgres=one("postgres"), mlflow=one("mlflow"), nginx=one("nginx"))
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
+
+
+def stop(*_: object) -> None:
+    """Let a termination signal clean up as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Measure, print the table and the bars."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--profile", choices=PROFILES, default="quick")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    arguments = parser.parse_args()
+    profile = PROFILES[arguments.profile]
+    signal.signal(signal.SIGTERM, stop)
+    layouts = {TUNED.name: Seen(), DEFAULTS.name: Seen()}
+    try:
+        client = docker.from_env(timeout=600)
+        images = build(client)
+        with null_server(client, images) as address:
+            ceiling = asyncio.run(load(address, "get-run", 64, 3, ("0", ["none"])))
+        say(f"ceiling of the load generator: {ceiling.answered / ceiling.seconds:.0f} requests/s")
+        for number in range(profile.rounds):
+            for layout in (TUNED, DEFAULTS) if number % 2 == 0 else (DEFAULTS, TUNED):
+                measure(client, images, layout, profile, layouts[layout.name])
+    except (DockerException, RuntimeError) as error:
+        print(f"tracking benchmark: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("tracking benchmark: interrupted; everything is removed", file=sys.stderr)
+        return 2
+    print("\n".join(table(layouts)))
+    judged = list(bars(layouts[TUNED.name], layouts[DEFAULTS.name]))
+    for bar in judged:
+        sign = "<=" if bar.at_most else ">="
+        print(
+            f"{'ok ' if bar.reached else 'NOT'} {bar.what}: {bar.figure:.3f} ({sign} {bar.bound})"
+        )
+    if arguments.json:
+        arguments.json.write_text(json.dumps(record(layouts, judged), indent=1))
+    return 0 if all(bar.reached for bar in judged) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
