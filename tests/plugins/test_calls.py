@@ -9,13 +9,8 @@ import pytest
 
 from scripts.offline.plugins.protocol import names, schema, states
 from scripts.offline.plugins.protocol.codec import Secret
-from scripts.offline.plugins.protocol.resource import (
-    Call,
-    CancelledError,
-    Made,
-    RefusedError,
-    Resource,
-)
+from scripts.offline.plugins.protocol.errors import CancelledError, RefusedError
+from scripts.offline.plugins.protocol.resource import Call, Made, Resource
 
 
 class Console:
@@ -23,9 +18,6 @@ class Console:
         self.said: list[str] = []
 
     def status(self, urn: str, message: str) -> None:
-        self.said.append(message)
-
-    def warn(self, urn: str, message: str) -> None:
         self.said.append(message)
 
 
@@ -120,5 +112,5 @@ def test_automatic_names() -> None:
     # A name that was given before and no longer is makes place for a fresh one.
     assert names.fill_name({"name": "given"}, {}, request()) == first
     assert names.fill_name({}, {}, request("enforce"))["name"] == "proposed"
-    with pytest.raises(ValueError, match="give a 'name'"):
+    with pytest.raises(RefusedError, match="give a 'name'"):
         names.fill_name({}, {}, request("disable"))

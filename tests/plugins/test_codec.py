@@ -6,6 +6,7 @@ from pulumi.runtime import rpc
 
 from scripts.offline.plugins.protocol import codec
 from scripts.offline.plugins.protocol.codec import UNKNOWN, Secret, decode, encode
+from scripts.offline.plugins.protocol.errors import RefusedError
 
 
 def test_the_marks_are_the_sdks() -> None:
@@ -33,7 +34,7 @@ def test_values_survive_the_wire() -> None:
 def test_assets_are_refused() -> None:
     message = Struct()
     message.update({"file": {codec.SIGNATURE: "c44067f5952c0a294b673a41bacd8c17", "text": "x"}})
-    with pytest.raises(ValueError, match="assets"):
+    with pytest.raises(RefusedError, match="assets"):
         decode(message)
 
 

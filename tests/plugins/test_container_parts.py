@@ -13,7 +13,7 @@ from scripts.offline.plugins.docker_resources.container_table import TABLE
 from scripts.offline.plugins.docker_resources.durations import nanoseconds
 from scripts.offline.plugins.docker_resources.shared import docker_name, is_leftover
 from scripts.offline.plugins.protocol.codec import UNKNOWN
-from scripts.offline.plugins.protocol.resource import RefusedError
+from scripts.offline.plugins.protocol.errors import RefusedError
 from scripts.offline.plugins.protocol.schema import with_defaults
 
 FILE = {"file": "/etc/app/key", "content": "k"}

@@ -19,6 +19,8 @@ image = docker.Image(
         args={{"WHO": pulumi.Output.secret("somebody-secret")}},
         builder_version=docker.BuilderVersion.BUILDER_V1,
         target="wanted",
+        add_hosts=["somewhere:192.0.2.9"],
+        network="default",
     ),
     skip_push=True,
 )
@@ -27,7 +29,7 @@ DOCKERFILE = f"""\
 FROM {IMAGE} AS wanted
 ARG WHO
 COPY . /context
-RUN ls /context && echo built for $WHO
+RUN grep "192.0.2.9.*somewhere" /etc/hosts && echo built for $WHO
 FROM {IMAGE}
 RUN exit 1
 """
@@ -49,8 +51,11 @@ def test_life_cycle(project: Project, docker_client: docker.DockerClient, contex
     preview = project.preview(PROGRAM.format(name=name))
     assert preview.ops["image"] == "create"
     assert docker_client.images.list(name) == []
+    now = PROGRAM.replace("skip_push", "build_on_preview=True, skip_push")
+    project.preview(now.format(name=name))
+    assert docker_client.images.list(name) != []
 
-    project.up()
+    project.up(PROGRAM.format(name=name))
     built = docker_client.images.get(name)
     outputs = project.outputs("image")
     assert outputs["repoDigest"] == built.id
@@ -64,7 +69,8 @@ def test_life_cycle(project: Project, docker_client: docker.DockerClient, contex
     (context / "some.log").write_text("second")
     assert project.up().changed == {}
     (context / "file").write_text("second")
-    changed = project.up()
+    cached = f"cache_from=docker.CacheFromArgs(images=[{IMAGE!r}]), target="
+    changed = project.up(PROGRAM.replace("target=", cached).format(name=name))
     assert changed.changed == {"image": "update"}
     assert changed.diffs["image"] == ["build"]
     rebuilt = docker_client.images.get(name)

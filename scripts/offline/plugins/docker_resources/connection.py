@@ -12,7 +12,7 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from scripts.offline.plugins.protocol.codec import Properties
-from scripts.offline.plugins.protocol.resource import RefusedError
+from scripts.offline.plugins.protocol.errors import RefusedError
 from scripts.offline.plugins.protocol.schema import text
 
 SETTINGS = {"host": text(), "context": text()}

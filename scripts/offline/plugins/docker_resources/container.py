@@ -8,7 +8,8 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from scripts.offline.plugins.protocol.codec import Properties
-from scripts.offline.plugins.protocol.resource import Call, Found, Made, RefusedError
+from scripts.offline.plugins.protocol.errors import RefusedError
+from scripts.offline.plugins.protocol.resource import Call, Found, Made
 from scripts.offline.plugins.protocol.schema import Difference, Failure
 
 from . import container_checks, container_config, container_state, images, uploads, waiting

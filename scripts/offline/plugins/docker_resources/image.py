@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from scripts.offline.plugins.protocol.codec import Properties, Secret, Unknown, reveal
-from scripts.offline.plugins.protocol.resource import Call, Found, Made, RefusedError
+from scripts.offline.plugins.protocol.errors import RefusedError
+from scripts.offline.plugins.protocol.resource import Call, Found, Made
 from scripts.offline.plugins.protocol.schema import (
     Change,
     Difference,

@@ -4,7 +4,8 @@ from typing import Any
 
 from docker.errors import APIError, ImageNotFound
 
-from scripts.offline.plugins.protocol.resource import Call, RefusedError
+from scripts.offline.plugins.protocol.errors import RefusedError
+from scripts.offline.plugins.protocol.resource import Call
 
 
 def find(api: Any, reference: str) -> dict[str, Any] | None:

@@ -7,7 +7,8 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from scripts.offline.plugins.protocol.codec import Properties
-from scripts.offline.plugins.protocol.resource import Call, RefusedError, Resource
+from scripts.offline.plugins.protocol.errors import RefusedError
+from scripts.offline.plugins.protocol.resource import Call, Resource
 from scripts.offline.plugins.protocol.schema import Rule, records, text
 
 from .connection import Connection

@@ -11,7 +11,7 @@ from typing import Any
 from docker.errors import APIError
 
 from scripts.offline.plugins.protocol.codec import Properties
-from scripts.offline.plugins.protocol.resource import RefusedError
+from scripts.offline.plugins.protocol.errors import RefusedError
 
 SOURCES = ("content", "contentBase64", "source")
 

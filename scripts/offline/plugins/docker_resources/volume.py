@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from docker.errors import NotFound
 
 from scripts.offline.plugins.protocol.codec import Properties
-from scripts.offline.plugins.protocol.resource import Call, Found, Made, RefusedError
+from scripts.offline.plugins.protocol.errors import RefusedError
+from scripts.offline.plugins.protocol.resource import Call, Found, Made
 from scripts.offline.plugins.protocol.schema import Prop, text, text_map
 
 from .shared import (

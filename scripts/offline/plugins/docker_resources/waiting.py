@@ -5,7 +5,8 @@ from typing import Any
 
 from docker.errors import APIError
 
-from scripts.offline.plugins.protocol.resource import Call, RefusedError
+from scripts.offline.plugins.protocol.errors import RefusedError
+from scripts.offline.plugins.protocol.resource import Call
 
 LOG_LINES = 20
 

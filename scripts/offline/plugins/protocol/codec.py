@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from google.protobuf.struct_pb2 import Struct  # type: ignore[import-untyped]
 
+from .errors import RefusedError
+
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
 UNKNOWN_TEXT: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -39,7 +41,7 @@ UNKNOWN: Final = Unknown()
 
 
 def decode(struct: Struct) -> Properties:
-    """A message's properties as Python values. Raises ValueError on an asset or other reference."""
+    """A message's properties as Python values. Raises RefusedError on an asset or reference."""
     return {key: _from_wire(value) for key, value in struct.fields.items()}
 
 
@@ -49,7 +51,7 @@ def _from_wire(value: Any) -> Any:
         fields = value.struct_value.fields
         if SIGNATURE in fields:
             if fields[SIGNATURE].string_value != SECRET:
-                raise ValueError("assets, archives and resource references are not served here")
+                raise RefusedError("assets, archives and resource references are not served here")
             return Secret(_from_wire(fields["value"]))
         return {key: _from_wire(item) for key, item in fields.items()}
     if kind == "list_value":

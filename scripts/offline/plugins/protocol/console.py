@@ -20,10 +20,6 @@ class EngineConsole:
         """Show a line that the next one replaces."""
         self._log(engine_pb2.INFO, urn, message, ephemeral=True)
 
-    def warn(self, urn: str, message: str) -> None:
-        """Show a warning that stays."""
-        self._log(engine_pb2.WARNING, urn, message, ephemeral=False)
-
     def _log(self, severity: Any, urn: str, message: str, *, ephemeral: bool) -> None:
         if self._stub is None:
             return

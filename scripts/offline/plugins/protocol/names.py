@@ -5,6 +5,7 @@ import secrets
 from typing import Any
 
 from .codec import Properties
+from .errors import RefusedError
 
 DIGITS = 7
 # Marks, in the inputs that the state keeps, the ones which the plugin chose.
@@ -15,7 +16,7 @@ def fill_name(old: Properties, new: Properties, request: Any) -> Properties:
     """The new inputs with a name: the given one, the one chosen before, or a fresh one.
 
     `request` is the CheckRequest, which carries the engine's seed and naming configuration.
-    Raises ValueError when the project forbids automatic names.
+    Raises RefusedError when the project forbids automatic names.
     """
     if new.get("name") is not None:
         return new
@@ -23,7 +24,7 @@ def fill_name(old: Properties, new: Properties, request: Any) -> Properties:
         return new | {"name": old["name"], CHOSEN: ["name"]}
     naming = request.autonaming if request.HasField("autonaming") else None
     if naming is not None and naming.mode == naming.DISABLE:
-        raise ValueError("automatic names are disabled in this project: give a 'name'")
+        raise RefusedError("automatic names are disabled in this project: give a 'name'")
     if naming is not None and naming.mode == naming.ENFORCE:
         return new | {"name": naming.proposed_name, CHOSEN: ["name"]}
     # The engine's seed makes the name the same on every check of one update.

@@ -8,15 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from .codec import Properties, scrub
+from .errors import CancelledError, RefusedError
 from .schema import Difference, Failure, Prop
-
-
-class RefusedError(Exception):
-    """Something a person can act on; its text is shown as it stands."""
-
-
-class CancelledError(RefusedError):
-    """The operation was cancelled, or its caller is gone."""
 
 
 class Console(Protocol):
@@ -24,9 +17,6 @@ class Console(Protocol):
 
     def status(self, urn: str, message: str) -> None:
         """Show a line beside the resource until the next one."""
-
-    def warn(self, urn: str, message: str) -> None:
-        """Keep a warning for the end."""
 
 
 class Call:
@@ -71,10 +61,6 @@ class Call:
         if message != self._shown:
             self._shown = message
             self._console.status(self.urn, self.scrub(message))
-
-    def warn(self, message: str) -> None:
-        """Warn, without secrets."""
-        self._console.warn(self.urn, self.scrub(message))
 
     def scrub(self, message: str) -> str:
         """The message without this operation's secrets."""

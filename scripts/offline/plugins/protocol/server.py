@@ -16,8 +16,9 @@ from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 from . import schema, states
 from .codec import UNKNOWN, Properties, decode, encode, holds_unknown, reveal, secret_texts
 from .console import EngineConsole
+from .errors import CancelledError, RefusedError
 from .names import CHOSEN, fill_name
-from .resource import Call, CancelledError, RefusedError, Resource
+from .resource import Call, Resource
 
 # Keys of a provider's configuration that belong to the engine.
 ENGINE_KEYS = ("version", "pluginDownloadURL", "pluginChecksums", "__internal")
@@ -249,7 +250,7 @@ class Plugin(ResourceProviderServicer):
                 self._idle.notify_all()
 
     def _words(self, problem: Exception) -> str:
-        if isinstance(problem, RefusedError | ValueError):
+        if isinstance(problem, RefusedError):
             return str(problem)
         if (words := self._explain(problem)) is not None:
             return words
