@@ -38,17 +38,17 @@ class Capacity:
 def capacity(*, replicas: int, workers: int, jobs: bool) -> Capacity:
     """Return pool and connection limits for `replicas` servers of `workers` processes each.
 
-    `jobs` adds the job store's engine.
+    `jobs` adds the job store's engine, on the one replica that runs them.
 
     Raises `ValueError`, with the arithmetic, when PostgreSQL could not carry them.
     """
     pool = THREADS_PER_WORKER * CONNECTIONS_PER_REQUEST
-    stores = STORES + jobs
-    per_worker = stores * (pool + OVERFLOW)
-    needed = replicas * workers * per_worker + RESERVED_CONNECTIONS
+    pools = replicas * workers * STORES + workers * jobs
+    needed = pools * (pool + OVERFLOW) + RESERVED_CONNECTIONS
     if needed > MAX_CONNECTIONS_LIMIT:
         raise ValueError(
-            f"{replicas} replica(s) x {workers} worker(s) x {stores} stores x "
+            f"{replicas} replica(s) x {workers} worker(s) x {STORES} stores"
+            f"{f' + {workers} job store(s)' if jobs else ''} = {pools} pools x "
             f"({pool} pooled + {OVERFLOW} overflow) + {RESERVED_CONNECTIONS} reserved = "
             f"{needed} connections, more than PostgreSQL serves well ({MAX_CONNECTIONS_LIMIT})"
         )

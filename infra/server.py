@@ -45,13 +45,40 @@ class ArtifactFolder:
         """Destination as MLflow and the schema job write it."""
         return str(self.path)
 
+    def environment(self) -> dict[str, str]:
+        """Return what the server needs to reach it: nothing."""
+        return {}
+
+
+@dataclass(frozen=True)
+class S3Bucket:
+    """An artifact store in a bucket; its keys are read from `credentials_file`."""
+
+    bucket: str
+    endpoint: str
+    region: str
+    credentials_file: PurePosixPath
+
+    @property
+    def uri(self) -> str:
+        """Destination as MLflow and the schema job write it."""
+        return f"s3://{self.bucket}"
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that MLflow and boto3 find the bucket by; none is secret."""
+        return {
+            "MLFLOW_S3_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.credentials_file),
+        }
+
 
 @dataclass(frozen=True)
 class TrackingServer:
     """Everything that decides how one replica of `mlflow server` behaves."""
 
     database: Database
-    artifacts: ArtifactFolder
+    artifacts: ArtifactFolder | S3Bucket
     capacity: Capacity
     port: int
     workers: int
@@ -86,6 +113,7 @@ class TrackingServer:
             "MLFLOW_SERVER_JOB_ENABLE_PERIODIC_TASKS": jobs,
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
+            **self.artifacts.environment(),
         }
 
     def schema_job_command(self) -> list[str]:

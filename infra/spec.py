@@ -48,6 +48,14 @@ class ArtifactStore(StrEnum):
     """Where the artifacts are kept."""
 
     VOLUME = "volume"
+    S3 = "s3"
+
+
+class S3Engine(StrEnum):
+    """What serves the S3 artifact store."""
+
+    MINIO = "minio"
+    SEAWEEDFS = "seaweedfs"
 
 
 def _memory(value: object) -> object:
@@ -81,14 +89,15 @@ def _items(value: object) -> object:
 def _subnet(value: IPv4Network) -> IPv4Network:
     if not value.is_private or value.is_loopback or value.is_link_local:
         raise ValueError("is not a private network")
-    if not 16 <= value.prefixlen <= 28:
-        raise ValueError("has a prefix outside /16 to /28")
+    if not 16 <= value.prefixlen <= 27:
+        raise ValueError("has a prefix outside /16 to /27")
     return value
 
 
 Memory = Annotated[int, BeforeValidator(_memory)]
 Image = Annotated[str, AfterValidator(_image)]
 Host = Annotated[str, AfterValidator(_host)]
+Subnet = Annotated[IPv4Network, AfterValidator(_subnet)]
 
 
 class DeploymentSpec(BaseModel):
@@ -115,14 +124,26 @@ class DeploymentSpec(BaseModel):
     )
     artifacts: ArtifactStore = Field(
         default=ArtifactStore.VOLUME,
-        description="Artifact store: `volume`, a Docker volume beside the server.",
+        description="Artifact store: `volume` beside the server, or `s3` in the stack.",
         examples=["volume"],
+    )
+    s3_engine: S3Engine = Field(
+        default=S3Engine.MINIO,
+        description="What serves `artifacts: s3`: `minio` or `seaweedfs`.",
+        examples=["minio"],
+    )
+    zones: int = Field(
+        default=1,
+        ge=1,
+        le=8,
+        description="Zones, each with a network and replicas of its own.",
+        examples=["2"],
     )
     replicas: int = Field(
         default=1,
         ge=1,
-        le=1,
-        description="MLflow replicas; one, as there is no load balancer in front of them.",
+        le=16,
+        description="MLflow replicas in each zone; with more than one in all, nginx is in front.",
         examples=["1"],
     )
     workers: int = Field(
@@ -137,9 +158,9 @@ class DeploymentSpec(BaseModel):
         description="Run MLflow's job consumers (scheduled evaluation); they need 2 GiB.",
         examples=["false"],
     )
-    subnet: Annotated[IPv4Network, AfterValidator(_subnet)] | None = Field(
-        default=None,
-        description="Subnet of the stack's network; without it Docker chooses one.",
+    subnets: Annotated[tuple[Subnet, ...], BeforeValidator(_items)] = Field(
+        default=(),
+        description="Subnet of each zone; without them, free ones are chosen.",
         examples=["10.89.0.0/24"],
     )
     mlflow_memory: Memory | None = Field(
@@ -150,6 +171,11 @@ class DeploymentSpec(BaseModel):
     postgres_memory: Memory | None = Field(
         default=None,
         description="Memory limit of PostgreSQL; without it there is none.",
+        examples=["1g"],
+    )
+    object_store_memory: Memory | None = Field(
+        default=None,
+        description="Memory limit of the object store; without it there is none.",
         examples=["1g"],
     )
     mlflow: Path | None = Field(
@@ -167,6 +193,16 @@ class DeploymentSpec(BaseModel):
         description="Image to run instead of building the one of this project.",
         examples=["registry.example.com/mlflow-bench/postgres:17"],
     )
+    object_store_image: Image | None = Field(
+        default=None,
+        description="Image to run instead of building the one of `s3_engine`.",
+        examples=["registry.example.com/mlflow-bench/minio:1"],
+    )
+    nginx_image: Image | None = Field(
+        default=None,
+        description="Image to run instead of building the one of this project.",
+        examples=["registry.example.com/mlflow-bench/nginx:1"],
+    )
     base_image: Image = Field(
         default="debian:trixie-slim",
         description="Debian image that this project's images are built on.",
@@ -181,9 +217,14 @@ class DeploymentSpec(BaseModel):
     )
 
     @property
+    def all_replicas(self) -> int:
+        """Number of replicas in all zones together."""
+        return self.zones * self.replicas
+
+    @property
     def capacity(self) -> Capacity:
         """Pool and connection limits for this many replicas and workers."""
-        return capacity(replicas=self.replicas, workers=self.workers, jobs=self.jobs)
+        return capacity(replicas=self.all_replicas, workers=self.workers, jobs=self.jobs)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -196,9 +237,22 @@ def _conflicts(spec: DeploymentSpec) -> list[str]:
     """Return what single values cannot show: `key: value: reason; remedy`, one line each."""
     found = []
     try:
-        capacity(replicas=spec.replicas, workers=spec.workers, jobs=spec.jobs)
+        capacity(replicas=spec.all_replicas, workers=spec.workers, jobs=spec.jobs)
     except ValueError as error:
-        found.append(f"workers: {spec.workers}: {error}; set fewer workers")
+        found.append(f"workers: {spec.workers}: {error}; set fewer workers or replicas")
+    if spec.artifacts is ArtifactStore.VOLUME and spec.all_replicas > 1:
+        found.append(
+            f"artifacts: volume: {spec.all_replicas} replicas would each keep artifacts that the "
+            "others do not have; set artifacts s3, or one zone and one replica"
+        )
+    if spec.subnets and len(spec.subnets) != spec.zones:
+        found.append(
+            f"subnets: {len(spec.subnets)} given: each of the {spec.zones} zone(s) needs one; "
+            "give as many, or none"
+        )
+    for number, subnet in enumerate(spec.subnets):
+        if any(subnet.overlaps(other) for other in spec.subnets[:number]):
+            found.append(f"subnets: {subnet}: overlaps another zone's; give separate ones")
     if spec.mlflow and spec.mlflow_image:
         found.append(
             f"mlflow: {spec.mlflow}: cannot be installed into mlflow_image, which is used as "

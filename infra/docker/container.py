@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import PurePosixPath
 
 import pulumi
 import pulumi_docker as docker
@@ -11,6 +13,15 @@ from infra.docker.identity import Identity
 SECRETS_FOLDER = "/run/secrets"
 
 
+@dataclass(frozen=True)
+class Attachment:
+    """A container's place in a network; without an address Docker gives one."""
+
+    network: pulumi.Input[str]
+    aliases: Sequence[str] = ()
+    address: IPv4Address | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ContainerSpec:
     """What differs between containers; sizes in bytes, times in seconds."""
@@ -18,12 +29,13 @@ class ContainerSpec:
     image: pulumi.Input[str]
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    network: pulumi.Input[str]
-    aliases: Sequence[str] = ()
+    networks: Sequence[Attachment]
     folders: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Path in the container to the name of the volume that is mounted there."""
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """File name in `SECRETS_FOLDER` to content; mounted from a volume, in no inspect output."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Path of a configuration file to content; its folder is mounted from a volume."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Labels beside those of the stack."""
     scratch: Sequence[str] = ("/tmp",)
@@ -42,10 +54,13 @@ def run_container(
     """Declare the container of `component` and, where it has secrets, the volume for them."""
     child = pulumi.ResourceOptions(parent=parent)
     folders = dict(spec.folders)
-    if spec.secrets:
-        # A read-only root takes uploads into a volume only. The files are root's, and the
-        # process is not: it can read them but not change them.
-        folders[SECRETS_FOLDER] = volume(identity, f"{component}-secrets", parent).name
+    files = {f"{SECRETS_FOLDER}/{name}": content for name, content in spec.secrets.items()}
+    files |= spec.settings
+    # A read-only root takes uploads into a volume only. The files are root's, and the process
+    # is not: it can read them but not change them.
+    for folder in sorted({str(PurePosixPath(path).parent) for path in files}):
+        purpose = "secrets" if folder == SECRETS_FOLDER else "settings"
+        folders[folder] = volume(identity, f"{component}-{purpose}", parent).name
     service = bool(spec.ready_command)
     return docker.Container(
         component,
@@ -60,7 +75,12 @@ def run_container(
         capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
         security_opts=["no-new-privileges:true"],
         networks_advanced=[
-            docker.ContainerNetworksAdvancedArgs(name=spec.network, aliases=list(spec.aliases))
+            docker.ContainerNetworksAdvancedArgs(
+                name=place.network,
+                aliases=list(place.aliases),
+                ipv4_address=str(place.address) if place.address else None,
+            )
+            for place in spec.networks
         ],
         ports=[spec.port] if spec.port else None,
         volumes=[
@@ -68,10 +88,8 @@ def run_container(
             for path, name in sorted(folders.items())
         ],
         uploads=[
-            docker.ContainerUploadArgs(
-                file=f"{SECRETS_FOLDER}/{name}", content=content, permissions="0444"
-            )
-            for name, content in sorted(spec.secrets.items())
+            docker.ContainerUploadArgs(file=path, content=content, permissions="0444")
+            for path, content in sorted(files.items())
         ]
         or None,
         memory=spec.memory // 2**20 if spec.memory else None,

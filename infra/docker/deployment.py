@@ -1,5 +1,7 @@
 """How the components are wired into a deployment on Docker."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import PurePosixPath
 
@@ -11,25 +13,45 @@ from infra.docker.container import volume
 from infra.docker.guard import Guard
 from infra.docker.identity import Identity
 from infra.docker.image import Image, image_source
+from infra.docker.load_balancer import LoadBalancer, LoadBalancerArgs
 from infra.docker.mlflow import MlflowReplica, MlflowReplicaArgs
-from infra.docker.network import Network
-from infra.docker.postgres import Postgres, PostgresArgs
+from infra.docker.object_store import CREDENTIALS_FILE, ObjectStore, ObjectStoreArgs
+from infra.docker.postgres import PASSWORD_FILE, Postgres, PostgresArgs
 from infra.docker.schema_job import SchemaJob, SchemaJobArgs
+from infra.docker.zone import Zone, network_component, zone_names
+from infra.nginx import PORT as LOAD_BALANCER_PORT
+from infra.nginx import Replica
 from infra.outputs import Component, Platform, Target
-from infra.server import ArtifactFolder, TrackingServer
-from infra.spec import DeploymentSpec
+from infra.server import ArtifactFolder, S3Bucket, TrackingServer
+from infra.spec import ArtifactStore, DeploymentSpec
 
 SERVER_PORT = 5000
 """Port of the tracking server inside its container."""
 
 ARTIFACTS_FOLDER = ArtifactFolder(PurePosixPath("/var/lib/mlflow/artifacts"))
 
+POSTGRES = "postgres"
+OBJECT_STORE = "object-store"
+SCHEMA_JOB = "schema-job"
+LOAD_BALANCER = "nginx"
+
+
+@dataclass(frozen=True)
+class _Artifacts:
+    """Where artifacts go, and what a server needs for that."""
+
+    destination: ArtifactFolder | S3Bucket
+    secrets: Mapping[str, pulumi.Input[str]]
+    volume: pulumi.Input[str] | None
+    ready: pulumi.Input[str]
+    """Known once the store can be used."""
+
 
 class Deployment(pulumi.ComponentResource):
     """A remote MLflow on Docker."""
 
     target: pulumi.Output[Target]
-    """What a workload has to know, as soon as the server is ready."""
+    """What a workload has to know, as soon as every replica is ready."""
 
     def __init__(
         self,
@@ -39,87 +61,181 @@ class Deployment(pulumi.ComponentResource):
     ) -> None:
         client = preflight.connect()
         preflight.check_port(client, stack, spec.bind, spec.port)
-        postgres_source = image_source("postgres", spec.postgres_image)
-        mlflow_source = image_source("mlflow", spec.mlflow_image, spec.mlflow)
-        super().__init__("mlflow-bench:docker:Deployment", stack, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-
-        identity = Identity(stack, Guard("guard", child).deployment)
-        network = Network("network", identity, spec.subnet, child).network
-        postgres_image = Image("postgres", postgres_source, spec.base_image, child).digest
-        mlflow_image = Image("mlflow", mlflow_source, spec.base_image, child).digest
-        postgres = Postgres(
-            "postgres",
-            PostgresArgs(
-                identity=identity,
-                image=postgres_image,
-                network=network,
-                max_connections=spec.capacity.max_connections,
-                memory=spec.postgres_memory,
-                start_timeout=spec.start_timeout,
-            ),
-            child,
+        names = zone_names(spec.zones)
+        subnets = preflight.subnets(
+            client,
+            [Identity.physical_name(stack, network_component(name)) for name in names],
+            spec.subnets,
         )
+        retry_of = preflight.failed_attempt(client, Identity.physical_name(stack, SCHEMA_JOB))
+        client.close()
+        sources = {
+            "postgres": image_source("postgres", spec.postgres_image),
+            "mlflow": image_source("mlflow", spec.mlflow_image, spec.mlflow),
+        }
+        if spec.artifacts is ArtifactStore.S3:
+            sources[OBJECT_STORE] = image_source(spec.s3_engine, spec.object_store_image)
+        if spec.all_replicas > 1:
+            sources["nginx"] = image_source("nginx", spec.nginx_image)
+        super().__init__("mlflow-bench:docker:Deployment", stack, None, opts)
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._spec = spec
+        self._components: list[pulumi.Output[Component]] = []
+
+        self._identity = Identity(stack, Guard("guard", self._child).deployment)
+        self._zones = [
+            Zone(name, self._identity, subnet, self._child)
+            for name, subnet in zip(names, subnets, strict=True)
+        ]
+        self._images = {
+            name: Image(name, source, spec.base_image, self._child).digest
+            for name, source in sources.items()
+        }
+        postgres = self._postgres()
+        artifacts = self._artifacts()
         server = TrackingServer(
             database=postgres.database,
-            artifacts=ARTIFACTS_FOLDER,
+            artifacts=artifacts.destination,
             capacity=spec.capacity,
             port=SERVER_PORT,
             workers=spec.workers,
             allowed_hosts=("localhost", "127.0.0.1", *spec.allowed_hosts),
             jobs=spec.jobs,
         )
+        secrets = {PASSWORD_FILE: postgres.password, **artifacts.secrets}
         schema = SchemaJob(
-            "schema-job",
+            SCHEMA_JOB,
             SchemaJobArgs(
-                identity=identity,
-                image=mlflow_image,
-                network=network,
+                identity=self._identity,
+                image=self._images["mlflow"],
+                zone=self._zones[0],
                 server=server,
-                password=postgres.password,
-                database_container=postgres.container,
-                retry_of=preflight.failed_attempt(client, identity.name("schema-job")),
+                secrets={PASSWORD_FILE: postgres.password},
+                after=[postgres.container, artifacts.ready],
+                retry_of=retry_of,
             ),
-            child,
+            self._child,
         )
-        client.close()
-        replica = MlflowReplica(
-            "mlflow",
-            MlflowReplicaArgs(
-                identity=identity,
-                image=schema.image,
-                network=network,
-                server=server,
-                password=postgres.password,
-                artifacts_volume=volume(identity, "artifacts", self).name,
-                published=docker.ContainerPortArgs(
-                    internal=SERVER_PORT, external=spec.port, ip=str(spec.bind)
-                ),
-                memory=spec.mlflow_memory,
-                start_timeout=spec.start_timeout,
-            ),
-            child,
-        )
-        self.target = pulumi.Output.all(
-            postgres.container,
-            postgres_image,
-            replica.container,
-            mlflow_image,
-        ).apply(
-            lambda known: Target(
+        self._replicas(server, schema.image, secrets, artifacts.volume)
+        self.target = pulumi.Output.all(*self._components).apply(
+            lambda components: Target(
                 stack=stack,
                 platform=Platform.DOCKER,
                 tracking_uri=tracking_uri(spec),
                 mlflow_version=version("mlflow"),
                 artifacts=spec.artifacts,
-                replicas=spec.replicas,
-                components=(
-                    Component(name="postgres", kind="postgres", container=known[0], image=known[1]),
-                    Component(name="mlflow", kind="mlflow", container=known[2], image=known[3]),
-                ),
+                replicas=spec.all_replicas,
+                components=tuple(components),
             )
         )
         self.register_outputs({})
+
+    def _postgres(self) -> Postgres:
+        postgres = Postgres(
+            POSTGRES,
+            PostgresArgs(
+                identity=self._identity,
+                image=self._images["postgres"],
+                zones=self._zones,
+                max_connections=self._spec.capacity.max_connections,
+                memory=self._spec.postgres_memory,
+                start_timeout=self._spec.start_timeout,
+            ),
+            self._child,
+        )
+        self._add(POSTGRES, "postgres", postgres.container, "postgres")
+        return postgres
+
+    def _artifacts(self) -> _Artifacts:
+        if self._spec.artifacts is ArtifactStore.VOLUME:
+            name = volume(self._identity, "artifacts", self).name
+            return _Artifacts(ARTIFACTS_FOLDER, {}, name, name)
+        store = ObjectStore(
+            OBJECT_STORE,
+            ObjectStoreArgs(
+                identity=self._identity,
+                image=self._images[OBJECT_STORE],
+                zones=self._zones,
+                memory=self._spec.object_store_memory,
+                start_timeout=self._spec.start_timeout,
+            ),
+            self._child,
+        )
+        self._add(OBJECT_STORE, self._spec.s3_engine, store.container, OBJECT_STORE)
+        secrets = {CREDENTIALS_FILE: store.credentials}
+        return _Artifacts(store.bucket, secrets, None, store.container)
+
+    def _replicas(
+        self,
+        server: TrackingServer,
+        image: pulumi.Output[str],
+        secrets: Mapping[str, pulumi.Input[str]],
+        artifacts_volume: pulumi.Input[str] | None,
+    ) -> None:
+        """Declare the replicas of every zone and, for more than one in all, the load balancer."""
+        spec = self._spec
+        balanced = spec.all_replicas > 1
+        containers: list[pulumi.Output[str]] = []
+        addresses: list[Replica] = []
+        for zone in self._zones:
+            for number in range(1, spec.replicas + 1):
+                name = f"mlflow-{zone.zone}-{number}"
+                replica = MlflowReplica(
+                    name,
+                    MlflowReplicaArgs(
+                        identity=self._identity,
+                        image=image,
+                        zone=zone,
+                        address=zone.address(number),
+                        server=replace(server, jobs=spec.jobs and not containers),
+                        secrets=secrets,
+                        artifacts_volume=artifacts_volume,
+                        published=None if balanced else self._published(SERVER_PORT),
+                        memory=spec.mlflow_memory,
+                        start_timeout=spec.start_timeout,
+                    ),
+                    self._child,
+                )
+                containers.append(replica.container)
+                addresses.append(Replica(zone.address(number), SERVER_PORT))
+                self._add(name, "mlflow", replica.container, "mlflow", zone.zone)
+        if balanced:
+            balancer = LoadBalancer(
+                LOAD_BALANCER,
+                LoadBalancerArgs(
+                    identity=self._identity,
+                    image=self._images["nginx"],
+                    zones=self._zones,
+                    replicas=tuple(addresses),
+                    replica_containers=containers,
+                    published=self._published(LOAD_BALANCER_PORT),
+                    start_timeout=spec.start_timeout,
+                ),
+                self._child,
+            )
+            self._add(LOAD_BALANCER, "nginx", balancer.container, "nginx")
+
+    def _published(self, internal: int) -> docker.ContainerPortArgs:
+        return docker.ContainerPortArgs(
+            internal=internal, external=self._spec.port, ip=str(self._spec.bind)
+        )
+
+    def _add(
+        self,
+        name: str,
+        kind: str,
+        container: pulumi.Output[str],
+        image: str,
+        zone: str | None = None,
+    ) -> None:
+        """Note a container for the stack's outputs."""
+        self._components.append(
+            pulumi.Output.all(container, self._images[image]).apply(
+                lambda known: Component(
+                    name=name, kind=kind, container=known[0], image=known[1], zone=zone
+                )
+            )
+        )
 
 
 def tracking_uri(spec: DeploymentSpec) -> str:

@@ -18,7 +18,12 @@ class Identity:
 
     def name(self, component: str) -> str:
         """Return the physical name of `component`, as `mlflow-bench-local-postgres`."""
-        return f"mlflow-bench-{self.stack}-{component}"
+        return self.physical_name(self.stack, component)
+
+    @staticmethod
+    def physical_name(stack: str, component: str) -> str:
+        """Return the name that `component` has in any deployment of `stack`."""
+        return f"mlflow-bench-{stack}-{component}"
 
     def labels(self, component: str) -> dict[str, pulumi.Input[str]]:
         """Return the labels of everything that belongs to `component`."""

@@ -1,27 +1,38 @@
 """One replica of the tracking server."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 import pulumi
 import pulumi_docker as docker
 
-from infra.docker.container import ContainerSpec, run_container
+from infra.docker.container import ContainerSpec, run_container, volume
 from infra.docker.identity import Identity
-from infra.docker.postgres import PASSWORD_FILE
+from infra.docker.zone import Zone
 from infra.server import TrackingServer
+
+SPOOL_FOLDER = "/var/tmp"
+"""Where MLflow keeps an upload until it is stored: a disk, as a tmpfs would take memory for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MlflowReplicaArgs:
-    """Settings of a replica; `published` opens its port on the machine, memory is in bytes."""
+    """Settings of a replica.
+
+    `secrets` are the files that its stores need, `artifacts_volume` is the one that artifacts
+    are kept on, if they are; `published` opens the server's port on the machine; memory is in
+    bytes.
+    """
 
     identity: Identity
     image: pulumi.Input[str]
-    network: pulumi.Input[str]
+    zone: Zone
+    address: IPv4Address
     server: TrackingServer
-    password: pulumi.Input[str]
-    artifacts_volume: pulumi.Input[str]
-    published: docker.ContainerPortArgs
+    secrets: Mapping[str, pulumi.Input[str]]
+    artifacts_volume: pulumi.Input[str] | None
+    published: docker.ContainerPortArgs | None
     memory: int | None
     start_timeout: int
 
@@ -36,17 +47,21 @@ class MlflowReplica(pulumi.ComponentResource):
         self, name: str, args: MlflowReplicaArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("mlflow-bench:docker:MlflowReplica", name, None, opts)
+        folders: dict[str, pulumi.Input[str]] = {
+            SPOOL_FOLDER: volume(args.identity, f"{name}-spool", self).name
+        }
+        if args.artifacts_volume is not None:
+            folders[args.server.artifacts.uri] = args.artifacts_volume
         container = run_container(
             args.identity,
             name,
             ContainerSpec(
                 image=args.image,
                 command=args.server.command(),
-                environment=args.server.environment(),
-                network=args.network,
-                aliases=[name],
-                folders={args.server.artifacts.uri: args.artifacts_volume},
-                secrets={PASSWORD_FILE: args.password},
+                environment=args.server.environment() | {"TMPDIR": SPOOL_FOLDER},
+                networks=[args.zone.attach(name, args.address)],
+                folders=folders,
+                secrets=args.secrets,
                 memory=args.memory,
                 port=args.published,
                 ready_command=["ready"],

@@ -1,5 +1,6 @@
 """The backend store's PostgreSQL."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -7,6 +8,7 @@ import pulumi_random as random
 
 from infra.docker.container import ContainerSpec, run_container, volume
 from infra.docker.identity import Identity
+from infra.docker.zone import Zone
 from infra.server import Database
 
 PASSWORD_FILE = "database-password"
@@ -19,7 +21,7 @@ class PostgresArgs:
 
     identity: Identity
     image: pulumi.Input[str]
-    network: pulumi.Input[str]
+    zones: Sequence[Zone]
     max_connections: int
     memory: int | None
     start_timeout: int
@@ -58,8 +60,7 @@ class Postgres(pulumi.ComponentResource):
                     "POSTGRES_DATABASE": self.database.name,
                     "POSTGRES_USER": self.database.user,
                 },
-                network=args.network,
-                aliases=[name],
+                networks=[zone.attach(name) for zone in args.zones],
                 folders={
                     "/var/lib/postgresql/data": volume(args.identity, f"{name}-data", self).name
                 },

@@ -3,7 +3,8 @@
 import errno
 import os
 import socket
-from ipaddress import IPv4Address
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network, ip_network
 
 import docker
 import psutil
@@ -14,6 +15,9 @@ from infra.docker.identity import LABEL_STACK
 from infra.spec import SpecError
 
 LABEL_RETRY = "mlflow-bench.retry-of"
+
+SUBNETS = IPv4Network("10.89.0.0/16")
+"""Where the subnets of zones are taken from."""
 
 
 def check_port(client: docker.DockerClient, stack: str, bind: IPv4Address, port: int) -> None:
@@ -36,6 +40,38 @@ def check_port(client: docker.DockerClient, stack: str, bind: IPv4Address, port:
             probe.bind((str(bind), port))
         except OSError as error:
             raise SpecError(_port_problem(error, bind, port)) from None
+
+
+def subnets(
+    client: docker.DockerClient, networks: Sequence[str], given: Sequence[IPv4Network]
+) -> list[IPv4Network]:
+    """Return the subnet of each of `networks`: the given one, its present one, or a free one.
+
+    Replicas have fixed addresses, which Docker allows only in a subnet that was asked for.
+    """
+    if given:
+        return list(given)
+    taken: dict[str, list[IPv4Network]] = {}
+    for network in client.networks.list():
+        for pool in network.attrs["IPAM"]["Config"] or ():
+            subnet = ip_network(pool.get("Subnet", "::/128"))
+            if isinstance(subnet, IPv4Network):
+                taken.setdefault(str(network.name), []).append(subnet)
+    free = iter(_free_subnets([one for some in taken.values() for one in some]))
+    return [taken[name][0] if name in taken else next(free) for name in networks]
+
+
+def _free_subnets(taken: Sequence[IPv4Network]) -> Iterator[IPv4Network]:
+    here = [
+        IPv4Network(f"{address.address}/{address.netmask}", strict=False)
+        for addresses in psutil.net_if_addrs().values()
+        for address in addresses
+        if address.family == socket.AF_INET and address.netmask
+    ]
+    for subnet in SUBNETS.subnets(new_prefix=24):
+        if not any(subnet.overlaps(other) for other in [*taken, *here]):
+            yield subnet
+    raise SpecError(f"subnets: none is free in {SUBNETS}; give one for each zone")
 
 
 def failed_attempt(client: docker.DockerClient, job: str) -> str:

@@ -1,29 +1,30 @@
 """The job that creates, upgrades or refuses the database before any server starts on it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 
 from infra.docker.container import ContainerSpec, run_container
 from infra.docker.identity import Identity
-from infra.docker.postgres import PASSWORD_FILE
 from infra.docker.preflight import LABEL_RETRY
+from infra.docker.zone import Zone
 from infra.server import TrackingServer
 
 
 @dataclass(frozen=True, kw_only=True)
 class SchemaJobArgs:
-    """What the job needs; `database_container` makes it wait until the database answers.
+    """What the job needs; `after` is known once the database and the store can be used.
 
     `retry_of` names a failed attempt that this one repeats, see `preflight.failed_attempt`.
     """
 
     identity: Identity
     image: pulumi.Input[str]
-    network: pulumi.Input[str]
+    zone: Zone
     server: TrackingServer
-    password: pulumi.Input[str]
-    database_container: pulumi.Input[str]
+    secrets: Mapping[str, pulumi.Input[str]]
+    after: Sequence[pulumi.Input[str]]
     retry_of: str
 
 
@@ -41,12 +42,10 @@ class SchemaJob(pulumi.ComponentResource):
             args.identity,
             name,
             ContainerSpec(
-                image=pulumi.Output.all(args.image, args.database_container).apply(
-                    lambda known: str(known[0])
-                ),
+                image=pulumi.Output.all(args.image, *args.after).apply(lambda known: str(known[0])),
                 command=args.server.schema_job_command(),
-                network=args.network,
-                secrets={PASSWORD_FILE: args.password},
+                networks=[args.zone.attach()],
+                secrets=args.secrets,
                 labels={LABEL_RETRY: args.retry_of} if args.retry_of else {},
             ),
             self,

@@ -33,7 +33,7 @@ def compose_file(client: docker.DockerClient, folder: Path, port: int) -> Path:
     waits = {
         "postgres": {},
         "schema-job": {"postgres": {"condition": "service_healthy"}},
-        "mlflow": {"schema-job": {"condition": "service_completed_successfully"}},
+        "mlflow-a-1": {"schema-job": {"condition": "service_completed_successfully"}},
     }
     password = folder / "password"
     password.write_text("a-password-of-the-benchmark")
@@ -70,7 +70,7 @@ def compose_file(client: docker.DockerClient, folder: Path, port: int) -> Path:
                 "start_period": f"{check['StartPeriod']}ns",
                 "retries": check["Retries"],
             }
-    services["mlflow"]["ports"] = [f"127.0.0.1:{port}:5000"]
+    services["mlflow-a-1"]["ports"] = [f"127.0.0.1:{port}:5000"]
     path = folder / "docker-compose.yaml"
     path.write_text(yaml.safe_dump({"version": "3.9", "services": services, "volumes": volumes}))
     return path
@@ -84,7 +84,10 @@ def timed_compose(client: docker.DockerClient, path: Path) -> float:
         subprocess.run([*command, "up", "-d"], check=True, capture_output=True)
         [server] = client.containers.list(
             filters={
-                "label": ["com.docker.compose.project=benchup", "com.docker.compose.service=mlflow"]
+                "label": [
+                    "com.docker.compose.project=benchup",
+                    "com.docker.compose.service=mlflow-a-1",
+                ]
             }
         )
         while server.attrs["State"]["Health"]["Status"] != "healthy":

@@ -19,7 +19,7 @@ from tests.e2e.stack import Stack, end, interrupt, new_stack
 pytestmark = pytest.mark.e2e
 
 POSTGRES = "mlflow-bench-e2e-local-postgres"
-SERVER = "mlflow-bench-e2e-local-mlflow"
+SERVER = "mlflow-bench-e2e-local-mlflow-a-1"
 JOB = "mlflow-bench-e2e-local-schema-job"
 
 CLIENT = """
@@ -238,7 +238,7 @@ def test_a_refused_database_stops_the_deployment_until_it_is_mended(
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
-@pytest.mark.parametrize("after", ["network", "postgres", "schema-job", "mlflow"])
+@pytest.mark.parametrize("after", ["network-a", "postgres", "schema-job", "mlflow-a-1"])
 def test_an_interrupted_up_leaves_nothing_that_destroy_does_not_remove(
     stack: Stack, docker_client: docker.DockerClient, sign: signal.Signals, after: str
 ) -> None:

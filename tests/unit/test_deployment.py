@@ -1,6 +1,7 @@
 """The wiring of a deployment on Docker, with the engine's answers made up."""
 
 import json
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,11 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(preflight, "connect", NoDocker)
     monkeypatch.setattr(preflight, "check_port", lambda *_: None)
     monkeypatch.setattr(preflight, "failed_attempt", lambda *_: "")
+    monkeypatch.setattr(
+        preflight,
+        "subnets",
+        lambda _, names, given: given or [IPv4Network(f"10.9.{n}.0/24") for n in range(len(names))],
+    )
     engine = Engine()
     set_mocks(engine, project="mlflow-bench", stack="local", preview=False)
     return engine
@@ -120,26 +126,92 @@ def test_the_password_is_only_in_uploaded_files(engine: Engine) -> None:
 def test_only_the_server_is_reachable_and_only_on_loopback(engine: Engine) -> None:
     deploy(engine)
     published = {n: i["ports"] for n, i in engine.of("Container").items() if i.get("ports")}
-    assert published == {"mlflow": [{"internal": 5000, "external": 5000, "ip": "127.0.0.1"}]}
+    assert published == {"mlflow-a-1": [{"internal": 5000, "external": 5000, "ip": "127.0.0.1"}]}
 
 
 def test_services_come_back_and_the_job_does_not(engine: Engine) -> None:
     deploy(engine)
     restart = {name: inputs["restart"] for name, inputs in engine.of("Container").items()}
-    assert restart == {"postgres": "unless-stopped", "mlflow": "unless-stopped", "schema-job": "no"}
+    assert restart == {
+        "postgres": "unless-stopped",
+        "mlflow-a-1": "unless-stopped",
+        "schema-job": "no",
+    }
 
 
 def test_order_is_database_then_job_then_server(engine: Engine) -> None:
     deploy(engine)
     order = list(engine.of("Container"))
-    assert order == ["postgres", "schema-job", "mlflow"]
+    assert order == ["postgres", "schema-job", "mlflow-a-1"]
 
 
 def test_postgres_accepts_what_the_pools_may_open(engine: Engine) -> None:
     deploy(engine, workers="3")
     containers = engine.of("Container")
     assert "max_connections=620" in containers["postgres"]["command"]
-    assert "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE=80" in containers["mlflow"]["envs"]
+    assert "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE=80" in containers["mlflow-a-1"]["envs"]
+
+
+MULTI_AZ = {"zones": "2", "artifacts": "s3"}
+
+
+def networks_of(container: dict[str, Any]) -> list[str]:
+    return [
+        entry["name"].removeprefix("mlflow-bench-local-") for entry in container["networksAdvanced"]
+    ]
+
+
+def test_replicas_are_in_their_own_zone_only_and_what_they_share_is_in_all(engine: Engine) -> None:
+    deploy(engine, **MULTI_AZ)
+    where = {name: networks_of(inputs) for name, inputs in engine.of("Container").items()}
+    everywhere = ["network-a", "network-b"]
+    assert where == {
+        "postgres": everywhere,
+        "object-store": everywhere,
+        "schema-job": ["network-a"],
+        "mlflow-a-1": ["network-a"],
+        "mlflow-b-1": ["network-b"],
+        "nginx": everywhere,
+    }
+
+
+def test_the_load_balancer_knows_every_replica_by_its_address(engine: Engine) -> None:
+    target = deploy(engine, replicas="2", port="5005", **MULTI_AZ)
+    containers = engine.of("Container")
+    [upload] = containers["nginx"]["uploads"]
+    for name in ("mlflow-a-1", "mlflow-a-2", "mlflow-b-1", "mlflow-b-2"):
+        [place] = containers[name]["networksAdvanced"]
+        assert f"server {place['ipv4Address']}:5000 " in upload["content"]
+    published = {n: i["ports"][0] for n, i in containers.items() if i.get("ports")}
+    assert published == {"nginx": {"internal": 8080, "external": 5005, "ip": "127.0.0.1"}}
+    assert target.replicas == 4
+
+
+def test_servers_find_the_bucket_and_its_keys_in_a_file(engine: Engine) -> None:
+    deploy(engine, artifacts="s3")
+    server = engine.of("Container")["mlflow-a-1"]
+    assert "--artifacts-destination=s3://mlflow" in server["command"]
+    assert "MLFLOW_S3_ENDPOINT_URL=http://object-store:9000" in server["envs"]
+    files = {upload["file"]: upload["content"] for upload in server["uploads"]}
+    assert f"aws_secret_access_key={PASSWORD}" in files["/run/secrets/aws-credentials"]
+    assert "AWS_SHARED_CREDENTIALS_FILE=/run/secrets/aws-credentials" in server["envs"]
+
+
+@pytest.mark.parametrize("s3_engine", ["minio", "seaweedfs"])
+def test_the_s3_engine_is_chosen_by_name(engine: Engine, s3_engine: str) -> None:
+    deploy(engine, artifacts="s3", s3_engine=s3_engine)
+    assert f"mlflow-bench/{s3_engine}:" in engine.of("Image")["object-store"]["imageName"]
+
+
+def test_only_one_replica_runs_jobs(engine: Engine) -> None:
+    deploy(engine, jobs="true", **MULTI_AZ)
+    containers = engine.of("Container")
+    running = [
+        name
+        for name, inputs in containers.items()
+        if "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=true" in inputs["envs"]
+    ]
+    assert running == ["mlflow-a-1"]
 
 
 def test_given_images_are_used_and_not_built(engine: Engine) -> None:
@@ -151,7 +223,7 @@ def test_given_images_are_used_and_not_built(engine: Engine) -> None:
 def test_memory_limits_reach_docker_in_mebibytes(engine: Engine) -> None:
     deploy(engine, mlflow_memory="1g", postgres_memory="768m")
     containers = engine.of("Container")
-    assert (containers["mlflow"]["memory"], containers["postgres"]["memory"]) == (1024, 768)
+    assert (containers["mlflow-a-1"]["memory"], containers["postgres"]["memory"]) == (1024, 768)
 
 
 def test_a_failed_job_is_marked_to_run_again(

@@ -32,11 +32,15 @@ BAD = [
     ("allowed_hosts", "good.example.com,bad host", "'bad host'", "set allowed_hosts"),
     ("allowed_hosts", '["a.example.com", 3]', "valid string", "set allowed_hosts"),
     ("allowed_hosts", '{"a": "b"}', "valid tuple", "set allowed_hosts"),
-    ("artifacts", "S3", "'volume'", "set artifacts volume"),
+    ("artifacts", "S3", "'volume' or 's3'", "set artifacts volume"),
     ("artifacts", "nfs", "'volume'", "set artifacts volume"),
     ("artifacts", "", "'volume'", "set artifacts volume"),
     ("replicas", "0", "greater than or equal to 1", "set replicas 1"),
-    ("replicas", "2", "less than or equal to 1", "set replicas 1"),
+    ("replicas", "17", "less than or equal to 16", "set replicas 1"),
+    ("zones", "0", "greater than or equal to 1", "set zones 2"),
+    ("zones", "9", "less than or equal to 8", "set zones 2"),
+    ("zones", "a,b", "valid integer", "set zones 2"),
+    ("s3_engine", "ceph", "'minio' or 'seaweedfs'", "set s3_engine minio"),
     ("replicas", "many", "valid integer", "set replicas 1"),
     ("workers", "0", "greater than or equal to 1", "set workers 1"),
     ("workers", "65", "less than or equal to 64", "set workers 1"),
@@ -44,12 +48,15 @@ BAD = [
     ("workers", "12", "12 worker(s) x 2 stores", "set fewer workers"),
     ("jobs", "maybe", "valid boolean", "set jobs false"),
     ("jobs", "2", "valid boolean", "set jobs false"),
-    ("subnet", "10.89.0.1/24", "valid IPv4 network", "set subnet 10.89.0.0/24"),
-    ("subnet", "10.89.0.0/33", "valid IPv4 network", "set subnet 10.89.0.0/24"),
-    ("subnet", "8.8.8.0/24", "not a private network", "set subnet 10.89.0.0/24"),
-    ("subnet", "127.0.0.0/16", "not a private network", "set subnet 10.89.0.0/24"),
-    ("subnet", "10.0.0.0/8", "/16 to /28", "set subnet 10.89.0.0/24"),
-    ("subnet", "10.0.0.0/30", "/16 to /28", "set subnet 10.89.0.0/24"),
+    ("subnets", "10.89.0.1/24", "valid IPv4 network", "set subnets 10.89.0.0/24"),
+    ("subnets", "10.89.0.0/33", "valid IPv4 network", "set subnets 10.89.0.0/24"),
+    ("subnets", "8.8.8.0/24", "not a private network", "set subnets 10.89.0.0/24"),
+    ("subnets", "127.0.0.0/16", "not a private network", "set subnets 10.89.0.0/24"),
+    ("subnets", "10.0.0.0/8", "/16 to /27", "set subnets 10.89.0.0/24"),
+    ("subnets", "10.0.0.0/28", "/16 to /27", "set subnets 10.89.0.0/24"),
+    ("subnets", "10.89.0.0/24,10.89.1.0/24", "2 given: each of the 1 zone", "give as many"),
+    ("object_store_memory", "9", "amount of memory", "set object_store_memory 1g"),
+    ("nginx_image", "nginx", "tag or digest", "set nginx_image"),
     ("mlflow_memory", "1gb", "amount of memory", "set mlflow_memory 1g"),
     ("mlflow_memory", "1.5g", "amount of memory", "set mlflow_memory 1g"),
     ("mlflow_memory", "300m", "need 650m", "raise it"),
@@ -95,6 +102,26 @@ def test_own_mlflow_and_own_image_exclude_each_other() -> None:
         load(mlflow="wheels/mlflow.whl", mlflow_image="example.com/mlflow:1")
 
 
+@pytest.mark.parametrize(
+    ("subnets", "reason"),
+    [
+        ("10.89.0.0/24,10.89.0.128/25", "10.89.0.128/25: overlaps another zone's"),
+        ("10.89.0.0/24", "1 given: each of the 2 zone(s) needs one"),
+    ],
+)
+def test_zones_have_separate_subnets(subnets: str, reason: str) -> None:
+    with pytest.raises(SpecError, match=r"^subnets: ") as caught:
+        load(zones="2", artifacts="s3", subnets=subnets)
+    assert reason in str(caught.value)
+
+
+def test_several_replicas_need_a_store_that_all_of_them_see() -> None:
+    load(replicas="2", artifacts="s3")
+    for config in ({"replicas": "2"}, {"zones": "2"}):
+        with pytest.raises(SpecError, match=r"^artifacts: volume: 2 replicas .* set artifacts s3"):
+            load(**config)
+
+
 def test_jobs_need_memory_of_their_own() -> None:
     load(mlflow_memory="1g")
     with pytest.raises(SpecError, match="1 worker\\(s\\) and the job consumers need 2698m"):
@@ -109,12 +136,12 @@ def test_values_as_the_command_line_writes_them() -> None:
         allowed_hosts="a.example.com, b.example.com",
         bind="0.0.0.0",
         mlflow_memory="4G",
-        subnet="10.89.0.0/24",
+        subnets="10.89.0.0/24",
     )
     assert spec.port == 5001
     assert spec.allowed_hosts == ("a.example.com", "b.example.com")
     assert spec.mlflow_memory == 4 * 2**30
-    assert str(spec.subnet) == "10.89.0.0/24"
+    assert [str(subnet) for subnet in spec.subnets] == ["10.89.0.0/24"]
 
 
 def test_lists_may_be_written_as_lists() -> None:

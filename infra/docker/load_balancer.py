@@ -1,0 +1,55 @@
+"""The load balancer in front of several replicas."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from infra.docker.container import ContainerSpec, run_container
+from infra.docker.identity import Identity
+from infra.docker.zone import Zone
+from infra.nginx import CONFIGURATION_FILE, Replica, configuration
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadBalancerArgs:
+    """Settings of nginx; `replica_containers` makes it start after the replicas are ready."""
+
+    identity: Identity
+    image: pulumi.Input[str]
+    zones: Sequence[Zone]
+    replicas: tuple[Replica, ...]
+    replica_containers: Sequence[pulumi.Output[str]]
+    published: docker.ContainerPortArgs
+    start_timeout: int
+
+
+class LoadBalancer(pulumi.ComponentResource):
+    """nginx, in every zone, with its port open on the machine."""
+
+    container: pulumi.Output[str]
+    """Name of the container, known once it reaches a replica."""
+
+    def __init__(
+        self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("mlflow-bench:docker:LoadBalancer", name, None, opts)
+        container = run_container(
+            args.identity,
+            name,
+            ContainerSpec(
+                image=pulumi.Output.all(args.image, *args.replica_containers).apply(
+                    lambda known: str(known[0])
+                ),
+                command=[],
+                networks=[zone.attach(name) for zone in args.zones],
+                settings={CONFIGURATION_FILE: configuration(args.replicas)},
+                port=args.published,
+                ready_command=["ready"],
+                start_timeout=args.start_timeout,
+            ),
+            self,
+        )
+        self.container = container.name
+        self.register_outputs({"container": self.container})

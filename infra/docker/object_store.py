@@ -1,0 +1,85 @@
+"""The artifact store's S3 service, with a bucket and a user of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pulumi
+import pulumi_random as random
+
+from infra.docker.container import SECRETS_FOLDER, ContainerSpec, run_container, volume
+from infra.docker.identity import Identity
+from infra.docker.zone import Zone
+from infra.server import S3Bucket
+
+CREDENTIALS_FILE = "aws-credentials"
+"""Name of the secret from which a client of the bucket reads its keys, in AWS's format."""
+
+BUCKET = "mlflow"
+USER = "mlflow"
+PORT = 9000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectStoreArgs:
+    """Settings of the S3 service; memory in bytes."""
+
+    identity: Identity
+    image: pulumi.Input[str]
+    zones: Sequence[Zone]
+    memory: int | None
+    start_timeout: int
+
+
+class ObjectStore(pulumi.ComponentResource):
+    """An S3 service on a volume; its user reaches this one bucket only."""
+
+    bucket: S3Bucket
+    """The bucket, for clients in the stack's networks."""
+
+    credentials: pulumi.Output[str]
+    """Content of the clients' credentials file; a secret."""
+
+    container: pulumi.Output[str]
+    """Name of the container, known once the bucket can be used."""
+
+    def __init__(
+        self, name: str, args: ObjectStoreArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("mlflow-bench:docker:ObjectStore", name, None, opts)
+        password = self._password(f"{name}-password")
+        self.bucket = S3Bucket(
+            bucket=BUCKET,
+            endpoint=f"http://{name}:{PORT}",
+            region="us-east-1",
+            credentials_file=PurePosixPath(SECRETS_FOLDER) / CREDENTIALS_FILE,
+        )
+        self.credentials = password.apply(
+            lambda key: f"[default]\naws_access_key_id={USER}\naws_secret_access_key={key}\n"
+        )
+        container = run_container(
+            args.identity,
+            name,
+            ContainerSpec(
+                image=args.image,
+                command=[],
+                environment={"OBJECT_STORE_BUCKET": BUCKET, "OBJECT_STORE_USER": USER},
+                networks=[zone.attach(name) for zone in args.zones],
+                folders={"/var/lib/object-store": volume(args.identity, f"{name}-data", self).name},
+                secrets={
+                    "object-store-password": password,
+                    "object-store-root-password": self._password(f"{name}-root-password"),
+                },
+                memory=args.memory,
+                ready_command=["ready"],
+                start_timeout=args.start_timeout,
+            ),
+            self,
+        )
+        self.container = container.name
+        self.register_outputs({"container": self.container})
+
+    def _password(self, name: str) -> pulumi.Output[str]:
+        return random.RandomPassword(
+            name, length=32, special=False, opts=pulumi.ResourceOptions(parent=self)
+        ).result

@@ -1,0 +1,64 @@
+"""A zone: a network of its own, as an availability zone's subnet is."""
+
+from ipaddress import IPv4Address, IPv4Network
+
+import pulumi
+import pulumi_docker as docker
+
+from infra.docker.container import Attachment
+from infra.docker.identity import Identity
+
+
+def zone_names(count: int) -> tuple[str, ...]:
+    """Return the names of `count` zones: `a`, `b` and so on."""
+    return tuple("abcdefgh"[:count])
+
+
+def network_component(zone: str) -> str:
+    """Return the component name of a zone's network."""
+    return f"network-{zone}"
+
+
+class Zone(pulumi.ComponentResource):
+    """A bridge network for the containers of one zone; Docker lets none into another's."""
+
+    zone: str
+    """Name of the zone."""
+
+    network: pulumi.Output[str]
+    """Name of the Docker network."""
+
+    def __init__(
+        self,
+        zone: str,
+        identity: Identity,
+        subnet: IPv4Network,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("mlflow-bench:docker:Zone", zone, None, opts)
+        name = network_component(zone)
+        self.zone = zone
+        self._subnet = subnet
+        self.network = docker.Network(
+            name,
+            name=identity.name(name),
+            driver="bridge",
+            ipam_configs=[docker.NetworkIpamConfigArgs(subnet=str(subnet))],
+            labels=[
+                docker.NetworkLabelArgs(label=label, value=value)
+                for label, value in identity.labels(name).items()
+            ],
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        ).name
+        self.register_outputs({"network": self.network})
+
+    def address(self, number: int) -> IPv4Address:
+        """Return the address of the zone's replica `number`, counted from 1.
+
+        They are taken from the end of the subnet: Docker hands out the others from its start.
+        """
+        return self._subnet[-1 - number]
+
+    def attach(self, alias: str = "", address: IPv4Address | None = None) -> Attachment:
+        """Return what puts a container into this zone."""
+        return Attachment(self.network, (alias,) if alias else (), address)
