@@ -102,7 +102,8 @@ def run_container(
         healthcheck=docker.ContainerHealthcheckArgs(
             tests=["CMD", *spec.ready_command],
             interval="2s",
-            timeout="5s",
+            # Above the 5 s after which the commands themselves give up.
+            timeout="8s",
             retries=5,
             start_period=f"{spec.start_timeout}s",
         )
