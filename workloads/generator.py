@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent  # type: ignore[import-untyped]
-from locust import User
+from locust import User, runners
 from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import MasterRunner
@@ -23,6 +23,10 @@ from workloads.client import WARM, Session
 from workloads.errors import CannotRunError
 from workloads.history import History
 from workloads.plan import Plan
+
+# Locust gives a worker up that is silent for 3 s, as one is in a long model fit, and stops the
+# test. A process that ended is seen by its parent, so silence means nothing here.
+runners.HEARTBEAT_LIVENESS = 3600
 
 LAG_INTERVAL_S = 0.01
 SAMPLE_S = 1.0
@@ -52,7 +56,7 @@ class Generator:
             os.write(end, f"{self.master.server.port}\n".encode())
             os.close(end)
 
-    def start(self, timeout_s: float = 30) -> None:
+    def start(self, timeout_s: float = 90) -> None:
         """Start every user. Raises `CannotRunError` if one is not ready in time."""
         deadline = time.monotonic() + timeout_s
         while self.master.worker_count < len(self._pids):

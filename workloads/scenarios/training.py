@@ -9,7 +9,7 @@ TRAINING = Scenario(
     users="workloads.users.training:Trainer",
     profiles={
         "quick": Profile(users=3, warm_up_s=4, load_s=10, finish_s=15),
-        "full": Profile(users=8, warm_up_s=15, load_s=120, finish_s=60),
+        "full": Profile(users=4, warm_up_s=15, load_s=120, finish_s=60),
     },
     objectives={
         "quick": Objectives(error_rate=0, p95_ms=1000, min_rate=10),

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Callable
 from typing import ClassVar
 
 import mlflow
@@ -37,16 +38,26 @@ class Trainer(User):
             x, y, random_state=self.session.user
         )
         mlflow.sklearn.autolog()
+        self.round = self._shuffled()
 
     @task
     def train(self) -> None:
-        """Do each kind of training once, in a random order."""
-        steps = [self.random_forest, self.curves, self.linear_regression]
+        """Do one training; each kind comes once in a round, in a random order."""
+        step = self.round.pop(0)
+        with self.session.step(step.__name__) as token:
+            step(token)
+        if not self.round:
+            self.session.warm()
+            self.round = self._shuffled()
+
+    def _shuffled(self) -> list[Callable[[str], None]]:
+        steps: list[Callable[[str], None]] = [
+            self.random_forest,
+            self.curves,
+            self.linear_regression,
+        ]
         self.session.random.shuffle(steps)
-        for step in steps:
-            with self.session.step(step.__name__) as token:
-                step(token)
-        self.session.warm()
+        return steps
 
     def random_forest(self, token: str) -> None:
         """Autologging: parameters, metrics, data set, the model and its files."""

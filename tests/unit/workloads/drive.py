@@ -11,7 +11,7 @@ from workloads import settings
 from workloads.plan import Profile
 from workloads.scenarios import SCENARIOS
 
-PROFILE = Profile(users=2, warm_up_s=4, load_s=8, finish_s=20)
+PROFILE = Profile(users=2, warm_up_s=4, load_s=8, finish_s=90)
 
 
 def main(what: str, uri: str, folder: Path) -> None:

@@ -8,6 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,8 +30,9 @@ MACHINE = {
 """Gates that a busy machine fails, whatever this project does."""
 
 
-def start(what: str, uri: str, folder: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+@contextmanager
+def started(what: str, uri: str, folder: Path) -> "Iterator[subprocess.Popen[str]]":
+    process = subprocess.Popen(
         [sys.executable, "-m", "tests.unit.workloads.drive", what, uri, str(folder)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -38,10 +41,16 @@ def start(what: str, uri: str, folder: Path) -> "subprocess.Popen[str]":
         # A setting of a person's shell that would lead every user into one run.
         env={**os.environ, "MLFLOW_RUN_ID": "0" * 32},
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def finish(process: "subprocess.Popen[str]") -> str:
-    output, _ = process.communicate(timeout=180)
+def finish(what: str, uri: str, folder: Path) -> str:
+    with started(what, uri, folder) as process:
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     return output
 
@@ -53,9 +62,10 @@ def result_of(folder: Path) -> Result:
 @pytest.fixture(scope="module")
 def folder(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results") / "run"
-    output = finish(start("run", server.uri, folder))
+    output = finish("run", server.uri, folder)
     assert "Warning" not in output
-    assert [line.split()[0] for line in output.splitlines()[1:4]] == ["starting", "warm-up", "load"]
+    phases = dict.fromkeys(line.split()[0] for line in output.splitlines()[1:-1])
+    assert list(phases) == ["starting", "warm-up", "load", "finishing", "reading"]
     return folder
 
 
@@ -148,7 +158,7 @@ def test_what_is_lost_behind_the_servers_back_is_found(
     database.close()
     artifact.unlink()
 
-    assert finish(start("read", server.uri, tmp_path)).endswith("bad\n")
+    assert finish("read", server.uri, tmp_path).endswith("bad\n")
 
     result = result_of(tmp_path)
     assert result.verdict.judgement is Judgement.BAD
@@ -167,14 +177,15 @@ def test_what_is_lost_behind_the_servers_back_is_found(
 
 def test_an_interrupt_keeps_the_history(server: Server, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    process = start("run", server.uri, folder)
     path = folder / "history.jsonl"
-    deadline = time.monotonic() + 90
-    while not (path.exists() and '"ok"' in path.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    with started("run", server.uri, folder) as process:
+        deadline = time.monotonic() + 120
+        while not (path.exists() and '"ok"' in path.read_text()):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert lines[-1]["type"] == "interrupted"
     assert history.load(path).operations
@@ -182,7 +193,7 @@ def test_an_interrupt_keeps_the_history(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_away_is_one_line(tmp_path: Path) -> None:
-    process = start("run", "http://127.0.0.1:9", tmp_path / "run")
-    output, _ = process.communicate(timeout=60)
+    with started("run", "http://127.0.0.1:9", tmp_path / "run") as process:
+        output, _ = process.communicate(timeout=120)
     assert "CannotRunError: no tracking server answers at http://127.0.0.1:9" in output
     assert not (tmp_path / "run").exists()
