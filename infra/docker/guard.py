@@ -6,9 +6,14 @@ in the state before anything else exists, and its deletion, which comes last, re
 still carries it. It needs no particular Docker plugin.
 """
 
+import contextlib
+import os
+import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
+import psutil
 import pulumi
 import pulumi_random as random
 from pulumi import dynamic
@@ -17,7 +22,7 @@ from infra.docker.identity import LABEL_DEPLOYMENT
 
 _LOAD_PROVIDER = (
     "__import__('sys').path.__setitem__(0, __import__('os').path.abspath('..'))"
-    " or __import__('infra.docker.guard', fromlist=['_']).Sweeper()"
+    " or __import__('infra.docker.guard', fromlist=['_']).load()"
 )
 
 
@@ -38,6 +43,24 @@ class Sweeper(dynamic.ResourceProvider):
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Remove all that carries the deployment's label."""
         sweep({LABEL_DEPLOYMENT: _id})
+
+
+def load() -> Sweeper:
+    """Return the provider in its own process, and end that process when the engine is gone.
+
+    Pulumi ends it in order only; after a `kill -9` of the engine it would wait for ever.
+    """
+    engine = next((one for one in psutil.Process().parents() if one.name() == "pulumi"), None)
+    if engine is not None:
+        threading.Thread(target=_end_with, args=(engine,), daemon=True).start()
+    return Sweeper()
+
+
+def _end_with(engine: psutil.Process) -> None:
+    with contextlib.suppress(psutil.Error):
+        while engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(1)
+    os._exit(0)
 
 
 def sweep(labels: Mapping[str, str]) -> list[str]:

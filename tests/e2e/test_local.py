@@ -1,6 +1,7 @@
 """The `local` stack from the first preview to the last trace, on a real engine and Docker."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import docker
+import psutil
 import pytest
 import requests
 
@@ -252,6 +254,16 @@ def test_an_interrupted_up_leaves_nothing_that_destroy_does_not_remove(
         stack.run("cancel", "--yes")
     stack.destroy()
     eventually(lambda: stack.left(docker_client) == [], 60)
+    eventually(lambda: processes_of(process.pid) == [], 20)
+
+
+def processes_of(session: int) -> list[str]:
+    """Return what still runs of a command that was started in a session of its own."""
+    return [
+        process.name()
+        for process in psutil.process_iter()
+        if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE
+    ]
 
 
 def test_an_up_goes_on_where_a_killed_one_ended(
