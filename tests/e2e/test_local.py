@@ -1,5 +1,6 @@
 """The `local` stack from the first preview to the last trace, on a real engine and Docker."""
 
+import contextlib
 import json
 import os
 import re
@@ -259,11 +260,12 @@ def test_an_interrupted_up_leaves_nothing_that_destroy_does_not_remove(
 
 def processes_of(session: int) -> list[str]:
     """Return what still runs of a command that was started in a session of its own."""
-    return [
-        process.name()
-        for process in psutil.process_iter()
-        if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE
-    ]
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.name())
+    return found
 
 
 def test_an_up_goes_on_where_a_killed_one_ended(

@@ -26,19 +26,19 @@ class ProxiedS3Repository(ArtifactRepository):
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Store one file."""
-        self._s3.log_artifact(local_file, artifact_path)
+        self._s3.log_artifact(local_file, artifact_path)  # type: ignore[no-untyped-call]
 
     def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
         """Store all files of a folder."""
-        self._s3.log_artifacts(local_dir, artifact_path)
+        self._s3.log_artifacts(local_dir, artifact_path)  # type: ignore[no-untyped-call]
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         """Return what lies directly in a folder."""
-        return list(self._s3.list_artifacts(path))
+        return list(self._s3.list_artifacts(path))  # type: ignore[no-untyped-call]
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
         """Remove a file, or all below a folder."""
-        self._s3.delete_artifacts(artifact_path)
+        self._s3.delete_artifacts(artifact_path)  # type: ignore[no-untyped-call]
 
     def _download_file(self, remote_file_path: str, local_path: str | Path) -> None:
-        self._s3._download_file(remote_file_path, local_path)
+        self._s3._download_file(remote_file_path, local_path)  # type: ignore[no-untyped-call]
