@@ -11,9 +11,29 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import requests
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+CLIENT = """
+import sys, mlflow
+from sklearn.datasets import load_diabetes
+from sklearn.ensemble import RandomForestRegressor
+mlflow.set_tracking_uri(sys.argv[1])
+mlflow.set_experiment("by hand")
+mlflow.sklearn.autolog()
+x, y = load_diabetes(return_X_y=True)
+with mlflow.start_run() as run:
+    RandomForestRegressor(n_estimators=5, random_state=1).fit(x, y)
+client = mlflow.MlflowClient()
+[model] = client.search_logged_models(run.info.experiment_id and [run.info.experiment_id])
+loaded = mlflow.sklearn.load_model(model.model_uri)
+print(run.info.run_id, client.get_run(run.info.run_id).data.params["n_estimators"],
+      loaded.n_estimators)
+"""
+"""What a person would write, given the tracking server's address."""
 
 
 def free_port() -> int:
@@ -131,3 +151,12 @@ def end(stack: Stack, client: docker.DockerClient) -> None:
 
 def interrupt(process: "subprocess.Popen[str]", sign: signal.Signals) -> None:
     os.kill(process.pid, sign)
+
+
+def search(uri: str, **headers: str) -> requests.Response:
+    return requests.post(
+        f"{uri}/api/2.0/mlflow/experiments/search",
+        json={"max_results": 5},
+        headers=headers,
+        timeout=10,
+    )

@@ -15,32 +15,14 @@ from typing import Any
 import docker
 import psutil
 import pytest
-import requests
 
-from tests.e2e.stack import Stack, end, interrupt, new_stack
+from tests.e2e.stack import CLIENT, Stack, end, interrupt, new_stack, search
 
 pytestmark = pytest.mark.e2e
 
 POSTGRES = "mlflow-bench-e2e-local-postgres"
 SERVER = "mlflow-bench-e2e-local-mlflow-a-1"
 JOB = "mlflow-bench-e2e-local-schema-job"
-
-CLIENT = """
-import sys, mlflow
-from sklearn.datasets import load_diabetes
-from sklearn.ensemble import RandomForestRegressor
-mlflow.set_tracking_uri(sys.argv[1])
-mlflow.set_experiment("by hand")
-mlflow.sklearn.autolog()
-x, y = load_diabetes(return_X_y=True)
-with mlflow.start_run() as run:
-    RandomForestRegressor(n_estimators=5, random_state=1).fit(x, y)
-client = mlflow.MlflowClient()
-[model] = client.search_logged_models(run.info.experiment_id and [run.info.experiment_id])
-loaded = mlflow.sklearn.load_model(model.model_uri)
-print(run.info.run_id, client.get_run(run.info.run_id).data.params["n_estimators"],
-      loaded.n_estimators)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +49,6 @@ def sql(client: docker.DockerClient, statement: str) -> str:
     assert code == 0, output
     assert isinstance(output, bytes)
     return output.decode().strip()
-
-
-def search(uri: str, **headers: str) -> requests.Response:
-    return requests.post(
-        f"{uri}/api/2.0/mlflow/experiments/search",
-        json={"max_results": 5},
-        headers=headers,
-        timeout=10,
-    )
 
 
 def eventually(condition: Any, seconds: float) -> None:

@@ -1,0 +1,120 @@
+"""Two zones with a replica each, S3 and the load balancer, on a real engine and Docker."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import docker
+import pytest
+import requests
+
+from tests.e2e.stack import CLIENT, Stack, end, new_stack, search
+
+pytestmark = pytest.mark.e2e
+
+PREFIX = "mlflow-bench-e2e-zones-"
+
+
+@pytest.fixture(scope="module")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
+) -> Iterator[Stack]:
+    stack = new_stack("e2e-zones", tmp_path_factory.mktemp("zones"))
+    stack.configure(zones=2, artifacts="s3")
+    try:
+        stack.up()
+        yield stack
+    finally:
+        end(stack, docker_client)
+
+
+@pytest.fixture(scope="module")
+def outputs(stack: Stack) -> dict[str, Any]:
+    return stack.outputs()
+
+
+def run(client: docker.DockerClient, component: str, *command: str) -> tuple[int, str]:
+    code, output = client.containers.get(PREFIX + component).exec_run(list(command))
+    assert isinstance(output, bytes)
+    return int(code or 0), output.decode()
+
+
+def can_connect(client: docker.DockerClient, source: str, address: str, port: int) -> bool:
+    code, _ = run(client, source, "timeout", "3", "bash", "-c", f"</dev/tcp/{address}/{port}")
+    return code == 0
+
+
+def address_of(client: docker.DockerClient, component: str) -> str:
+    [place] = (
+        client.containers.get(PREFIX + component).attrs["NetworkSettings"]["Networks"].values()
+    )
+    return str(place["IPAddress"])
+
+
+def test_every_replica_serves(outputs: dict[str, Any], docker_client: docker.DockerClient) -> None:
+    assert outputs["target"]["replicas"] == 2
+    for _ in range(20):
+        assert search(outputs["tracking_uri"]).status_code == 200
+    log = docker_client.containers.get(PREFIX + "nginx").logs().decode()
+    for replica in ("mlflow-a-1", "mlflow-b-1"):
+        assert f'"upstream":"{address_of(docker_client, replica)}:5000"' in log
+
+
+def test_a_zone_cannot_reach_the_replicas_of_another(
+    outputs: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    there = address_of(docker_client, "mlflow-b-1")
+    assert can_connect(docker_client, "mlflow-b-1", there, 5000)
+    assert not can_connect(docker_client, "mlflow-a-1", there, 5000)
+    for shared, port in (("postgres", 5432), ("object-store", 9000)):
+        for replica in ("mlflow-a-1", "mlflow-b-1"):
+            assert can_connect(docker_client, replica, shared, port)
+
+
+def test_a_real_client_trains_and_loads_its_model(outputs: dict[str, Any]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CLIENT, outputs["tracking_uri"]],
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-2:] == ["5", "5"]
+
+
+def test_clients_are_not_sent_to_an_address_that_they_cannot_reach(
+    outputs: dict[str, Any],
+) -> None:
+    info = requests.get(f"{outputs['tracking_uri']}/api/3.0/mlflow/server-info", timeout=10).json()
+    offered = {key: value for key, value in info.items() if key.startswith("multipart_")}
+    assert len(offered) == 2
+    assert not any(offered.values())
+
+
+def test_a_replaced_replica_is_found_again(
+    stack: Stack, outputs: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    before = address_of(docker_client, "mlflow-b-1")
+    docker_client.containers.get(PREFIX + "mlflow-b-1").remove(force=True)
+    for _ in range(5):
+        assert search(outputs["tracking_uri"]).status_code == 200, "the other replica serves"
+    stack.run("refresh", "--yes", "--skip-preview")
+    stack.up()
+    assert address_of(docker_client, "mlflow-b-1") == before
+    assert search(outputs["tracking_uri"]).status_code == 200
+
+
+def test_no_key_of_the_store_shows(
+    stack: Stack, outputs: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    _, credentials = run(docker_client, "mlflow-a-1", "cat", "/run/secrets/aws-credentials")
+    key = credentials.rsplit("=", 1)[1].strip()
+    assert len(key) == 32
+    places = {"state": "".join(path.read_text() for path in stack.folder.rglob("*.json*"))}
+    for container in docker_client.containers.list(
+        all=True, filters={"label": "mlflow-bench.stack=e2e-zones"}
+    ):
+        places[f"inspect of {container.name}"] = str(container.attrs)
+        places[f"logs of {container.name}"] = container.logs().decode()
+    assert [place for place, text in places.items() if key in text] == []
