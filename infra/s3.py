@@ -224,7 +224,7 @@ def _cause(error: Exception) -> str:
         if isinstance(inner, str):
             break
         cause = inner
-    return str(getattr(cause, "strerror", None) or getattr(cause, "verify_message", cause))
+    return str(getattr(cause, "verify_message", None) or getattr(cause, "strerror", None) or cause)
 
 
 def _one_line(text: object) -> str:

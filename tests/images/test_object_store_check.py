@@ -1,0 +1,248 @@
+"""The check of any S3 bucket, against both engines and against endpoints that are none."""
+
+import datetime
+import json
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import botocore.auth  # type: ignore[import-untyped]
+import pytest
+
+from infra.s3 import Bucket, S3Error, check
+from tests.images.object_store import (
+    BUCKET,
+    MINIO,
+    PASSWORD,
+    ROOT,
+    ROOT_PASSWORD,
+    USER,
+    ObjectStore,
+    write_secrets,
+)
+from tests.images.sandbox import Sandbox
+
+pytestmark = pytest.mark.plugins
+
+
+@pytest.fixture
+def bucket(store: ObjectStore) -> Bucket:
+    """The bucket of a store as its user reaches it."""
+    return Bucket(name=BUCKET, endpoint=store.endpoint, access_key=USER, secret_key=PASSWORD)
+
+
+@pytest.fixture
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing that boto3 could find on this machine."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "absent"))
+
+
+def complaint(bucket: Bucket) -> str:
+    """Return the one line that the check raises, after the bucket and the endpoint."""
+    with pytest.raises(S3Error) as caught:
+        check(bucket)
+    line = str(caught.value)
+    assert "\n" not in line
+    for secret in (bucket.secret_key, bucket.session_token):
+        assert secret is None or secret not in line
+    start = f"{bucket}: "
+    assert line.startswith(start)
+    assert bucket.name in start
+    return line.removeprefix(start)
+
+
+def test_good_bucket_passes_and_is_left_empty(store: ObjectStore, bucket: Bucket) -> None:
+    check(bucket)
+    check(replace(bucket, access_key=ROOT, secret_key=ROOT_PASSWORD))
+    prefix = "mlflow-bench-check-"
+    assert store.client().list_objects_v2(Bucket=BUCKET, Prefix=prefix)["KeyCount"] == 0
+    listing = store.root().list_object_versions(Bucket=BUCKET, Prefix=prefix)
+    # The administrator removes the version and the marker, the bucket's user may not.
+    assert len(listing["Versions"]) == len(listing["DeleteMarkers"])
+
+
+def test_secret_is_not_in_the_representation(bucket: Bucket) -> None:
+    assert PASSWORD not in repr(bucket)
+    assert PASSWORD not in str(bucket)
+
+
+def test_wrong_keys(bucket: Bucket) -> None:
+    remedy = "; correct the access key and the secret key of the stack"
+    assert complaint(replace(bucket, access_key="nobody")) == (
+        f"the access key is not known there{remedy}"
+    )
+    assert complaint(replace(bucket, secret_key="not-the-secret")) == (
+        f"the secret key is not that of the access key{remedy}"
+    )
+    assert complaint(replace(bucket, session_token="not-a-token")).endswith(remedy)
+
+
+@pytest.mark.usefixtures("no_credentials")
+def test_missing_keys(bucket: Bucket) -> None:
+    both = "; give both keys, or neither for a role"
+    assert complaint(replace(bucket, secret_key=None)) == f"has no secret key{both}"
+    assert complaint(replace(bucket, access_key=None)) == f"has no access key{both}"
+    assert complaint(replace(bucket, access_key=None, secret_key=None)) == (
+        "no credentials; give keys, or deploy where a role provides them"
+    )
+
+
+def test_wrong_bucket(bucket: Bucket) -> None:
+    assert complaint(replace(bucket, name="no-such-bucket")) == (
+        "write is denied; grant s3:PutObject to these credentials, or correct the name"
+    )
+    root = replace(bucket, access_key=ROOT, secret_key=ROOT_PASSWORD)
+    assert complaint(replace(root, name="no-such-bucket")) == (
+        "there is no such bucket; create it or correct the name"
+    )
+    assert complaint(replace(bucket, name="not a name")) == (
+        "is not a name that a bucket can have; correct it"
+    )
+
+
+def test_clock_that_is_wrong(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    real: Callable[..., datetime.datetime] = botocore.auth.get_current_datetime
+    hour = datetime.timedelta(hours=1)
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *a, **k: real(*a, **k) - hour)
+    line = complaint(bucket)
+    assert line.startswith("its clock and this machine's (20")
+    assert line.endswith(") are too far apart; set the time right")
+
+
+def test_https_to_a_server_without_it(bucket: Bucket) -> None:
+    assert bucket.endpoint is not None
+    assert complaint(replace(bucket, endpoint=bucket.endpoint.replace("http", "https"))) == (
+        "speaks no TLS; write the endpoint with http://"
+    )
+
+
+@pytest.mark.parametrize("store", [MINIO], indirect=True, ids=["minio"])
+@pytest.mark.parametrize(
+    ("denied", "line"),
+    [
+        ("s3:PutObject", "write is denied; grant s3:PutObject to"),
+        ("s3:GetObject", "read is denied; grant s3:GetObject to"),
+        ("s3:ListBucket", "list is denied; grant s3:ListBucket to"),
+        ("s3:DeleteObject", "delete is denied; grant s3:DeleteObject to"),
+    ],
+)
+def test_each_missing_permission(
+    store: ObjectStore, bucket: Bucket, denied: str, line: str
+) -> None:
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": effect, "Action": [action], "Resource": ["arn:aws:s3:::*"]}
+            for effect, action in (("Allow", "s3:*"), ("Deny", denied))
+        ],
+    }
+    keys = store.client(service="sts").assume_role(
+        RoleArn="arn:aws:iam::000000000000:role/any",
+        RoleSessionName="session",
+        Policy=json.dumps(policy),
+    )["Credentials"]
+    session = replace(
+        bucket,
+        access_key=keys["AccessKeyId"],
+        secret_key=keys["SecretAccessKey"],
+        session_token=keys["SessionToken"],
+    )
+    assert complaint(session).startswith(line)
+
+
+@pytest.mark.parametrize("store", [MINIO], indirect=True, ids=["minio"])
+def test_wrong_region(store: ObjectStore, sandbox: Sandbox, tmp_path: Path) -> None:
+    abroad = ObjectStore(
+        sandbox,
+        store.engine,
+        store.image,
+        write_secrets(tmp_path / "secrets"),
+        environment={"MINIO_REGION": "eu-west-1"},
+    ).wait()
+    bucket = Bucket(name=BUCKET, endpoint=abroad.endpoint, access_key=USER, secret_key=PASSWORD)
+    assert complaint(bucket) == "is in region 'eu-west-1', not 'us-east-1'; correct it"
+    check(replace(bucket, region="eu-west-1"))
+    abroad.container.remove(force=True)
+
+
+def elsewhere(endpoint: str) -> Bucket:
+    return Bucket(name=BUCKET, endpoint=endpoint, access_key=USER, secret_key=PASSWORD)
+
+
+def test_endpoint_that_cannot_be_reached() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        assert complaint(elsewhere(f"http://127.0.0.1:{port}")) == (
+            "cannot be reached: Connection refused; is it running, and the endpoint right?"
+        )
+    assert complaint(elsewhere("http://no-such-host.invalid")).startswith("cannot be reached: ")
+    assert complaint(elsewhere("127.0.0.1:9000")).endswith(
+        "write the endpoint as http[s]://host[:port]"
+    )
+
+
+@pytest.fixture
+def web_server() -> Iterator[ThreadingHTTPServer]:
+    """An HTTP server that is not S3."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_error(405)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_endpoint_that_is_another_server(web_server: ThreadingHTTPServer) -> None:
+    assert complaint(elsewhere(f"http://127.0.0.1:{web_server.server_port}")) == (
+        "answers a write with HTTP 405, unlike S3; correct the endpoint"
+    )
+
+
+def test_certificate_that_nobody_signed(web_server: ThreadingHTTPServer, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1"
+    subprocess.run(
+        [
+            "openssl",
+            *options.split(),
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    web_server.socket = context.wrap_socket(web_server.socket, server_side=True)
+    line = complaint(elsewhere(f"https://localhost:{web_server.server_port}"))
+    assert line == (
+        "its TLS certificate is not trusted here: self-signed certificate; name its CA's bundle "
+        "in AWS_CA_BUNDLE"
+    )
+    # And the other way round: no TLS where it is expected.
+    assert complaint(elsewhere(f"http://localhost:{web_server.server_port}")).startswith(
+        "does not answer as S3 does"
+    )
