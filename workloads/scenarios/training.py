@@ -8,7 +8,7 @@ TRAINING = Scenario(
     summary="random forest with autologging, metric curves, linear regression; closed load",
     users="workloads.users.training:Trainer",
     profiles={
-        "quick": Profile(users=3, warm_up_s=4, load_s=10, finish_s=15),
+        "quick": Profile(users=3, warm_up_s=4, load_s=10, finish_s=60),
         "full": Profile(users=4, warm_up_s=15, load_s=120, finish_s=60),
     },
     objectives={

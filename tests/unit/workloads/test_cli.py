@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.workloads.builders import Folder
-from workloads.__main__ import main
+from workloads.__main__ import _latest, main
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,18 @@ def test_recheck_writes_result_and_report_when_asked(tmp_path: Path) -> None:
 def test_list_is_quick_to_start() -> None:
     """Neither Locust nor mlflow is imported for it: they take seconds."""
     script = (
-        "import sys; from workloads.__main__ import main; main(['list'])\n"
+        "import sys; from workloads.__main__ import _latest, main; main(['list'])\n"
         "print(sorted({'locust', 'mlflow', 'gevent', 'plotly'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=dict(os.environ)
     )
     assert done.stdout.endswith("[]\n")
+
+
+def test_latest_is_replaced_in_one_step(tmp_path: Path) -> None:
+    for name in ("1-local", "2-local"):
+        (tmp_path / name).mkdir()
+        _latest(tmp_path / name)
+        assert (tmp_path / "latest").readlink() == Path(name)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["1-local", "2-local", "latest"]

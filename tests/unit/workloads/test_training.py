@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.workloads.builders import target
 from tests.unit.workloads.conftest import Server
 from workloads import figures, history
 from workloads.__main__ import main
@@ -30,16 +31,35 @@ MACHINE = {
 """Gates that a busy machine fails, whatever this project does."""
 
 
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PATH with a `pulumi` that prints the file named by STACK_OUTPUTS."""
+    folder = tmp_path_factory.mktemp("tools")
+    (folder / "pulumi").write_text('#!/bin/sh\nexec cat "$STACK_OUTPUTS"\n')
+    (folder / "pulumi").chmod(0o755)
+    return folder
+
+
 @contextmanager
-def started(what: str, uri: str, folder: Path) -> "Iterator[subprocess.Popen[str]]":
+def started(uri: str, folder: Path, tools: Path) -> "Iterator[subprocess.Popen[str]]":
+    """`python -m workloads run` with the output in one pipe; ended on the way out."""
+    outputs = tools / f"{folder.parent.name}.json"
+    deployed = target(uri, components=()).model_dump(mode="json")
+    outputs.write_text(json.dumps({"target": deployed}))
+    command = [sys.executable, "-m", "workloads", "run", "--stack", "local", "--users", "2"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.unit.workloads.drive", what, uri, str(folder)],
+        [*command, "--seed", "7", "--results", str(folder)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # A setting of a person's shell that would lead every user into one run.
-        env={**os.environ, "MLFLOW_RUN_ID": "0" * 32},
+        env={
+            **os.environ,
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "STACK_OUTPUTS": str(outputs),
+            # A setting of a person's shell that would lead every user into one run.
+            "MLFLOW_RUN_ID": "0" * 32,
+        },
     )
     with process:
         try:
@@ -48,24 +68,21 @@ def started(what: str, uri: str, folder: Path) -> "Iterator[subprocess.Popen[str
             process.kill()
 
 
-def finish(what: str, uri: str, folder: Path) -> str:
-    with started(what, uri, folder) as process:
-        output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
-
-
 def result_of(folder: Path) -> Result:
     return Result.model_validate_json((folder / "result.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def folder(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(server: Server, tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results") / "run"
-    output = finish("run", server.uri, folder)
+    with started(server.uri, folder, tools) as process:
+        output, _ = process.communicate(timeout=400)
     assert "Warning" not in output
-    phases = dict.fromkeys(line.split()[0] for line in output.splitlines()[1:-1])
-    assert list(phases) == ["starting", "warm-up", "load", "finishing", "reading"]
+    assert "Traceback" not in output
+    phases = dict.fromkeys(line.split(" ")[0] for line in output.splitlines()[1:15])
+    assert list(phases)[:5] == ["starting", "warm-up", "load", "finishing", "reading"]
+    assert output.endswith(f"report: {folder}/report.html\n")
+    assert process.returncode == result_of(folder).verdict.judgement.exit_status
     return folder
 
 
@@ -158,7 +175,8 @@ def test_what_is_lost_behind_the_servers_back_is_found(
     database.close()
     artifact.unlink()
 
-    assert finish("read", server.uri, tmp_path).endswith("bad\n")
+    command = [sys.executable, "-m", "tests.unit.workloads.drive", server.uri, str(tmp_path)]
+    assert subprocess.run(command, cwd=ROOT, timeout=300).returncode == 1
 
     result = result_of(tmp_path)
     assert result.verdict.judgement is Judgement.BAD
@@ -175,25 +193,33 @@ def test_what_is_lost_behind_the_servers_back_is_found(
     assert main(["recheck", str(tmp_path)]) == 1
 
 
-def test_an_interrupt_keeps_the_history(server: Server, tmp_path: Path) -> None:
+def test_an_interrupt_keeps_the_history(server: Server, tools: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     path = folder / "history.jsonl"
-    with started("run", server.uri, folder) as process:
+    with started(server.uri, folder, tools) as process:
         deadline = time.monotonic() + 120
         while not (path.exists() and '"ok"' in path.read_text()):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    last = f"python -m workloads: interrupted; the history is kept in {folder}"
+    assert output.splitlines()[-1] == last
+    assert "Traceback" not in output
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert lines[-1]["type"] == "interrupted"
     assert history.load(path).operations
     assert main(["recheck", str(folder)]) == 3
 
 
-def test_a_server_that_is_away_is_one_line(tmp_path: Path) -> None:
-    with started("run", "http://127.0.0.1:9", tmp_path / "run") as process:
+def test_a_server_that_is_away_is_one_line(tools: Path, tmp_path: Path) -> None:
+    with started("http://127.0.0.1:9", tmp_path / "run", tools) as process:
         output, _ = process.communicate(timeout=120)
-    assert "CannotRunError: no tracking server answers at http://127.0.0.1:9" in output
+    assert process.returncode == 2
+    assert output == (
+        "python -m workloads: no tracking server answers at http://127.0.0.1:9 "
+        "(ConnectionError): is the stack up?\n"
+    )
     assert not (tmp_path / "run").exists()
