@@ -1,10 +1,13 @@
 """A stack file is refused with one line that names the key, the value and the remedy."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from infra.spec import DeploymentSpec, SpecError, load_spec
 
@@ -161,3 +164,29 @@ def test_the_schema_for_editors_is_the_one_of_the_specification() -> None:
         [sys.executable, "-m", "infra.schema"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert (ROOT / "stacks/schema.json").read_text() == written.stdout
+
+
+STACK_FILES = sorted((ROOT / "stacks").glob("Pulumi.*.yaml"))
+
+
+@pytest.mark.parametrize("path", STACK_FILES, ids=lambda path: path.name)
+def test_the_stack_files_are_valid_for_editors_and_for_the_program(path: Path) -> None:
+    content = yaml.safe_load(path.read_text())
+    schema = json.loads((ROOT / "stacks/schema.json").read_text())
+    jsonschema.validate(content, schema)
+    load_spec({key: str(value) for key, value in content["config"].items()}, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("prot", "5000"), ("port", "70000x"), ("jobs", "2"), ("zones", 9)]
+)
+def test_editors_see_a_mistake(key: str, value: object) -> None:
+    schema = json.loads((ROOT / "stacks/schema.json").read_text())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"config": {f"mlflow-bench:{key}": value}}, schema)
+
+
+def test_the_readme_names_every_key() -> None:
+    readme = (ROOT / "README.md").read_text()
+    missing = [key for key in DeploymentSpec.model_fields if f"`{key}`" not in readme]
+    assert missing == []
