@@ -5,8 +5,9 @@
 Both are two replicas behind nginx, on PostgreSQL, from the same images on this machine: one with
 the settings of `infra/`, one with none (four workers a replica, a pool of 5 + 10 connections, 100
 connections in PostgreSQL, a plain proxy_pass). Each round deploys one after the other on an empty
-database, in alternating order; each step lets N clients repeat one operation back to back. Neither
-weakens durability: that is asked of the running PostgreSQL.
+database, in alternating order, and waits until the replicas are idle; each step then lets N clients
+repeat one operation back to back. Neither weakens durability: that is asked of the running
+PostgreSQL.
 
 Figures are pooled over the rounds. Latencies are those of good answers to requests started within
 a step, however late they came; errors are counted by status. A p99 from fewer than 1,000 answers is
@@ -115,6 +116,7 @@ def measure(
     with deployed(client, images, layout) as deployment:
         check_durability(layout, deployment)
         seen.ready.append(deployment.ready_seconds)
+        deployment.wait_until_idle()
         seen.idle.append(max(deployment.memory()))
         say(f"{layout.name}: ready in {deployment.ready_seconds:.1f} s")
         seeded = asyncio.run(seed(deployment.address))
@@ -235,8 +237,8 @@ def say(line: str) -> None:
 
 
 def stop(*_: object) -> None:
-    """Let a termination signal clean up as Ctrl-C does."""
-    raise KeyboardInterrupt
+    """Let a termination signal do as Ctrl-C does, which asyncio ends in order."""
+    signal.raise_signal(signal.SIGINT)
 
 
 def main() -> int:

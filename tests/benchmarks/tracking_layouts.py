@@ -2,6 +2,7 @@
 
 import io
 import secrets
+import signal
 import tarfile
 import time
 import urllib.request
@@ -24,6 +25,9 @@ LABELS = {"mlflow-bench.benchmark": "tracking"}
 REPLICAS = 2
 SERVER_PORT = 5000
 START_LIMIT = 300
+IDLE_WINDOW = 5
+IDLE_SHARE = 0.2
+"""Processors that all replicas together use at most when idle: five times what was measured."""
 
 DATABASE = Database(host="postgres", port=5432, name="mlflow", user="mlflow")
 CAPACITY = capacity(replicas=REPLICAS, workers=1, jobs=False)
@@ -129,6 +133,29 @@ class Deployment:
             figures.append(int(memory["total_rss" if "total_rss" in memory else "anon"]))
         return figures
 
+    def wait_until_idle(self) -> None:
+        """Wait until the replicas have started whatever they start after they answer.
+
+        The defaults' job consumers import all of MLflow: a load beside that measures the start.
+        Raises `RuntimeError` when they stay busy.
+        """
+        deadline = time.monotonic() + START_LIMIT
+        while True:
+            start, used = time.monotonic(), self._processor_seconds()
+            time.sleep(IDLE_WINDOW)
+            share = (self._processor_seconds() - used) / (time.monotonic() - start)
+            if share < IDLE_SHARE:
+                return
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the replicas still use {share:.2f} processors without a load")
+
+    def _processor_seconds(self) -> float:
+        total = 0.0
+        for replica in self.replicas:
+            stats: Any = replica.stats(stream=False)
+            total += stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
+        return total
+
     def setting(self, name: str) -> str:
         """Return a setting of the running PostgreSQL."""
         query = ["psql", "-XAtU", "postgres", "-h", "/run/postgresql", "-c", f"SHOW {name}"]
@@ -168,7 +195,10 @@ class _Room:
     def __init__(self, client: docker.DockerClient) -> None:
         self._client = client
         self.name = f"mlflow-bench-tracking-{secrets.token_hex(3)}"
-        self._network = client.networks.create(self.name, driver="bridge", labels=LABELS)
+
+    def open(self) -> None:
+        """Create the network."""
+        self._client.networks.create(self.name, driver="bridge", labels=LABELS)
 
     def create(
         self,
@@ -214,16 +244,31 @@ class _Room:
             container.remove(force=True, v=True)
         for volume in self._client.volumes.list(filters=mine):
             volume.remove(force=True)
-        self._network.remove()
+        for network in self._client.networks.list(filters=mine):
+            network.remove()
 
 
 @contextmanager
 def _room(client: docker.DockerClient) -> Iterator[_Room]:
     room = _Room(client)
     try:
+        room.open()
         yield room
     finally:
-        room.close()
+        with _uninterrupted():
+            room.close()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ignore Ctrl-C and termination: a second one must not leave half of a removal."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)
 
 
 def _deploy(room: _Room, images: Images, layout: Layout) -> Deployment:
