@@ -26,7 +26,7 @@ const (
 	userSecret     = "/run/secrets/object-store-password"
 	policyName     = "bucket-only"
 	startTimeout   = 10 * time.Minute
-	requestTimeout = 10 * time.Second
+	requestTimeout = time.Minute
 	readyTimeout   = 4 * time.Second
 )
 
