@@ -82,7 +82,6 @@ def _run(options: argparse.Namespace) -> int:
 
     found = target.load(options.stack)
     settings.configure(found.tracking_uri)
-    from rich.console import Console
 
     from workloads.report import terminal
     from workloads.run import run  # imports Locust first, which patches the standard library
@@ -95,19 +94,18 @@ def _run(options: argparse.Namespace) -> int:
         return INTERRUPTED
     if options.results is None:
         _latest(folder)
-    terminal.show(result, Console())
+    terminal.show(result, terminal.console())
     print(f"\nreport: {folder / 'report.html'}")  # noqa: T201
     return result.verdict.judgement.exit_status
 
 
 def _recheck(folder: Path, *, write: bool) -> int:
-    from rich.console import Console
 
     from workloads.judge import conclude, judge
     from workloads.report import terminal
 
     result = conclude(folder) if write else judge(folder)[0]
-    terminal.show(result, Console())
+    terminal.show(result, terminal.console())
     return result.verdict.judgement.exit_status
 
 

@@ -1,5 +1,6 @@
 """The result on the terminal: a table of operations, the durability table, the verdict."""
 
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,13 @@ STYLES = {Judgement.GOOD: "green", Judgement.BAD: "red", Judgement.INVALID: "yel
 SHOWN = 10
 PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True}
 UNKNOWN = "\N{EN DASH}"
+FILE_WIDTH = 112
+"""Columns of what is not printed on a terminal: every table fits."""
+
+
+def console() -> Console:
+    """Return a console as wide as the terminal, or wide enough for every table elsewhere."""
+    return Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
 
 
 def show(result: Result, console: Console) -> None:
@@ -64,10 +72,10 @@ def _operations(result: Result) -> Table:
 
 def _durability(result: Result) -> Table:
     table = Table(title=f"read back: {result.durability.verdict}", title_justify="left")
-    table.add_column("kind")
+    table.add_column("kind", no_wrap=True)
     columns = ("attempted", "acknowledged", "present", "lost", "recovered", "unexpected")
     for name in (*columns, "duplicates", "unread"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for kind, sets in result.durability.kinds.items():
         figures = sets.model_dump()
         table.add_row(kind, *(str(figures[name]) for name in (*columns, "duplicates", "unread")))
