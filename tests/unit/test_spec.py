@@ -174,7 +174,8 @@ def test_the_stack_files_are_valid_for_editors_and_for_the_program(path: Path) -
     content = yaml.safe_load(path.read_text())
     schema = json.loads((ROOT / "stacks/schema.json").read_text())
     jsonschema.validate(content, schema)
-    load_spec({key: str(value) for key, value in content["config"].items()}, ROOT)
+    spec = load_spec({key: str(value) for key, value in content["config"].items()}, ROOT)
+    assert spec.port == 5000, "every preset serves at the address that the docs name"
 
 
 @pytest.mark.parametrize(
