@@ -350,7 +350,7 @@ def test_changed_passwords_and_names_take_effect_at_the_next_start(
     own.wait()
     own.client().put_object(Bucket=BUCKET, Key="kept", Body=b"kept")
     write_secrets(own.secrets, "another-password", "another-root-password")
-    own.restart()
+    own.restart(kill=True)
 
     assert body(own.client(USER, "another-password"), "kept") == b"kept"
     assert own.client(ROOT, "another-root-password").list_buckets()["Buckets"]
@@ -382,7 +382,7 @@ def test_sessions_that_the_user_made_end_at_the_next_start(own: ObjectStore) -> 
     arguments = (keys["AccessKeyId"], keys["SecretAccessKey"])
     token = {"aws_session_token": keys["SessionToken"]}
     assert own.client(*arguments, **token).list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
-    own.restart()
+    own.restart(kill=True)
 
     session = own.client(*arguments, **token)
     assert code(lambda: session.list_objects_v2(Bucket=BUCKET)) == "InvalidAccessKeyId"
@@ -407,7 +407,7 @@ def test_ready_tells_a_frozen_server_and_a_missing_bucket(own: ObjectStore) -> N
 
     own.root().delete_bucket(Bucket=BUCKET)
     assert not own.is_ready()
-    own.restart()
+    own.restart(kill=True)
     assert own.client().get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
 
 
