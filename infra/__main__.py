@@ -12,13 +12,15 @@ from pulumi.runtime import get_config_env
 
 from infra.build_context import BuildContextError
 from infra.docker.deployment import Deployment
-from infra.outputs import TARGET_OUTPUT, TRACKING_URI_OUTPUT
+from infra.outputs import SECRETS_OUTPUT, TARGET_OUTPUT, TRACKING_URI_OUTPUT
 from infra.spec import SpecError, load_spec
 
 try:
     spec = load_spec(get_config_env(), Path(__file__).resolve().parent.parent)
-    target = Deployment(pulumi.get_stack(), spec).target
+    deployment = Deployment(pulumi.get_stack(), spec)
 except (SpecError, BuildContextError) as error:
     raise pulumi.RunError(str(error)) from None
+target = deployment.target
 pulumi.export(TRACKING_URI_OUTPUT, target.apply(lambda known: known.tracking_uri))
 pulumi.export(TARGET_OUTPUT, target.apply(lambda known: known.model_dump(mode="json")))
+pulumi.export(SECRETS_OUTPUT, deployment.secrets.apply(lambda known: known.model_dump()))

@@ -18,7 +18,7 @@ PORT = 8080
 """Port of the load balancer inside its container."""
 
 STATUS_PORT = 8081
-"""Port of `/nginx-status`, on the container's loopback only."""
+"""Port of `/nginx-status` inside its container."""
 
 UPSTREAM_KEEP_ALIVE_SECONDS = KEEP_ALIVE_SECONDS - 15
 """Idle time of a connection to a replica; shorter than the replica's own, which would otherwise
@@ -155,7 +155,7 @@ http {{
     }}
 
     server {{
-        listen 127.0.0.1:{STATUS_PORT};
+        listen {STATUS_PORT};
         access_log off;
 
         location = /nginx-status {{

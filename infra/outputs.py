@@ -11,6 +11,10 @@ TRACKING_URI_OUTPUT = "tracking_uri"
 """Name of the stack output that a person copies into `MLFLOW_TRACKING_URI`."""
 
 
+SECRETS_OUTPUT = "audit_secrets"
+"""Name of the secret stack output that holds `AuditSecrets` as an object."""
+
+
 class Platform(StrEnum):
     """What runs the components of a stack."""
 
@@ -28,6 +32,55 @@ class Component(BaseModel):
     container: str = Field(description="Name of its Docker container.")
     image: str = Field(description="Digest of the image it runs, `sha256:…`.")
     zone: str | None = Field(default=None, description="Zone it runs in; None: in every zone.")
+    audit: str | None = Field(
+        default=None,
+        description="`host:port` on this machine's loopback that leads to this one component, "
+        "past the load balancer; of nginx, to its `/nginx-status`.",
+    )
+
+
+class ZoneNetwork(BaseModel):
+    """A zone and what connects its containers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="Zone, as `a`.")
+    network: str = Field(description="Name of its Docker network.")
+
+
+class BackendStore(BaseModel):
+    """The database as checks reach it; its password is in `AuditSecrets`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str
+    port: int
+    database: str
+    user: str
+
+
+class ArtifactStore(BaseModel):
+    """The artifact store as checks reach it; its keys are in `AuditSecrets`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uri: str = Field(description="Destination as the servers have it, as `s3://mlflow`.")
+    volume: str | None = Field(default=None, description="Docker volume that it is on, if it is.")
+    endpoint: str | None = Field(
+        default=None, description="URL of the S3 service; None: AWS, or not S3."
+    )
+    region: str | None = Field(default=None, description="Region of the bucket; None: not S3.")
+
+
+class AuditSecrets(BaseModel):
+    """What checks need to read the stores themselves; None where there is none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    database_password: str = Field(repr=False)
+    s3_credentials: str | None = Field(
+        default=None, repr=False, description="Content of a credentials file in AWS's format."
+    )
 
 
 class Target(BaseModel):
@@ -42,3 +95,6 @@ class Target(BaseModel):
     artifacts: str = Field(description="Artifact store: `volume`, `s3` or `nfs`.")
     replicas: int = Field(ge=1, description="Number of MLflow replicas.")
     components: tuple[Component, ...] = Field(description="Every container of the stack.")
+    zones: tuple[ZoneNetwork, ...] = Field(description="Every zone of the stack.")
+    backend_store: BackendStore
+    artifact_store: ArtifactStore

@@ -41,7 +41,7 @@ class ContainerSpec:
     scratch: Sequence[str] = ("/tmp",)
     """Paths in memory that may be written to."""
     memory: int | None = None
-    port: docker.ContainerPortArgs | None = None
+    ports: Sequence[docker.ContainerPortArgs] = ()
     ready_command: Sequence[str] = ()
     """Health check; with one, the resource exists only once it has passed. Empty: a job."""
     start_timeout: int = 180
@@ -82,7 +82,7 @@ def run_container(
             )
             for place in spec.networks
         ],
-        ports=[spec.port] if spec.port else None,
+        ports=list(spec.ports) or None,
         volumes=[
             docker.ContainerVolumeArgs(container_path=path, volume_name=name)
             for path, name in sorted(folders.items())

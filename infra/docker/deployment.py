@@ -9,6 +9,7 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.docker import preflight
+from infra.docker.audit_ports import LOOPBACK, audit_ports, published
 from infra.docker.container import volume
 from infra.docker.guard import Guard
 from infra.docker.identity import Identity
@@ -16,14 +17,25 @@ from infra.docker.image import Image, image_source
 from infra.docker.load_balancer import LoadBalancer, LoadBalancerArgs
 from infra.docker.mlflow import MlflowReplica, MlflowReplicaArgs
 from infra.docker.object_store import CREDENTIALS_FILE, ObjectStore, ObjectStoreArgs
+from infra.docker.object_store import PORT as OBJECT_STORE_PORT
 from infra.docker.postgres import PASSWORD_FILE, Postgres, PostgresArgs
+from infra.docker.postgres import PORT as POSTGRES_PORT
 from infra.docker.schema_job import SchemaJob, SchemaJobArgs
 from infra.docker.zone import Zone, network_component, zone_names
 from infra.nginx import PORT as LOAD_BALANCER_PORT
-from infra.nginx import Replica
-from infra.outputs import Component, Platform, Target
+from infra.nginx import STATUS_PORT, Replica
+from infra.outputs import (
+    ArtifactStore,
+    AuditSecrets,
+    BackendStore,
+    Component,
+    Platform,
+    Target,
+    ZoneNetwork,
+)
 from infra.server import ArtifactFolder, S3Bucket, TrackingServer
-from infra.spec import ArtifactStore, DeploymentSpec
+from infra.spec import ArtifactStore as StoreKind
+from infra.spec import DeploymentSpec
 
 SERVER_PORT = 5000
 """Port of the tracking server inside its container."""
@@ -45,6 +57,8 @@ class _Artifacts:
     volume: pulumi.Input[str] | None
     ready: pulumi.Input[str]
     """Known once the store can be used."""
+    audit: pulumi.Output[ArtifactStore]
+    """How checks reach the store."""
 
 
 class Deployment(pulumi.ComponentResource):
@@ -52,6 +66,9 @@ class Deployment(pulumi.ComponentResource):
 
     target: pulumi.Output[Target]
     """What a workload has to know, as soon as every replica is ready."""
+
+    secrets: pulumi.Output[AuditSecrets]
+    """What checks need to read the stores; a secret."""
 
     def __init__(
         self,
@@ -67,13 +84,17 @@ class Deployment(pulumi.ComponentResource):
             [Identity.physical_name(stack, network_component(name)) for name in names],
             spec.subnets,
         )
+        self._audit = audit_ports(
+            client,
+            {Identity.physical_name(stack, name): port for name, port in _audited(spec).items()},
+        )
         retry_of = preflight.failed_attempt(client, Identity.physical_name(stack, SCHEMA_JOB))
         client.close()
         sources = {
             "postgres": image_source("postgres", spec.postgres_image),
             "mlflow": image_source("mlflow", spec.mlflow_image, spec.mlflow),
         }
-        if spec.artifacts is ArtifactStore.S3:
+        if spec.artifacts is StoreKind.S3:
             sources[OBJECT_STORE] = image_source(spec.s3_engine, spec.object_store_image)
         if spec.all_replicas > 1:
             sources["nginx"] = image_source("nginx", spec.nginx_image)
@@ -117,15 +138,35 @@ class Deployment(pulumi.ComponentResource):
             self._child,
         )
         self._replicas(server, schema.image, secrets, artifacts.volume)
-        self.target = pulumi.Output.all(*self._components).apply(
-            lambda components: Target(
+        self.secrets = pulumi.Output.secret(
+            pulumi.Output.all(postgres.password, artifacts.secrets.get(CREDENTIALS_FILE)).apply(
+                lambda known: AuditSecrets(database_password=known[0], s3_credentials=known[1])
+            )
+        )
+        self.target = pulumi.Output.all(
+            pulumi.Output.all(*self._components),
+            pulumi.Output.all(*(zone.network for zone in self._zones)),
+            artifacts.audit,
+        ).apply(
+            lambda known: Target(
                 stack=stack,
                 platform=Platform.DOCKER,
                 tracking_uri=tracking_uri(spec),
                 mlflow_version=version("mlflow"),
                 artifacts=spec.artifacts,
                 replicas=spec.all_replicas,
-                components=tuple(components),
+                components=tuple(known[0]),
+                zones=tuple(
+                    ZoneNetwork(name=zone, network=network)
+                    for zone, network in zip(names, known[1], strict=True)
+                ),
+                backend_store=BackendStore(
+                    host=LOOPBACK,
+                    port=self._audit_port(POSTGRES),
+                    database=postgres.database.name,
+                    user=postgres.database.user,
+                ),
+                artifact_store=known[2],
             )
         )
         self.register_outputs({})
@@ -138,6 +179,7 @@ class Deployment(pulumi.ComponentResource):
                 image=self._images["postgres"],
                 zones=self._zones,
                 max_connections=self._spec.capacity.max_connections,
+                audit=self._audited(POSTGRES, POSTGRES_PORT),
                 memory=self._spec.postgres_memory,
                 start_timeout=self._spec.start_timeout,
             ),
@@ -147,15 +189,17 @@ class Deployment(pulumi.ComponentResource):
         return postgres
 
     def _artifacts(self) -> _Artifacts:
-        if self._spec.artifacts is ArtifactStore.VOLUME:
+        if self._spec.artifacts is StoreKind.VOLUME:
             name = volume(self._identity, "artifacts", self).name
-            return _Artifacts(ARTIFACTS_FOLDER, {}, name, name)
+            audit = name.apply(lambda known: ArtifactStore(uri=ARTIFACTS_FOLDER.uri, volume=known))
+            return _Artifacts(ARTIFACTS_FOLDER, {}, name, name, audit)
         store = ObjectStore(
             OBJECT_STORE,
             ObjectStoreArgs(
                 identity=self._identity,
                 image=self._images[OBJECT_STORE],
                 zones=self._zones,
+                audit=self._audited(OBJECT_STORE, OBJECT_STORE_PORT),
                 memory=self._spec.object_store_memory,
                 start_timeout=self._spec.start_timeout,
             ),
@@ -163,7 +207,14 @@ class Deployment(pulumi.ComponentResource):
         )
         self._add(OBJECT_STORE, self._spec.s3_engine, store.container, OBJECT_STORE)
         secrets = {CREDENTIALS_FILE: store.credentials}
-        return _Artifacts(store.bucket, secrets, None, store.container)
+        found = ArtifactStore(
+            uri=store.bucket.uri,
+            endpoint=f"http://{LOOPBACK}:{self._audit_port(OBJECT_STORE)}",
+            region=store.bucket.region,
+        )
+        return _Artifacts(
+            store.bucket, secrets, None, store.container, pulumi.Output.from_input(found)
+        )
 
     def _replicas(
         self,
@@ -179,7 +230,7 @@ class Deployment(pulumi.ComponentResource):
         addresses: list[Replica] = []
         for zone in self._zones:
             for number in range(1, spec.replicas + 1):
-                name = f"mlflow-{zone.zone}-{number}"
+                name = _replica_name(zone.zone, number)
                 replica = MlflowReplica(
                     name,
                     MlflowReplicaArgs(
@@ -190,7 +241,9 @@ class Deployment(pulumi.ComponentResource):
                         server=replace(server, jobs=spec.jobs and not containers),
                         secrets=secrets,
                         artifacts_volume=artifacts_volume,
-                        published=None if balanced else self._published(SERVER_PORT),
+                        published=self._audited(name, SERVER_PORT)
+                        if balanced
+                        else self._published(SERVER_PORT),
                         memory=spec.mlflow_memory,
                         start_timeout=spec.start_timeout,
                     ),
@@ -209,6 +262,7 @@ class Deployment(pulumi.ComponentResource):
                     replicas=tuple(addresses),
                     replica_containers=containers,
                     published=self._published(LOAD_BALANCER_PORT),
+                    audit=self._audited(LOAD_BALANCER, STATUS_PORT),
                     start_timeout=spec.start_timeout,
                 ),
                 self._child,
@@ -220,6 +274,12 @@ class Deployment(pulumi.ComponentResource):
             internal=internal, external=self._spec.port, ip=str(self._spec.bind)
         )
 
+    def _audit_port(self, component: str) -> int:
+        return self._audit[Identity.physical_name(self._identity.stack, component)]
+
+    def _audited(self, component: str, internal: int) -> docker.ContainerPortArgs:
+        return published(internal, self._audit_port(component))
+
     def _add(
         self,
         name: str,
@@ -229,13 +289,41 @@ class Deployment(pulumi.ComponentResource):
         zone: str | None = None,
     ) -> None:
         """Note a container for the stack's outputs."""
+        port = self._audit.get(Identity.physical_name(self._identity.stack, name))
+        own = tracking_uri(self._spec).removeprefix("http://")
+        audit = f"{LOOPBACK}:{port}" if port else own
         self._components.append(
             pulumi.Output.all(container, self._images[image]).apply(
                 lambda known: Component(
-                    name=name, kind=kind, container=known[0], image=known[1], zone=zone
+                    name=name,
+                    kind=kind,
+                    container=known[0],
+                    image=known[1],
+                    zone=zone,
+                    audit=audit,
                 )
             )
         )
+
+
+def _replica_name(zone: str, number: int) -> str:
+    return f"mlflow-{zone}-{number}"
+
+
+def _audited(spec: DeploymentSpec) -> dict[str, int]:
+    """Return the components with a port of their own for checks, and the port inside.
+
+    A replica that stands alone is reached by the stack's own port.
+    """
+    ports = {POSTGRES: POSTGRES_PORT}
+    if spec.artifacts is StoreKind.S3:
+        ports[OBJECT_STORE] = OBJECT_STORE_PORT
+    if spec.all_replicas > 1:
+        ports[LOAD_BALANCER] = STATUS_PORT
+        for zone in zone_names(spec.zones):
+            for number in range(1, spec.replicas + 1):
+                ports[_replica_name(zone, number)] = SERVER_PORT
+    return ports
 
 
 def tracking_uri(spec: DeploymentSpec) -> str:

@@ -14,7 +14,10 @@ from infra.nginx import CONFIGURATION_FILE, Replica, configuration
 
 @dataclass(frozen=True, kw_only=True)
 class LoadBalancerArgs:
-    """Settings of nginx; `replica_containers` makes it start after the replicas are ready."""
+    """Settings of nginx; `replica_containers` makes it start after the replicas are ready.
+
+    `published` opens its port on the machine, `audit` that of its status.
+    """
 
     identity: Identity
     image: pulumi.Input[str]
@@ -22,6 +25,7 @@ class LoadBalancerArgs:
     replicas: tuple[Replica, ...]
     replica_containers: Sequence[pulumi.Output[str]]
     published: docker.ContainerPortArgs
+    audit: docker.ContainerPortArgs
     start_timeout: int
 
 
@@ -45,7 +49,7 @@ class LoadBalancer(pulumi.ComponentResource):
                 command=[],
                 networks=[zone.attach(name) for zone in args.zones],
                 settings={CONFIGURATION_FILE: configuration(args.replicas)},
-                port=args.published,
+                ports=[args.published, args.audit],
                 ready_command=["ready"],
                 start_timeout=args.start_timeout,
             ),

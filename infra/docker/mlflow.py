@@ -32,7 +32,7 @@ class MlflowReplicaArgs:
     server: TrackingServer
     secrets: Mapping[str, pulumi.Input[str]]
     artifacts_volume: pulumi.Input[str] | None
-    published: docker.ContainerPortArgs | None
+    published: docker.ContainerPortArgs
     memory: int | None
     start_timeout: int
 
@@ -63,7 +63,7 @@ class MlflowReplica(pulumi.ComponentResource):
                 folders=folders,
                 secrets=args.secrets,
                 memory=args.memory,
-                port=args.published,
+                ports=[args.published],
                 ready_command=["ready"],
                 start_timeout=args.start_timeout,
             ),

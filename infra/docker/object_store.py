@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import pulumi
+import pulumi_docker as docker
 import pulumi_random as random
 
 from infra.docker.container import SECRETS_FOLDER, ContainerSpec, run_container, volume
@@ -22,11 +23,12 @@ PORT = 9000
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectStoreArgs:
-    """Settings of the S3 service; memory in bytes."""
+    """Settings of the S3 service; `audit` opens its port; memory in bytes."""
 
     identity: Identity
     image: pulumi.Input[str]
     zones: Sequence[Zone]
+    audit: docker.ContainerPortArgs
     memory: int | None
     start_timeout: int
 
@@ -71,6 +73,7 @@ class ObjectStore(pulumi.ComponentResource):
                     "object-store-root-password": self._password(f"{name}-root-password"),
                 },
                 memory=args.memory,
+                ports=[args.audit],
                 ready_command=["ready"],
                 start_timeout=args.start_timeout,
             ),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
+import pulumi_docker as docker
 import pulumi_random as random
 
 from infra.docker.container import ContainerSpec, run_container, volume
@@ -14,15 +15,18 @@ from infra.server import Database
 PASSWORD_FILE = "database-password"
 """Name of the secret that both PostgreSQL and its clients read."""
 
+PORT = 5432
+
 
 @dataclass(frozen=True, kw_only=True)
 class PostgresArgs:
-    """Settings of PostgreSQL; memory in bytes."""
+    """Settings of PostgreSQL; `audit` opens its port; memory in bytes."""
 
     identity: Identity
     image: pulumi.Input[str]
     zones: Sequence[Zone]
     max_connections: int
+    audit: docker.ContainerPortArgs
     memory: int | None
     start_timeout: int
 
@@ -43,7 +47,7 @@ class Postgres(pulumi.ComponentResource):
         self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("mlflow-bench:docker:Postgres", name, None, opts)
-        self.database = Database(host=name, port=5432, name="mlflow", user="mlflow")
+        self.database = Database(host=name, port=PORT, name="mlflow", user="mlflow")
         self.password = random.RandomPassword(
             f"{name}-password",
             length=32,
@@ -67,6 +71,7 @@ class Postgres(pulumi.ComponentResource):
                 secrets={PASSWORD_FILE: self.password},
                 scratch=["/tmp", "/run/postgresql"],
                 memory=args.memory,
+                ports=[args.audit],
                 ready_command=["ready"],
                 start_timeout=args.start_timeout,
             ),

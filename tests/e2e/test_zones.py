@@ -1,11 +1,15 @@
 """Two zones with a replica each, S3 and the load balancer, on a real engine and Docker."""
 
+import configparser
 import subprocess
 import sys
+from contextlib import closing
 from collections.abc import Iterator
 from typing import Any
 
+import boto3  # type: ignore[import-untyped]
 import docker
+import psycopg2
 import pytest
 import requests
 
@@ -70,6 +74,38 @@ def test_a_zone_cannot_reach_the_replicas_of_another(
     for shared, port in (("postgres", 5432), ("object-store", 9000)):
         for replica in ("mlflow-a-1", "mlflow-b-1"):
             assert can_connect(docker_client, replica, shared, port)
+
+
+def test_checks_reach_each_replica_and_both_stores(outputs: dict[str, Any]) -> None:
+    target, secrets = outputs["target"], outputs["audit_secrets"]
+    audit = {one["name"]: one["audit"] for one in target["components"]}
+    for replica in ("mlflow-a-1", "mlflow-b-1"):
+        assert search(f"http://{audit[replica]}").status_code == 200
+    status = requests.get(f"http://{audit['nginx']}/nginx-status", timeout=10)
+    assert "Active connections" in status.text
+
+    stored = target["backend_store"]
+    backend_store = psycopg2.connect(
+        host=stored["host"],
+        port=stored["port"],
+        dbname=stored["database"],
+        user=stored["user"],
+        password=secrets["database_password"],
+    )
+    with closing(backend_store), backend_store.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM experiments")
+        assert cursor.fetchone() == (1,)
+
+    credentials = configparser.ConfigParser()
+    credentials.read_string(secrets["s3_credentials"])
+    store = boto3.client(
+        "s3",
+        endpoint_url=target["artifact_store"]["endpoint"],
+        region_name=target["artifact_store"]["region"],
+        **credentials["default"],
+    )
+    bucket = target["artifact_store"]["uri"].removeprefix("s3://")
+    assert store.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
 def test_a_real_client_trains_and_loads_its_model(outputs: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from infra.outputs import Target
 from infra.spec import load_spec
 
 PASSWORD = "generated-password"
+MULTI_AZ = {"zones": "2", "artifacts": "s3"}
 
 
 class Engine(Mocks):
@@ -60,6 +61,11 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(preflight, "connect", NoDocker)
     monkeypatch.setattr(preflight, "check_port", lambda *_: None)
     monkeypatch.setattr(preflight, "failed_attempt", lambda *_: "")
+    monkeypatch.setattr(
+        on_docker,
+        "audit_ports",
+        lambda _, containers: {name: 15000 + n for n, name in enumerate(containers)},
+    )
     monkeypatch.setattr(
         preflight,
         "subnets",
@@ -123,10 +129,51 @@ def test_the_password_is_only_in_uploaded_files(engine: Engine) -> None:
         assert PASSWORD in json.dumps(uploads)
 
 
-def test_only_the_server_is_reachable_and_only_on_loopback(engine: Engine) -> None:
-    deploy(engine)
-    published = {n: i["ports"] for n, i in engine.of("Container").items() if i.get("ports")}
-    assert published == {"mlflow-a-1": [{"internal": 5000, "external": 5000, "ip": "127.0.0.1"}]}
+def published(engine: Engine) -> dict[str, list[tuple[str, int, int]]]:
+    return {
+        name: [(port["ip"], port["external"], port["internal"]) for port in inputs["ports"]]
+        for name, inputs in engine.of("Container").items()
+        if inputs.get("ports")
+    }
+
+
+def test_only_the_server_is_opened_to_other_machines(engine: Engine) -> None:
+    deploy(engine, bind="0.0.0.0", allowed_hosts="mlflow.example.com")
+    assert published(engine) == {
+        "postgres": [("127.0.0.1", 15000, 5432)],
+        "mlflow-a-1": [("0.0.0.0", 5000, 5000)],
+    }
+
+
+def test_checks_reach_every_component_past_the_load_balancer(engine: Engine) -> None:
+    target = deploy(engine, port="5005", **MULTI_AZ)
+    assert published(engine) == {
+        "postgres": [("127.0.0.1", 15000, 5432)],
+        "object-store": [("127.0.0.1", 15001, 9000)],
+        "nginx": [("127.0.0.1", 5005, 8080), ("127.0.0.1", 15002, 8081)],
+        "mlflow-a-1": [("127.0.0.1", 15003, 5000)],
+        "mlflow-b-1": [("127.0.0.1", 15004, 5000)],
+    }
+    assert {component.name: component.audit for component in target.components} == {
+        "postgres": "127.0.0.1:15000",
+        "object-store": "127.0.0.1:15001",
+        "nginx": "127.0.0.1:15002",
+        "mlflow-a-1": "127.0.0.1:15003",
+        "mlflow-b-1": "127.0.0.1:15004",
+    }
+    assert (target.backend_store.port, target.backend_store.database) == (15000, "mlflow")
+    assert target.artifact_store.endpoint == "http://127.0.0.1:15001"
+    assert [zone.network for zone in target.zones] == [
+        "mlflow-bench-local-network-a",
+        "mlflow-bench-local-network-b",
+    ]
+    assert PASSWORD not in target.model_dump_json()
+
+
+def test_a_lone_replica_is_checked_at_the_address_of_the_stack(engine: Engine) -> None:
+    target = deploy(engine, port="5005")
+    assert {one.name: one.audit for one in target.components}["mlflow-a-1"] == "localhost:5005"
+    assert target.artifact_store.volume == "mlflow-bench-local-artifacts"
 
 
 def test_services_come_back_and_the_job_does_not(engine: Engine) -> None:
@@ -150,9 +197,6 @@ def test_postgres_accepts_what_the_pools_may_open(engine: Engine) -> None:
     containers = engine.of("Container")
     assert "max_connections=620" in containers["postgres"]["command"]
     assert "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE=80" in containers["mlflow-a-1"]["envs"]
-
-
-MULTI_AZ = {"zones": "2", "artifacts": "s3"}
 
 
 def networks_of(container: dict[str, Any]) -> list[str]:
@@ -182,8 +226,6 @@ def test_the_load_balancer_knows_every_replica_by_its_address(engine: Engine) ->
     for name in ("mlflow-a-1", "mlflow-a-2", "mlflow-b-1", "mlflow-b-2"):
         [place] = containers[name]["networksAdvanced"]
         assert f"server {place['ipv4Address']}:5000 " in upload["content"]
-    published = {n: i["ports"][0] for n, i in containers.items() if i.get("ports")}
-    assert published == {"nginx": {"internal": 8080, "external": 5005, "ip": "127.0.0.1"}}
     assert target.replicas == 4
 
 

@@ -4,7 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from infra.outputs import Component, Platform, Target
+from infra.outputs import (
+    ArtifactStore,
+    BackendStore,
+    Component,
+    Platform,
+    Target,
+    ZoneNetwork,
+)
 from workloads.history import Kind, Operation, Write
 from workloads.plan import Objectives, Plan, Profile
 
@@ -23,6 +30,11 @@ def target(uri: str = "http://127.0.0.1:1", **changes: Any) -> Target:
         "components": (
             Component(name="mlflow", kind="mlflow", container="bench-mlflow", image="sha256:12ab"),
         ),
+        "zones": (ZoneNetwork(name="a", network="bench-network-a"),),
+        "backend_store": BackendStore(
+            host="127.0.0.1", port=15000, database="mlflow", user="mlflow"
+        ),
+        "artifact_store": ArtifactStore(uri="/var/lib/mlflow/artifacts", volume="bench-artifacts"),
     }
     return Target(**fields | changes)
 
