@@ -3,8 +3,8 @@
 import configparser
 import subprocess
 import sys
-from contextlib import closing
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
