@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import pulumi
-from pulumi.runtime import get_config_env
+from pulumi.runtime import get_config_env, get_config_secret_keys_env
 
 from infra.build_context import BuildContextError
 from infra.docker.deployment import Deployment
@@ -16,7 +16,8 @@ from infra.outputs import SECRETS_OUTPUT, TARGET_OUTPUT, TRACKING_URI_OUTPUT
 from infra.spec import SpecError, load_spec
 
 try:
-    spec = load_spec(get_config_env(), Path(__file__).resolve().parent.parent)
+    folder = Path(__file__).resolve().parent.parent
+    spec = load_spec(get_config_env(), folder, get_config_secret_keys_env())
     deployment = Deployment(pulumi.get_stack(), spec)
 except (SpecError, BuildContextError) as error:
     raise pulumi.RunError(str(error)) from None

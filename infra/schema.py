@@ -33,7 +33,7 @@ def stack_file_schema() -> dict[str, Any]:
             "secretsprovider": {"type": "string"},
         },
         "additionalProperties": False,
-        "$defs": spec.get("$defs", {}),
+        "$defs": {name: _encrypted(model) for name, model in spec.get("$defs", {}).items()},
     }
 
 
@@ -48,6 +48,22 @@ def _as_written(name: str, kind: str | None) -> dict[str, Any]:
     if kind == "array":
         return {"type": ["array", "string"]}
     return {}
+
+
+def _encrypted(model: dict[str, Any]) -> dict[str, Any]:
+    """Return `model` with its secrets as Pulumi writes them: editors mark one in plain text."""
+    for name, field in model.get("properties", {}).items():
+        variants = field.get("anyOf", [field])
+        if any(variant.get("format") == "password" for variant in variants):
+            model["properties"][name] = {
+                "title": field["title"],
+                "description": field["description"],
+                "type": "object",
+                "properties": {"secure": {"type": "string"}},
+                "required": ["secure"],
+                "additionalProperties": False,
+            }
+    return model
 
 
 if __name__ == "__main__":

@@ -52,25 +52,29 @@ class ArtifactFolder:
 
 @dataclass(frozen=True)
 class S3Bucket:
-    """An artifact store in a bucket; its keys are read from `credentials_file`."""
+    """An artifact store in a bucket, or in its folder `prefix`."""
 
     bucket: str
-    endpoint: str
     region: str
-    credentials_file: PurePosixPath
+    endpoint: str | None = None
+    """`http[s]://host[:port]`; None: AWS S3."""
+    prefix: str | None = None
+    credentials_file: PurePosixPath | None = None
+    """What the keys are read from, in AWS's format; None: the machine's role."""
 
     @property
     def uri(self) -> str:
         """Destination as MLflow and the schema job write it."""
-        return f"s3://{self.bucket}"
+        return f"s3://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
 
     def environment(self) -> dict[str, str]:
         """Return the variables that MLflow and boto3 find the bucket by; none is secret."""
-        return {
-            "MLFLOW_S3_ENDPOINT_URL": self.endpoint,
-            "AWS_DEFAULT_REGION": self.region,
-            "AWS_SHARED_CREDENTIALS_FILE": str(self.credentials_file),
-        }
+        found = {"AWS_DEFAULT_REGION": self.region}
+        if self.endpoint is not None:
+            found["MLFLOW_S3_ENDPOINT_URL"] = self.endpoint
+        if self.credentials_file is not None:
+            found["AWS_SHARED_CREDENTIALS_FILE"] = str(self.credentials_file)
+        return found
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -14,12 +14,15 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     model_validator,
 )
 
 from infra.capacity import Capacity, capacity
+from infra.external import ExternalS3, StoreKind
 
 PROJECT = "mlflow-bench"
 
@@ -42,13 +45,6 @@ _HOST = re.compile(r"(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", re.ASCII)
 
 class SpecError(ValueError):
     """A configuration that cannot be deployed; its text is one line for each mistake."""
-
-
-class ArtifactStore(StrEnum):
-    """Where the artifacts are kept."""
-
-    VOLUME = "volume"
-    S3 = "s3"
 
 
 class S3Engine(StrEnum):
@@ -100,6 +96,27 @@ Host = Annotated[str, AfterValidator(_host)]
 Subnet = Annotated[IPv4Network, AfterValidator(_subnet)]
 
 
+def _kind(value: object) -> str:
+    """Tell a word, which is a store of the stack itself, from the kinds of external ones."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
+    return str(value.get("kind")) if isinstance(value, dict) else _WORD
+
+
+_WORD = "word"
+_OBJECTS: dict[str, dict[str, type[BaseModel]]] = {"artifacts": {"s3": ExternalS3}}
+"""Keys that may be objects, and their models by `kind`; the union below has the same."""
+
+Artifacts = Annotated[
+    Annotated[StoreKind, Tag(_WORD)] | Annotated[ExternalS3, Tag("s3")],
+    Discriminator(
+        _kind,
+        custom_error_type="kind",
+        custom_error_message=f"`kind` is not one of {', '.join(_OBJECTS['artifacts'])}",
+    ),
+]
+
+
 class DeploymentSpec(BaseModel):
     """One deployment of a remote MLflow, as its stack file describes it."""
 
@@ -122,9 +139,10 @@ class DeploymentSpec(BaseModel):
         description="Names, beside localhost, that clients may reach the server by.",
         examples=["mlflow.example.com"],
     )
-    artifacts: ArtifactStore = Field(
-        default=ArtifactStore.VOLUME,
-        description="Artifact store: `volume` beside the server, or `s3` in the stack.",
+    artifacts: Artifacts = Field(
+        default=StoreKind.VOLUME,
+        description="Artifact store: `volume` beside the server, `s3` in the stack, or an "
+        "external one as an object with its `kind`.",
         examples=["volume"],
     )
     s3_engine: S3Engine = Field(
@@ -217,6 +235,11 @@ class DeploymentSpec(BaseModel):
     )
 
     @property
+    def artifact_store(self) -> StoreKind:
+        """What kind of store the artifacts are in, the stack's own or an external one."""
+        return self.artifacts if isinstance(self.artifacts, StoreKind) else self.artifacts.kind
+
+    @property
     def all_replicas(self) -> int:
         """Number of replicas in all zones together."""
         return self.zones * self.replicas
@@ -240,7 +263,7 @@ def _conflicts(spec: DeploymentSpec) -> list[str]:
         capacity(replicas=spec.all_replicas, workers=spec.workers, jobs=spec.jobs)
     except ValueError as error:
         found.append(f"workers: {spec.workers}: {error}; set fewer workers or replicas")
-    if spec.artifacts is ArtifactStore.VOLUME and spec.all_replicas > 1:
+    if spec.artifacts is StoreKind.VOLUME and spec.all_replicas > 1:
         found.append(
             f"artifacts: volume: {spec.all_replicas} replicas would each keep artifacts that the "
             "others do not have; set artifacts s3, or one zone and one replica"
@@ -284,12 +307,16 @@ def _mebibytes(size: int) -> str:
     return f"{size // 2**20}m"
 
 
-def load_spec(config: Mapping[str, str], folder: Path) -> DeploymentSpec:
+def load_spec(
+    config: Mapping[str, str], folder: Path, secret_keys: Collection[str] = ()
+) -> DeploymentSpec:
     """Return the specification that Pulumi's `config` describes.
 
     `config` holds full keys (`mlflow-bench:port`) and values as text, structured ones as
     JSON; keys of other namespaces belong to providers and are left alone. Relative paths
-    start at `folder`. Raises `SpecError` with one line for each mistake.
+    start at `folder`. `secret_keys` are the full keys whose values are encrypted in the stack
+    file, wholly or in part. Raises `SpecError` with one line for each mistake; no line holds
+    a secret.
     """
     prefix = f"{PROJECT}:"
     values: dict[str, Any] = {
@@ -299,10 +326,11 @@ def load_spec(config: Mapping[str, str], folder: Path) -> DeploymentSpec:
     }
     if isinstance(values.get("mlflow"), str):
         values["mlflow"] = folder / Path(values["mlflow"]).expanduser()
+    hidden = {key.removeprefix(prefix) for key in secret_keys}
     try:
         return DeploymentSpec.model_validate(values)
     except ValidationError as error:
-        raise SpecError("\n".join(_lines(error))) from None
+        raise SpecError("\n".join(_lines(error, hidden))) from None
 
 
 def _decoded(value: str) -> object:
@@ -315,32 +343,54 @@ def _decoded(value: str) -> object:
     return value
 
 
-def _lines(error: ValidationError) -> list[str]:
+def _lines(error: ValidationError, hidden: Collection[str]) -> list[str]:
+    """Return a line for each problem, without the values of the keys in `hidden`."""
     lines = []
     for problem in error.errors(include_url=False):
-        if not problem["loc"]:
-            lines.append(str(problem["ctx"]["error"]))
+        own = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else ""
+        model, prefix, key = _place(problem["loc"])
+        if not key:
+            lines.append(f"{prefix}{own}")
             continue
-        key = str(problem["loc"][0])
         if problem["type"] == "extra_forbidden":
-            lines.append(_unknown(key))
+            lines.append(_unknown(model, prefix, key))
             continue
-        field = DeploymentSpec.model_fields[key]
-        reason = (
-            str(problem["ctx"]["error"])
-            if problem["type"] == "value_error"
-            else (problem["msg"][0].lower() + problem["msg"][1:])
-        )
-        example = (field.examples or [""])[0]
+        # Of an object nothing is shown: it may have secrets in it, encrypted or not.
+        secret = prefix or key in hidden or (key in _OBJECTS and "{" in str(problem["input"]))
+        shown = "" if secret else f" {problem['input']!r}:"
+        reason = own or problem["msg"][0].lower() + problem["msg"][1:]
         lines.append(
-            f"{key}: {problem['input']!r}: {reason}; set it as in: "
-            f"pulumi config set {key} {example}"
+            f"{prefix}{key}:{shown} {reason}; set it as in: {_command(model, prefix, key)}"
         )
     return lines
 
 
-def _unknown(key: str) -> str:
-    known = list(DeploymentSpec.model_fields)
+def _place(loc: tuple[int | str, ...]) -> tuple[type[BaseModel], str, str]:
+    """Return the model that a problem is in, the path to it, and the key; none: all of it."""
+    if not loc:
+        return DeploymentSpec, "", ""
+    first, *rest = map(str, loc)
+    kinds = _OBJECTS.get(first, {})
+    if not rest or rest[0] not in kinds:
+        return DeploymentSpec, "", first
+    return kinds[rest[0]], f"{first}.", rest[1] if rest[1:] else ""
+
+
+def _command(model: type[BaseModel], prefix: str, key: str) -> str:
+    """Return how a person sets a key; one without an example is a secret."""
+    examples = model.model_fields[key].examples
+    options = "--path " if prefix else ""
+    if not examples:
+        return f"pulumi config set --secret {options}{prefix}{key}"
+    return f"pulumi config set {options}{prefix}{key} {examples[0]}"
+
+
+def _unknown(model: type[BaseModel], prefix: str, key: str) -> str:
+    known = list(model.model_fields)
     close = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}."
-    return f"{key}: is not a configuration key; {hint} Remove it: pulumi config rm {key}"
+    hint = f"did you mean {prefix}{close[0]}?" if close else f"known keys: {', '.join(known)}."
+    path = "--path " if prefix else ""
+    return (
+        f"{prefix}{key}: is not a configuration key; {hint} "
+        f"Remove it: pulumi config rm {path}{prefix}{key}"
+    )

@@ -16,12 +16,19 @@ from infra.docker.identity import Identity
 from infra.docker.image import Image, image_source
 from infra.docker.load_balancer import LoadBalancer, LoadBalancerArgs
 from infra.docker.mlflow import MlflowReplica, MlflowReplicaArgs
-from infra.docker.object_store import CREDENTIALS_FILE, ObjectStore, ObjectStoreArgs
+from infra.docker.object_store import (
+    CREDENTIALS_FILE,
+    CREDENTIALS_PATH,
+    ObjectStore,
+    ObjectStoreArgs,
+    credentials_file,
+)
 from infra.docker.object_store import PORT as OBJECT_STORE_PORT
 from infra.docker.postgres import PASSWORD_FILE, Postgres, PostgresArgs
 from infra.docker.postgres import PORT as POSTGRES_PORT
 from infra.docker.schema_job import SchemaJob, SchemaJobArgs
 from infra.docker.zone import Zone, network_component, zone_names
+from infra.external import DEFAULT_REGION, ExternalS3, StoreKind
 from infra.nginx import PORT as LOAD_BALANCER_PORT
 from infra.nginx import STATUS_PORT, Replica
 from infra.outputs import (
@@ -34,7 +41,6 @@ from infra.outputs import (
     ZoneNetwork,
 )
 from infra.server import ArtifactFolder, S3Bucket, TrackingServer
-from infra.spec import ArtifactStore as StoreKind
 from infra.spec import DeploymentSpec
 
 SERVER_PORT = 5000
@@ -59,6 +65,23 @@ class _Artifacts:
     """Known once the store can be used."""
     audit: pulumi.Output[ArtifactStore]
     """How checks reach the store."""
+
+
+def _external_s3(given: ExternalS3) -> _Artifacts:
+    keys: dict[str, pulumi.Input[str]] = {}
+    if given.access_key is not None and given.secret_key is not None:
+        token = given.session_token.get_secret_value() if given.session_token else None
+        content = credentials_file(given.access_key, given.secret_key.get_secret_value(), token)
+        keys[CREDENTIALS_FILE] = pulumi.Output.secret(content)
+    bucket = S3Bucket(
+        bucket=given.bucket,
+        endpoint=given.endpoint,
+        region=given.region or DEFAULT_REGION,
+        prefix=given.prefix,
+        credentials_file=CREDENTIALS_PATH if keys else None,
+    )
+    audit = ArtifactStore(uri=bucket.uri, endpoint=bucket.endpoint, region=bucket.region)
+    return _Artifacts(bucket, keys, None, bucket.uri, pulumi.Output.from_input(audit))
 
 
 class Deployment(pulumi.ComponentResource):
@@ -153,7 +176,7 @@ class Deployment(pulumi.ComponentResource):
                 platform=Platform.DOCKER,
                 tracking_uri=tracking_uri(spec),
                 mlflow_version=version("mlflow"),
-                artifacts=spec.artifacts,
+                artifacts=spec.artifact_store,
                 replicas=spec.all_replicas,
                 components=tuple(known[0]),
                 zones=tuple(
@@ -189,7 +212,10 @@ class Deployment(pulumi.ComponentResource):
         return postgres
 
     def _artifacts(self) -> _Artifacts:
-        if self._spec.artifacts is StoreKind.VOLUME:
+        given = self._spec.artifacts
+        if isinstance(given, ExternalS3):
+            return _external_s3(given)
+        if given is StoreKind.VOLUME:
             name = volume(self._identity, "artifacts", self).name
             audit = name.apply(lambda known: ArtifactStore(uri=ARTIFACTS_FOLDER.uri, volume=known))
             return _Artifacts(ARTIFACTS_FOLDER, {}, name, name, audit)

@@ -16,6 +16,8 @@ from infra.server import S3Bucket
 CREDENTIALS_FILE = "aws-credentials"
 """Name of the secret from which a client of the bucket reads its keys, in AWS's format."""
 
+CREDENTIALS_PATH = PurePosixPath(SECRETS_FOLDER) / CREDENTIALS_FILE
+
 BUCKET = "mlflow"
 USER = "mlflow"
 PORT = 9000
@@ -31,6 +33,18 @@ class ObjectStoreArgs:
     audit: docker.ContainerPortArgs
     memory: int | None
     start_timeout: int
+
+
+def credentials_file(access_key: str, secret_key: str, session_token: str | None = None) -> str:
+    """Return the content of a credentials file as boto3 reads it."""
+    lines = [
+        "[default]",
+        f"aws_access_key_id={access_key}",
+        f"aws_secret_access_key={secret_key}",
+    ]
+    if session_token is not None:
+        lines.append(f"aws_session_token={session_token}")
+    return "\n".join(lines) + "\n"
 
 
 class ObjectStore(pulumi.ComponentResource):
@@ -54,11 +68,9 @@ class ObjectStore(pulumi.ComponentResource):
             bucket=BUCKET,
             endpoint=f"http://{name}:{PORT}",
             region="us-east-1",
-            credentials_file=PurePosixPath(SECRETS_FOLDER) / CREDENTIALS_FILE,
+            credentials_file=CREDENTIALS_PATH,
         )
-        self.credentials = password.apply(
-            lambda key: f"[default]\naws_access_key_id={USER}\naws_secret_access_key={key}\n"
-        )
+        self.credentials = password.apply(lambda key: credentials_file(USER, key))
         container = run_container(
             args.identity,
             name,

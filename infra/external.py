@@ -1,0 +1,137 @@
+"""Services that a stack uses but does not own, as a stack file describes them.
+
+A bare word (`artifacts: s3`) is a store that the stack brings and removes itself; an object
+(`artifacts: {kind: s3, bucket: …}`) is somebody else's, which no stack creates or removes.
+Secrets are `SecretStr`: neither a representation nor an error line shows them.
+"""
+
+import re
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+# Amazon's rules: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+# The characters that Amazon calls safe in keys, without those that shells and URIs change.
+_PREFIX = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", re.ASCII)
+_REGION = re.compile(r"[a-z0-9-]+", re.ASCII)
+
+
+DEFAULT_REGION = "us-east-1"
+"""Region of a bucket on an endpoint that has none."""
+
+
+class StoreKind(StrEnum):
+    """Where the artifacts are kept."""
+
+    VOLUME = "volume"
+    S3 = "s3"
+
+
+def _bucket(value: str) -> str:
+    if not _BUCKET.fullmatch(value) or ".." in value or _is_address(value):
+        raise ValueError(
+            "is not a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens"
+        )
+    return value
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _endpoint(value: str) -> str:
+    problem = "is not http[s]://host[:port]"
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError(problem) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError(problem)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("carries a user: keys belong to access_key and secret_key")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(f"{problem}: a path, query or fragment does not belong to an endpoint")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _prefix(value: str) -> str:
+    if not _PREFIX.fullmatch(value) or {".", ".."} & set(value.split("/")):
+        raise ValueError("is not a folder: names of letters, digits, `_`, `.` and `-`, with `/`")
+    return value
+
+
+def _region(value: str) -> str:
+    if not _REGION.fullmatch(value):
+        raise ValueError("is not the name of a region")
+    return value
+
+
+def _one_line(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text or any(character.isspace() for character in text):
+        raise ValueError("is empty or has white space in it")
+    return value
+
+
+Secret = Annotated[SecretStr, AfterValidator(_one_line)]
+
+
+class ExternalS3(BaseModel):
+    """A bucket on any S3 endpoint, or on AWS S3."""
+
+    # `pulumi config set --path` writes digits alone as a number.
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    kind: Literal[StoreKind.S3] = Field(description="`s3`: a bucket.", examples=["s3"])
+    bucket: Annotated[str, AfterValidator(_bucket)] = Field(
+        description="Name of the bucket; it has to exist.", examples=["mlflow-artifacts"]
+    )
+    endpoint: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+        default=None,
+        description="Address of the service, as servers in containers reach it; none: AWS S3.",
+        examples=["https://s3.example.com"],
+    )
+    region: Annotated[str, AfterValidator(_region)] | None = Field(
+        default=None,
+        description="Region of the bucket; needed on AWS, else us-east-1 by default.",
+        examples=["eu-central-1"],
+    )
+    access_key: str | None = Field(
+        default=None,
+        min_length=1,
+        pattern=r"^\S+$",
+        description="Access key; without keys, the role of the machine is used.",
+        examples=["AKIA"],
+    )
+    secret_key: Secret | None = Field(default=None, description="Secret key of `access_key`.")
+    session_token: Secret | None = Field(
+        default=None, description="Session token, with temporary keys only."
+    )
+    prefix: Annotated[str, AfterValidator(_prefix)] | None = Field(
+        default=None,
+        description="Folder of the bucket that the artifacts are kept in; none: all of it.",
+        examples=["team/mlflow"],
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.access_key is None) != (self.secret_key is None):
+            missing = "access_key" if self.access_key is None else "secret_key"
+            raise ValueError(
+                f"{missing}: is missing beside the other key; set both, or neither where the "
+                "machine has a role"
+            )
+        if self.session_token is not None and self.secret_key is None:
+            raise ValueError("session_token: belongs to keys, and there are none; set them too")
+        if self.endpoint is None and self.region is None:
+            raise ValueError("region: is missing; AWS S3 needs one, any other S3 an endpoint")
+        return self
