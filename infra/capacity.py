@@ -33,6 +33,8 @@ class Capacity:
     pool_size: int
     max_overflow: int
     max_connections: int
+    arithmetic: str
+    """How `max_connections` comes about, for messages."""
 
 
 def capacity(*, replicas: int, workers: int, jobs: bool) -> Capacity:
@@ -45,11 +47,16 @@ def capacity(*, replicas: int, workers: int, jobs: bool) -> Capacity:
     pool = THREADS_PER_WORKER * CONNECTIONS_PER_REQUEST
     pools = replicas * workers * STORES + workers * jobs
     needed = pools * (pool + OVERFLOW) + RESERVED_CONNECTIONS
+    arithmetic = (
+        f"{replicas} replica(s) x {workers} worker(s) x {STORES} stores"
+        f"{f' + {workers} job store(s)' if jobs else ''} = {pools} pools x "
+        f"({pool} pooled + {OVERFLOW} overflow) + {RESERVED_CONNECTIONS} reserved = "
+        f"{needed} connections"
+    )
     if needed > MAX_CONNECTIONS_LIMIT:
         raise ValueError(
-            f"{replicas} replica(s) x {workers} worker(s) x {STORES} stores"
-            f"{f' + {workers} job store(s)' if jobs else ''} = {pools} pools x "
-            f"({pool} pooled + {OVERFLOW} overflow) + {RESERVED_CONNECTIONS} reserved = "
-            f"{needed} connections, more than PostgreSQL serves well ({MAX_CONNECTIONS_LIMIT})"
+            f"{arithmetic}, more than PostgreSQL serves well ({MAX_CONNECTIONS_LIMIT})"
         )
-    return Capacity(pool_size=pool, max_overflow=OVERFLOW, max_connections=needed)
+    return Capacity(
+        pool_size=pool, max_overflow=OVERFLOW, max_connections=needed, arithmetic=arithmetic
+    )

@@ -8,8 +8,9 @@ Secrets are `SecretStr`: neither a representation nor an error line shows them.
 import re
 from enum import StrEnum
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -122,6 +123,13 @@ class ExternalS3(BaseModel):
         examples=["team/mlflow"],
     )
 
+    ca: Path | None = Field(
+        default=None,
+        description="File with the certificates of the authority that signed the endpoint's; "
+        "none: the usual ones.",
+        examples=["ca.pem"],
+    )
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if (self.access_key is None) != (self.secret_key is None):
@@ -134,4 +142,98 @@ class ExternalS3(BaseModel):
             raise ValueError("session_token: belongs to keys, and there are none; set them too")
         if self.endpoint is None and self.region is None:
             raise ValueError("region: is missing; AWS S3 needs one, any other S3 an endpoint")
+        if self.ca is not None and not (self.endpoint or "").startswith("https://"):
+            raise ValueError("ca: is of no use without an endpoint that starts with https://")
         return self
+
+
+class SslMode(StrEnum):
+    """How a connection to PostgreSQL is protected; the words are libpq's.
+
+    https://www.postgresql.org/docs/17/libpq-ssl.html#LIBPQ-SSL-PROTECTION
+    """
+
+    DISABLE = "disable"
+    PREFER = "prefer"
+    REQUIRE = "require"
+    VERIFY_CA = "verify-ca"
+    VERIFY_FULL = "verify-full"
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    problem = (
+        "is not postgresql://user:password@host:port/name; characters of a password that have a "
+        "meaning in a URL are written as %40 for @ and so on"
+    )
+    try:
+        parts = urlsplit(value.get_secret_value())
+        port = parts.port
+    except ValueError:
+        raise ValueError(problem) from None
+    name = unquote(parts.path.removeprefix("/"))
+    words = [unquote(parts.username or ""), unquote(parts.password or ""), name]
+    if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or port == 0:
+        raise ValueError(problem)
+    if not all(words) or "/" in name or any(not word.isprintable() for word in words):
+        raise ValueError(problem)
+    if parts.query or parts.fragment:
+        raise ValueError("has settings after the name; set database.ssl_mode and database.ca")
+    return value
+
+
+class ExternalDatabase(BaseModel):
+    """A PostgreSQL database that exists already and is MLflow's own, or empty."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Annotated[SecretStr, AfterValidator(_database_url)] = Field(
+        description="Address with user and password: postgresql://user:password@host:port/name."
+    )
+    ssl_mode: SslMode = Field(
+        default=SslMode.REQUIRE,
+        description="How connections are protected, in libpq's words.",
+        examples=["verify-full"],
+    )
+    ca: Path | None = Field(
+        default=None,
+        description="File with the certificates that verify-ca and verify-full trust.",
+        examples=["ca.pem"],
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        verifies = self.ssl_mode in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
+        if verifies and self.ca is None:
+            raise ValueError(f"ca: is missing; ssl_mode {self.ssl_mode} needs what to trust")
+        if self.ca is not None and not verifies:
+            raise ValueError("ca: needs ssl_mode verify-ca or verify-full; set that, or remove it")
+        return self
+
+    @property
+    def host(self) -> str:
+        """Name or address of the server."""
+        return self._parts.hostname or ""
+
+    @property
+    def port(self) -> int:
+        """TCP port of the server."""
+        return self._parts.port or 5432
+
+    @property
+    def name(self) -> str:
+        """Name of the database."""
+        return unquote(self._parts.path.removeprefix("/"))
+
+    @property
+    def user(self) -> str:
+        """Role that the servers use."""
+        return unquote(self._parts.username or "")
+
+    @property
+    def password(self) -> str:
+        """Password of the role; a secret."""
+        return unquote(self._parts.password or "")
+
+    @property
+    def _parts(self) -> SplitResult:
+        return urlsplit(self.url.get_secret_value())

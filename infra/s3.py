@@ -6,10 +6,13 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
+import botocore.session  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.credentials import InstanceMetadataProvider  # type: ignore[import-untyped]
 from botocore.exceptions import (  # type: ignore[import-untyped]
     BotoCoreError,
     ClientError,
@@ -39,10 +42,14 @@ class Bucket:
     """`http[s]://host[:port]`; None: AWS S3 in `region`."""
     region: str = "us-east-1"
     access_key: str | None = None
-    """None, like `secret_key`: what boto3 finds, as an instance's own role."""
+    """None, like `secret_key`: the role of the machine, as EC2 gives one."""
     secret_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
     """Only with temporary credentials."""
+    prefix: str | None = None
+    """Folder of the bucket that is used; None: all of it."""
+    ca: Path | None = None
+    """Certificates that the endpoint's is checked with; None: the usual ones."""
 
     def __str__(self) -> str:
         return f"bucket {self.name!r} at {self.endpoint or f'AWS S3 in {self.region}'}"
@@ -105,13 +112,14 @@ def check(bucket: Bucket) -> None:
 
 
 def _client(bucket: Bucket) -> Any:
-    return boto3.session.Session().client(
+    return _session(bucket).client(
         "s3",
         endpoint_url=bucket.endpoint,
         region_name=bucket.region,
         aws_access_key_id=bucket.access_key,
         aws_secret_access_key=bucket.secret_key,
         aws_session_token=bucket.session_token,
+        verify=str(bucket.ca) if bucket.ca else None,
         config=Config(
             connect_timeout=5,
             read_timeout=20,
@@ -119,6 +127,17 @@ def _client(bucket: Bucket) -> Any:
             ignore_configured_endpoint_urls=True,
         ),
     )
+
+
+def _session(bucket: Bucket) -> Any:
+    core = botocore.session.Session()
+    if bucket.access_key is None:
+        # A server has the machine's role too, but not this person's environment and files.
+        resolver = core.get_component("credential_provider")
+        for provider in list(resolver.providers):
+            if provider.METHOD != InstanceMetadataProvider.METHOD:
+                resolver.remove(provider.METHOD)
+    return boto3.session.Session(botocore_session=core)
 
 
 def _check_region(client: Any, bucket: Bucket) -> None:
@@ -137,7 +156,8 @@ def _check_region(client: Any, bucket: Bucket) -> None:
 
 
 def _check_object(client: Any, bucket: Bucket) -> None:
-    where = {"Bucket": bucket.name, "Key": f"mlflow-bench-check-{uuid.uuid4().hex}"}
+    folder = f"{bucket.prefix}/" if bucket.prefix else ""
+    where = {"Bucket": bucket.name, "Key": f"{folder}mlflow-bench-check-{uuid.uuid4().hex}"}
     content = secrets.token_bytes(32)
     step = _Step.WRITE
     written = None
@@ -197,7 +217,7 @@ def _failure(error: Exception) -> str:
         case SSLError() if "CERTIFICATE_VERIFY_FAILED" in str(error):
             return (
                 "its TLS certificate is not trusted here: "
-                f"{_cause(error)}; name its CA's bundle in AWS_CA_BUNDLE"
+                f"{_cause(error)}; give its authority's in artifacts.ca"
             )
         case SSLError():
             return f"TLS fails: {_cause(error)}; check the endpoint"

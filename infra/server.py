@@ -9,6 +9,7 @@ that the schema job has compared with the one recorded in the database.
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from urllib.parse import quote, urlencode
 
 from infra.capacity import Capacity
 
@@ -27,11 +28,21 @@ class Database:
     port: int
     name: str
     user: str
+    ssl_mode: str | None = None
+    """In libpq's words; None: its default."""
+    ca_file: PurePosixPath | None = None
+    """Certificates that `verify-ca` and `verify-full` trust."""
 
     @property
     def uri(self) -> str:
         """SQLAlchemy URI, with the driver named: a bare `postgresql://` is psycopg 3."""
-        return f"postgresql+psycopg2://{self.user}@{self.host}:{self.port}/{self.name}"
+        user, name = quote(self.user, safe=""), quote(self.name, safe="")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        given = {"sslmode": self.ssl_mode, "sslrootcert": self.ca_file}
+        options = urlencode({key: value for key, value in given.items() if value}, safe="/")
+        return f"postgresql+psycopg2://{user}@{host}:{self.port}/{name}" + (
+            f"?{options}" if options else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,10 @@ class S3Bucket:
     prefix: str | None = None
     credentials_file: PurePosixPath | None = None
     """What the keys are read from, in AWS's format; None: the machine's role."""
+    ca_file: PurePosixPath | None = None
+    """Certificates that the endpoint's is checked with; None: the usual ones."""
+    service: str | None = None
+    """Whose bucket it is, an address; None: the stack's own."""
 
     @property
     def uri(self) -> str:
@@ -74,6 +89,8 @@ class S3Bucket:
             found["MLFLOW_S3_ENDPOINT_URL"] = self.endpoint
         if self.credentials_file is not None:
             found["AWS_SHARED_CREDENTIALS_FILE"] = str(self.credentials_file)
+        if self.ca_file is not None:
+            found["AWS_CA_BUNDLE"] = str(self.ca_file)
         return found
 
 
@@ -122,11 +139,14 @@ class TrackingServer:
 
     def schema_job_command(self) -> list[str]:
         """Return the job that must succeed before a server with these settings starts."""
-        return [
+        command = [
             "schema-job",
             f"--database-uri={self.database.uri}",
             f"--artifacts-destination={self.artifacts.uri}",
         ]
+        if isinstance(self.artifacts, S3Bucket) and self.artifacts.service is not None:
+            command.append(f"--artifacts-service={self.artifacts.service}")
+        return command
 
     def _host_patterns(self) -> list[str]:
         # MLflow compares the Host header with its port, so each name is listed both ways.

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from infra.capacity import Capacity, capacity
-from infra.external import ExternalS3, StoreKind
+from infra.external import ExternalDatabase, ExternalS3, StoreKind
 
 PROJECT = "mlflow-bench"
 
@@ -104,7 +104,10 @@ def _kind(value: object) -> str:
 
 
 _WORD = "word"
-_OBJECTS: dict[str, dict[str, type[BaseModel]]] = {"artifacts": {"s3": ExternalS3}}
+_OBJECTS: dict[str, dict[str, type[BaseModel]]] = {
+    "artifacts": {"s3": ExternalS3},
+    "database": {"": ExternalDatabase},
+}
 """Keys that may be objects, and their models by `kind`; the union below has the same."""
 
 Artifacts = Annotated[
@@ -115,6 +118,15 @@ Artifacts = Annotated[
         custom_error_message=f"`kind` is not one of {', '.join(_OBJECTS['artifacts'])}",
     ),
 ]
+
+
+def _object(value: object) -> object:
+    if not isinstance(value, (dict, BaseModel)):
+        raise ValueError(
+            "url: is missing: database has to be an object; set it as in: "
+            "pulumi config set --secret --path database.url"
+        )
+    return value
 
 
 class DeploymentSpec(BaseModel):
@@ -149,6 +161,11 @@ class DeploymentSpec(BaseModel):
         default=S3Engine.MINIO,
         description="What serves `artifacts: s3`: `minio` or `seaweedfs`.",
         examples=["minio"],
+    )
+    database: Annotated[ExternalDatabase, BeforeValidator(_object)] | None = Field(
+        default=None,
+        description="A PostgreSQL database outside the stack; without one, the stack has its own.",
+        examples=["{url: …}"],
     )
     zones: int = Field(
         default=1,
@@ -276,6 +293,7 @@ def _conflicts(spec: DeploymentSpec) -> list[str]:
     for number, subnet in enumerate(spec.subnets):
         if any(subnet.overlaps(other) for other in spec.subnets[:number]):
             found.append(f"subnets: {subnet}: overlaps another zone's; give separate ones")
+    found += _without_use(spec)
     if spec.mlflow and spec.mlflow_image:
         found.append(
             f"mlflow: {spec.mlflow}: cannot be installed into mlflow_image, which is used as "
@@ -303,6 +321,21 @@ def _conflicts(spec: DeploymentSpec) -> list[str]:
     return found
 
 
+def _without_use(spec: DeploymentSpec) -> list[str]:
+    """Return a line for each setting of a container that an external service stands in for."""
+    idle: dict[str, tuple[str, ...]] = {}
+    if spec.database is not None:
+        idle["database"] = ("postgres_memory", "postgres_image")
+    if isinstance(spec.artifacts, ExternalS3):
+        idle["artifacts"] = ("s3_engine", "object_store_memory", "object_store_image")
+    return [
+        f"{key}: is of no use: {service} is outside the stack; pulumi config rm {key}"
+        for service, keys in idle.items()
+        for key in keys
+        if key in spec.model_fields_set
+    ]
+
+
 def _mebibytes(size: int) -> str:
     return f"{size // 2**20}m"
 
@@ -324,8 +357,9 @@ def load_spec(
         for key, value in config.items()
         if key.startswith(prefix)
     }
-    if isinstance(values.get("mlflow"), str):
-        values["mlflow"] = folder / Path(values["mlflow"]).expanduser()
+    for place, key in ((values, "mlflow"), *((values.get(key), "ca") for key in _OBJECTS)):
+        if isinstance(place, dict) and isinstance(place.get(key), str):
+            place[key] = folder / Path(place[key]).expanduser()
     hidden = {key.removeprefix(prefix) for key in secret_keys}
     try:
         return DeploymentSpec.model_validate(values)
@@ -371,6 +405,8 @@ def _place(loc: tuple[int | str, ...]) -> tuple[type[BaseModel], str, str]:
         return DeploymentSpec, "", ""
     first, *rest = map(str, loc)
     kinds = _OBJECTS.get(first, {})
+    if "" in kinds:
+        rest.insert(0, "")
     if not rest or rest[0] not in kinds:
         return DeploymentSpec, "", first
     return kinds[rest[0]], f"{first}.", rest[1] if rest[1:] else ""

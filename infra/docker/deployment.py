@@ -1,7 +1,7 @@
 """How the components are wired into a deployment on Docker."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import PurePosixPath
 
@@ -18,17 +18,21 @@ from infra.docker.load_balancer import LoadBalancer, LoadBalancerArgs
 from infra.docker.mlflow import MlflowReplica, MlflowReplicaArgs
 from infra.docker.object_store import (
     CREDENTIALS_FILE,
-    CREDENTIALS_PATH,
     ObjectStore,
     ObjectStoreArgs,
-    credentials_file,
 )
 from infra.docker.object_store import PORT as OBJECT_STORE_PORT
 from infra.docker.postgres import PASSWORD_FILE, Postgres, PostgresArgs
 from infra.docker.postgres import PORT as POSTGRES_PORT
 from infra.docker.schema_job import SchemaJob, SchemaJobArgs
+from infra.docker.stores import (
+    UsedArtifacts,
+    UsedDatabase,
+    external_database,
+    external_s3,
+)
 from infra.docker.zone import Zone, network_component, zone_names
-from infra.external import DEFAULT_REGION, ExternalS3, StoreKind
+from infra.external import ExternalS3, StoreKind
 from infra.nginx import PORT as LOAD_BALANCER_PORT
 from infra.nginx import STATUS_PORT, Replica
 from infra.outputs import (
@@ -40,7 +44,8 @@ from infra.outputs import (
     Target,
     ZoneNetwork,
 )
-from infra.server import ArtifactFolder, S3Bucket, TrackingServer
+from infra.preflight import check_external
+from infra.server import ArtifactFolder, TrackingServer
 from infra.spec import DeploymentSpec
 
 SERVER_PORT = 5000
@@ -52,36 +57,6 @@ POSTGRES = "postgres"
 OBJECT_STORE = "object-store"
 SCHEMA_JOB = "schema-job"
 LOAD_BALANCER = "nginx"
-
-
-@dataclass(frozen=True)
-class _Artifacts:
-    """Where artifacts go, and what a server needs for that."""
-
-    destination: ArtifactFolder | S3Bucket
-    secrets: Mapping[str, pulumi.Input[str]]
-    volume: pulumi.Input[str] | None
-    ready: pulumi.Input[str]
-    """Known once the store can be used."""
-    audit: pulumi.Output[ArtifactStore]
-    """How checks reach the store."""
-
-
-def _external_s3(given: ExternalS3) -> _Artifacts:
-    keys: dict[str, pulumi.Input[str]] = {}
-    if given.access_key is not None and given.secret_key is not None:
-        token = given.session_token.get_secret_value() if given.session_token else None
-        content = credentials_file(given.access_key, given.secret_key.get_secret_value(), token)
-        keys[CREDENTIALS_FILE] = pulumi.Output.secret(content)
-    bucket = S3Bucket(
-        bucket=given.bucket,
-        endpoint=given.endpoint,
-        region=given.region or DEFAULT_REGION,
-        prefix=given.prefix,
-        credentials_file=CREDENTIALS_PATH if keys else None,
-    )
-    audit = ArtifactStore(uri=bucket.uri, endpoint=bucket.endpoint, region=bucket.region)
-    return _Artifacts(bucket, keys, None, bucket.uri, pulumi.Output.from_input(audit))
 
 
 class Deployment(pulumi.ComponentResource):
@@ -99,6 +74,7 @@ class Deployment(pulumi.ComponentResource):
         spec: DeploymentSpec,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        check_external(spec)
         client = preflight.connect()
         preflight.check_port(client, stack, spec.bind, spec.port)
         names = zone_names(spec.zones)
@@ -114,9 +90,10 @@ class Deployment(pulumi.ComponentResource):
         retry_of = preflight.failed_attempt(client, Identity.physical_name(stack, SCHEMA_JOB))
         client.close()
         sources = {
-            "postgres": image_source("postgres", spec.postgres_image),
             "mlflow": image_source("mlflow", spec.mlflow_image, spec.mlflow),
         }
+        if spec.database is None:
+            sources[POSTGRES] = image_source("postgres", spec.postgres_image)
         if spec.artifacts is StoreKind.S3:
             sources[OBJECT_STORE] = image_source(spec.s3_engine, spec.object_store_image)
         if spec.all_replicas > 1:
@@ -135,10 +112,10 @@ class Deployment(pulumi.ComponentResource):
             name: Image(name, source, spec.base_image, self._child).digest
             for name, source in sources.items()
         }
-        postgres = self._postgres()
+        database = self._database()
         artifacts = self._artifacts()
         server = TrackingServer(
-            database=postgres.database,
+            database=database.address,
             artifacts=artifacts.destination,
             capacity=spec.capacity,
             port=SERVER_PORT,
@@ -146,7 +123,7 @@ class Deployment(pulumi.ComponentResource):
             allowed_hosts=("localhost", "127.0.0.1", *spec.allowed_hosts),
             jobs=spec.jobs,
         )
-        secrets = {PASSWORD_FILE: postgres.password, **artifacts.secrets}
+        secrets = {**database.secrets, **artifacts.secrets}
         schema = SchemaJob(
             SCHEMA_JOB,
             SchemaJobArgs(
@@ -154,17 +131,17 @@ class Deployment(pulumi.ComponentResource):
                 image=self._images["mlflow"],
                 zone=self._zones[0],
                 server=server,
-                secrets={PASSWORD_FILE: postgres.password},
-                after=[postgres.container, artifacts.ready],
+                secrets=secrets,
+                after=[database.ready, artifacts.ready],
                 retry_of=retry_of,
             ),
             self._child,
         )
         self._replicas(server, schema.image, secrets, artifacts.volume)
         self.secrets = pulumi.Output.secret(
-            pulumi.Output.all(postgres.password, artifacts.secrets.get(CREDENTIALS_FILE)).apply(
-                lambda known: AuditSecrets(database_password=known[0], s3_credentials=known[1])
-            )
+            pulumi.Output.all(
+                secrets[PASSWORD_FILE], artifacts.secrets.get(CREDENTIALS_FILE)
+            ).apply(lambda known: AuditSecrets(database_password=known[0], s3_credentials=known[1]))
         )
         self.target = pulumi.Output.all(
             pulumi.Output.all(*self._components),
@@ -183,23 +160,20 @@ class Deployment(pulumi.ComponentResource):
                     ZoneNetwork(name=zone, network=network)
                     for zone, network in zip(names, known[1], strict=True)
                 ),
-                backend_store=BackendStore(
-                    host=LOOPBACK,
-                    port=self._audit_port(POSTGRES),
-                    database=postgres.database.name,
-                    user=postgres.database.user,
-                ),
+                backend_store=database.audit,
                 artifact_store=known[2],
             )
         )
         self.register_outputs({})
 
-    def _postgres(self) -> Postgres:
+    def _database(self) -> UsedDatabase:
+        if self._spec.database is not None:
+            return external_database(self._spec.database)
         postgres = Postgres(
             POSTGRES,
             PostgresArgs(
                 identity=self._identity,
-                image=self._images["postgres"],
+                image=self._images[POSTGRES],
                 zones=self._zones,
                 max_connections=self._spec.capacity.max_connections,
                 audit=self._audited(POSTGRES, POSTGRES_PORT),
@@ -208,17 +182,24 @@ class Deployment(pulumi.ComponentResource):
             ),
             self._child,
         )
-        self._add(POSTGRES, "postgres", postgres.container, "postgres")
-        return postgres
+        self._add(POSTGRES, "postgres", postgres.container, POSTGRES)
+        audit = BackendStore(
+            host=LOOPBACK,
+            port=self._audit_port(POSTGRES),
+            database=postgres.database.name,
+            user=postgres.database.user,
+        )
+        secrets = {PASSWORD_FILE: postgres.password}
+        return UsedDatabase(postgres.database, secrets, postgres.container, audit)
 
-    def _artifacts(self) -> _Artifacts:
+    def _artifacts(self) -> UsedArtifacts:
         given = self._spec.artifacts
         if isinstance(given, ExternalS3):
-            return _external_s3(given)
+            return external_s3(given)
         if given is StoreKind.VOLUME:
             name = volume(self._identity, "artifacts", self).name
             audit = name.apply(lambda known: ArtifactStore(uri=ARTIFACTS_FOLDER.uri, volume=known))
-            return _Artifacts(ARTIFACTS_FOLDER, {}, name, name, audit)
+            return UsedArtifacts(ARTIFACTS_FOLDER, {}, name, name, audit)
         store = ObjectStore(
             OBJECT_STORE,
             ObjectStoreArgs(
@@ -238,7 +219,7 @@ class Deployment(pulumi.ComponentResource):
             endpoint=f"http://{LOOPBACK}:{self._audit_port(OBJECT_STORE)}",
             region=store.bucket.region,
         )
-        return _Artifacts(
+        return UsedArtifacts(
             store.bucket, secrets, None, store.container, pulumi.Output.from_input(found)
         )
 
@@ -341,7 +322,7 @@ def _audited(spec: DeploymentSpec) -> dict[str, int]:
 
     A replica that stands alone is reached by the stack's own port.
     """
-    ports = {POSTGRES: POSTGRES_PORT}
+    ports = {} if spec.database else {POSTGRES: POSTGRES_PORT}
     if spec.artifacts is StoreKind.S3:
         ports[OBJECT_STORE] = OBJECT_STORE_PORT
     if spec.all_replicas > 1:

@@ -44,6 +44,7 @@ class SchemaJob(pulumi.ComponentResource):
             ContainerSpec(
                 image=pulumi.Output.all(args.image, *args.after).apply(lambda known: str(known[0])),
                 command=args.server.schema_job_command(),
+                environment=args.server.artifacts.environment(),
                 networks=[args.zone.attach()],
                 secrets=args.secrets,
                 labels={LABEL_RETRY: args.retry_of} if args.retry_of else {},

@@ -27,9 +27,8 @@ from typing import Any
 
 import docker
 
-from tests.images.conftest import build
 from tests.images.object_store import BUCKET, ENGINES, ObjectStore, write_secrets
-from tests.images.sandbox import Sandbox
+from tests.images.sandbox import Sandbox, build
 
 KIB, MIB = 2**10, 2**20
 AGAIN = f"{ENGINES[0].name} again"

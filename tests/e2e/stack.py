@@ -68,6 +68,21 @@ class Stack:
         known["config"] = {f"mlflow-bench:{key}": value for key, value in settings.items()}
         self.config_file.write_text(yaml.safe_dump(known))
 
+    def set_secret(self, path: str, value: str) -> None:
+        """Encrypt one value below a key of the stack file, as a person does."""
+        subprocess.run(
+            [
+                *("pulumi", "config", "set", "--secret", "--path", f"mlflow-bench:{path}"),
+                *(f"--stack={self.name}", f"--config-file={self.config_file}", "--non-interactive"),
+            ],
+            cwd=ROOT,
+            env=self.environment,
+            input=value,
+            text=True,
+            capture_output=True,
+            check=True,
+        )
+
     def command(self, *arguments: str) -> list[str]:
         command = ["pulumi", *arguments, f"--stack={self.name}", "--non-interactive"]
         if arguments[0] in ("up", "preview", "refresh", "destroy"):

@@ -10,11 +10,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from infra.build_context import find_ca_bundle, stage
 from tests.images.object_store import ENGINES, ObjectStore, write_secrets
-from tests.images.sandbox import PASSWORD, Postgres, Sandbox, wait_until
-
-ROOT = Path(__file__).parents[2]
+from tests.images.sandbox import PASSWORD, Postgres, Sandbox, build, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -40,13 +37,6 @@ def sandbox(client: docker.DockerClient, secret: Path) -> Iterator[Sandbox]:
         yield sandbox
     finally:
         sandbox.close()
-
-
-def build(client: docker.DockerClient, image: str) -> str:
-    """Build an image from its staged context; returns its tag."""
-    context = stage(image, ROOT / ".build", ca_bundle=find_ca_bundle())
-    client.images.build(path=str(context.path), tag=context.tag, rm=True)
-    return context.tag
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,7 @@ class ObjectStore:
         self.image = image
         self.secrets = secrets
         self.volume = volume or sandbox.volume()
+        self.host = options.pop("host", "127.0.0.1")
         self.container: Container = sandbox.run(
             image,
             options.pop("command", []),
@@ -73,16 +74,16 @@ class ObjectStore:
             environment={"OBJECT_STORE_BUCKET": BUCKET, "OBJECT_STORE_USER": USER}
             | options.pop("environment", {}),
             volumes=[f"{self.volume}:{VOLUME}", f"{secrets}:/run/secrets:ro"],
-            ports={"9000/tcp": ("127.0.0.1", None)},
+            ports={"9000/tcp": (self.host, None)},
             **options,
         )
 
     @property
     def endpoint(self) -> str:
-        """Address on this host's loopback; another one after each start."""
+        """Address on this machine; another one after each start."""
         self.container.reload()
         published: Any = self.container.ports
-        return f"http://127.0.0.1:{published['9000/tcp'][0]['HostPort']}"
+        return f"http://{self.host}:{published['9000/tcp'][0]['HostPort']}"
 
     def is_ready(self) -> bool:
         return execute(self.container, "ready").returncode == 0

@@ -11,6 +11,9 @@ import docker
 from docker.models.containers import Container
 from docker.models.networks import Network
 
+from infra.build_context import find_ca_bundle, stage
+
+ROOT = Path(__file__).parents[2]
 LABEL = "mlflow-bench.test"
 # Every character that pgpass files, SQL, psql or a shell could take for its own.
 PASSWORD = r"""a:b\c'd"e$f`g %h#ü"""
@@ -72,6 +75,7 @@ class Postgres:
     def __init__(self, sandbox: Sandbox, image: str, *arguments: str, **options: Any) -> None:
         self.volume = options.pop("volume", None) or sandbox.volume()
         self._secret = options.pop("secret", sandbox.secret)
+        self.host = options.pop("host", "127.0.0.1")
         self.container = sandbox.run(
             image,
             list(arguments),
@@ -82,13 +86,13 @@ class Postgres:
                 f"{self.volume}:/var/lib/postgresql/data",
                 f"{self._secret}:/run/secrets/database-password:ro",
             ],
-            ports={"5432/tcp": ("127.0.0.1", None)},
+            ports={"5432/tcp": (self.host, None)},
             **options,
         )
 
     @property
     def port(self) -> int:
-        """Port on this host's loopback; another one after each start."""
+        """Port on this machine; another one after each start."""
         self.container.reload()
         published: Any = self.container.ports
         return int(published["5432/tcp"][0]["HostPort"])
@@ -115,6 +119,13 @@ class Postgres:
         )
         assert result.returncode == 0, result.stderr
         return result.stdout
+
+
+def build(client: docker.DockerClient, image: str) -> str:
+    """Build an image from its staged context; returns its tag."""
+    context = stage(image, ROOT / ".build", ca_bundle=find_ca_bundle())
+    client.images.build(path=str(context.path), tag=context.tag, rm=True)
+    return context.tag
 
 
 def execute(

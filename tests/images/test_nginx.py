@@ -17,8 +17,7 @@ import pytest
 from docker.models.containers import Container
 
 from infra import nginx
-from tests.images.conftest import build
-from tests.images.sandbox import LABEL, execute, wait_until
+from tests.images.sandbox import LABEL, build, execute, wait_until
 
 UPSTREAM = Path(__file__).with_name("upstream.py").read_text()
 UPSTREAM_PORT = 5000

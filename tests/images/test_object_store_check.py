@@ -239,8 +239,8 @@ def test_certificate_that_nobody_signed(web_server: ThreadingHTTPServer, tmp_pat
     web_server.socket = context.wrap_socket(web_server.socket, server_side=True)
     line = complaint(elsewhere(f"https://localhost:{web_server.server_port}"))
     assert line == (
-        "its TLS certificate is not trusted here: self-signed certificate; name its CA's bundle "
-        "in AWS_CA_BUNDLE"
+        "its TLS certificate is not trusted here: self-signed certificate; give its "
+        "authority's in artifacts.ca"
     )
     # And the other way round: no TLS where it is expected.
     assert complaint(elsewhere(f"http://localhost:{web_server.server_port}")).startswith(

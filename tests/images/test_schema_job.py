@@ -273,17 +273,41 @@ def test_refuses_and_changes_nothing(
 def test_refuses_another_artifact_destination(
     database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert database.job(destination="s3://bucket/a/") == 0
+    assert database.job(destination="gs://bucket/a/") == 0
     capsys.readouterr()
     before = database.server.dump()
-    assert database.job(destination="s3://bucket/b") == 3
-    assert "artifact destination 's3://bucket/a', not 's3://bucket/b'" in said(capsys)
+    assert database.job(destination="gs://bucket/b") == 3
+    assert "artifact destination 'gs://bucket/a', not 'gs://bucket/b'" in said(capsys)
     assert database.server.dump() == before
+
+
+def test_refuses_the_same_bucket_name_elsewhere(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, there = "--artifacts-service=http://here:9000", "--artifacts-service=AWS S3"
+    assert database.job(here, destination="gs://bucket") == 0
+    assert database.job(here, destination="gs://bucket/") == 0
+    for elsewhere in ([there], []):
+        capsys.readouterr()
+        assert database.job(*elsewhere, destination="gs://bucket") == 3
+        assert "destination 'gs://bucket at http://here:9000', not 'gs://bucket" in said(capsys)
+
+
+def test_a_store_that_does_not_answer_here_stops_it_with_nothing_changed(
+    database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something")
+    assert database.job(destination="s3://bucket/a") == 1
+    line = said(capsys)
+    assert "s3://bucket/a at http://127.0.0.1:1 cannot be used from inside the stack" in line
+    assert database.server.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == "0"
 
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("s3://b/a/", "s3://b/a"), ("/srv/a", "/srv/a//"), ("file:///srv/a", "/srv/a"), ("/", "/")],
+    [("gs://b/a/", "gs://b/a"), ("/srv/a", "/srv/a//"), ("file:///srv/a", "/srv/a"), ("/", "/")],
 )
 def test_spellings_of_one_destination_agree(
     database: Database, capsys: pytest.CaptureFixture[str], first: str, second: str

@@ -10,7 +10,7 @@ import sys
 from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from . import migrations, record, states
+from . import migrations, record, states, store
 from .database import locked_connection
 from .messages import FailureError, RefusalError, say
 
@@ -23,8 +23,9 @@ _OUTSIDE = text(
 def main(arguments: list[str] | None = None) -> int:
     """Prepare the database and return the exit status."""
     given = _parser().parse_args(arguments)
-    destination = record.normalise(given.artifacts_destination)
+    destination = record.normalise(given.artifacts_destination, given.artifacts_service)
     try:
+        store.check(given.artifacts_destination)
         with (
             locked_connection(
                 given.database_uri,
@@ -95,6 +96,11 @@ def _parser() -> argparse.ArgumentParser:
         "--artifacts-destination",
         required=True,
         help="what the tracking servers get under the same name",
+    )
+    parser.add_argument(
+        "--artifacts-service",
+        default="",
+        help="whose the destination is, when it is outside the deployment: an address",
     )
     parser.add_argument("--lock-timeout", type=_seconds, default=120, help="seconds")
     parser.add_argument("--connect-timeout", type=_seconds, default=60, help="seconds")

@@ -41,9 +41,13 @@ class Record:
     mlflow_version: str
 
 
-def normalise(destination: str) -> str:
-    """Give one spelling to destinations that are the same place: `file:///a/` is `/a`."""
-    return re.sub(r"^file://(?=/)", "", destination).rstrip("/") or "/"
+def normalise(destination: str, service: str = "") -> str:
+    """Give one spelling to destinations that are the same place: `file:///a/` is `/a`.
+
+    Buckets of one name in two services are two places; `service` tells them apart.
+    """
+    place = re.sub(r"^file://(?=/)", "", destination).rstrip("/") or "/"
+    return f"{place} at {service}" if service else place
 
 
 def read(connection: Connection) -> Record | None:
@@ -60,7 +64,8 @@ def check(record: Record | None, destination: str) -> None:
         raise RefusalError(
             f"the database was used with the artifact destination "
             f"{record.artifacts_destination!r}, not {destination!r}; its runs would lose their "
-            f"artifacts: set artifacts-destination back, or give an empty database"
+            f"artifacts: set the artifact store back, or give an empty database (if the store "
+            f"moved as a whole, see docs/external-services.md)"
         )
 
 

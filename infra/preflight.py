@@ -1,0 +1,85 @@
+"""Looks at the services outside the stack before anything is created.
+
+It runs on the machine of `pulumi up`, and the servers run elsewhere: in containers. The schema
+job therefore asks for the database and the artifact store again, from where a server would be.
+"""
+
+import socket
+import ssl
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from infra import database, s3
+from infra.external import DEFAULT_REGION, ExternalS3
+from infra.spec import DeploymentSpec, SpecError
+
+
+def check_external(spec: DeploymentSpec) -> None:
+    """Raise `SpecError`, a line for each, when external services cannot be used as described."""
+    problems = []
+    for key, check in (("artifacts", _check_artifacts), ("database", _check_database)):
+        try:
+            check(spec)
+        except (SpecError, s3.S3Error, database.DatabaseError) as error:
+            problems.append(f"{key}: {error}")
+    if problems:
+        raise SpecError("\n".join(problems))
+
+
+def bucket(given: ExternalS3) -> s3.Bucket:
+    """Return a stack file's bucket as the check of buckets takes it."""
+    return s3.Bucket(
+        name=given.bucket,
+        endpoint=given.endpoint,
+        region=given.region or DEFAULT_REGION,
+        access_key=given.access_key,
+        secret_key=given.secret_key.get_secret_value() if given.secret_key else None,
+        session_token=given.session_token.get_secret_value() if given.session_token else None,
+        prefix=given.prefix,
+        ca=given.ca,
+    )
+
+
+def _check_artifacts(spec: DeploymentSpec) -> None:
+    given = spec.artifacts
+    if not isinstance(given, ExternalS3):
+        return
+    if given.endpoint is not None:
+        _check_host(urlsplit(given.endpoint).hostname or "")
+    _check_certificates(given.ca)
+    s3.check(bucket(given))
+
+
+def _check_database(spec: DeploymentSpec) -> None:
+    if spec.database is None:
+        return
+    _check_host(spec.database.host)
+    _check_certificates(spec.database.ca)
+    database.check(spec.database, spec.capacity)
+
+
+def _check_host(host: str) -> None:
+    """Refuse a host that is another one inside a container."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return  # The connection says so better.
+    addresses = {ip_address(str(place[4][0]).partition("%")[0]) for place in found}
+    if all(address.is_loopback or address.is_unspecified for address in addresses):
+        raise SpecError(
+            f"{host} is this machine here, but a server's own container in there; give an address "
+            "of this machine that leads to it from a container, too"
+        )
+
+
+def _check_certificates(path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise SpecError(f"ca: {path}: holds no certificates in PEM format; correct it") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SpecError(f"ca: {path}: cannot be read: {reason}; correct the path") from None
