@@ -33,6 +33,7 @@ from infra.docker.stores import (
 )
 from infra.docker.zone import Zone, network_component, zone_names
 from infra.external import ExternalS3, StoreKind
+from infra.host_check import wrong_answers
 from infra.nginx import PORT as LOAD_BALANCER_PORT
 from infra.nginx import STATUS_PORT, Replica
 from infra.outputs import (
@@ -120,7 +121,7 @@ class Deployment(pulumi.ComponentResource):
             capacity=spec.capacity,
             port=SERVER_PORT,
             workers=spec.workers,
-            allowed_hosts=("localhost", "127.0.0.1", *spec.allowed_hosts),
+            allowed_hosts=_hosts(spec),
             jobs=spec.jobs,
         )
         secrets = {**database.secrets, **artifacts.secrets}
@@ -138,33 +139,46 @@ class Deployment(pulumi.ComponentResource):
             self._child,
         )
         self._replicas(server, schema.image, secrets, artifacts.volume)
+        self._preview = pulumi.runtime.is_dry_run()
         self.secrets = pulumi.Output.secret(
             pulumi.Output.all(
                 secrets[PASSWORD_FILE], artifacts.secrets.get(CREDENTIALS_FILE)
             ).apply(lambda known: AuditSecrets(database_password=known[0], s3_credentials=known[1]))
         )
-        self.target = pulumi.Output.all(
-            pulumi.Output.all(*self._components),
-            pulumi.Output.all(*(zone.network for zone in self._zones)),
-            artifacts.audit,
-        ).apply(
-            lambda known: Target(
-                stack=stack,
-                platform=Platform.DOCKER,
-                tracking_uri=tracking_uri(spec),
-                mlflow_version=version("mlflow"),
-                artifacts=spec.artifact_store,
-                replicas=spec.all_replicas,
-                components=tuple(known[0]),
-                zones=tuple(
-                    ZoneNetwork(name=zone, network=network)
-                    for zone, network in zip(names, known[1], strict=True)
-                ),
-                backend_store=database.audit,
-                artifact_store=known[2],
+        self.target = (
+            pulumi.Output.all(
+                pulumi.Output.all(*self._components),
+                pulumi.Output.all(*(zone.network for zone in self._zones)),
+                artifacts.audit,
             )
+            .apply(
+                lambda known: Target(
+                    stack=stack,
+                    platform=Platform.DOCKER,
+                    tracking_uri=tracking_uri(spec),
+                    mlflow_version=version("mlflow"),
+                    artifacts=spec.artifact_store,
+                    replicas=spec.all_replicas,
+                    components=tuple(known[0]),
+                    zones=tuple(
+                        ZoneNetwork(name=zone, network=network)
+                        for zone, network in zip(names, known[1], strict=True)
+                    ),
+                    backend_store=database.audit,
+                    artifact_store=known[2],
+                )
+            )
+            .apply(self._answering)
         )
         self.register_outputs({})
+
+    def _answering(self, target: Target) -> Target:
+        """Return `target`, or raise `RunError` when the server refuses a name or takes any."""
+        address = target.tracking_uri.removeprefix("http://")
+        wrong = [] if self._preview else wrong_answers(address, _hosts(self._spec))
+        if wrong:
+            raise pulumi.RunError("\n".join(wrong))
+        return target
 
     def _database(self) -> UsedDatabase:
         if self._spec.database is not None:
@@ -311,6 +325,10 @@ class Deployment(pulumi.ComponentResource):
                 )
             )
         )
+
+
+def _hosts(spec: DeploymentSpec) -> tuple[str, ...]:
+    return ("localhost", "127.0.0.1", *spec.allowed_hosts)
 
 
 def _replica_name(zone: str, number: int) -> str:

@@ -61,6 +61,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(preflight, "connect", NoDocker)
     monkeypatch.setattr(preflight, "check_port", lambda *_: None)
     monkeypatch.setattr(preflight, "failed_attempt", lambda *_: "")
+    monkeypatch.setattr(on_docker, "wrong_answers", lambda *_: [])
     monkeypatch.setattr(
         on_docker,
         "audit_ports",
