@@ -10,25 +10,23 @@ import pytest
 
 from tests.e2e.stack import ROOT, Stack, free_port
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
 GOOD, INVALID = 0, 3
+PRESETS = sorted(path.name.split(".")[1] for path in (ROOT / "stacks").glob("Pulumi.*.yaml"))
 
 
-def test_a_clone_gets_a_verdict_and_leaves_nothing(
-    tmp_path: Path, docker_client: docker.DockerClient
-) -> None:
-    clone = tmp_path / "clone"
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    clone = tmp_path_factory.mktemp("bench") / "clone"
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
-    # A stack of its own, which no deployment of a person can meet.
-    stack = Stack("e2e-bench", tmp_path, free_port())
-    preset = (clone / "stacks/Pulumi.local.yaml").read_text()
-    assert '"5000"' in preset
-    named = clone / f"stacks/Pulumi.{stack.name}.yaml"
-    named.write_text(preset.replace('"5000"', f'"{stack.port}"'))
+    return clone
+
+
+def bench(clone: Path, stack: str) -> tuple[int, str]:
     own = ("PULUMI_", "VIRTUAL_ENV")
     done = subprocess.run(
-        [clone / "scripts/bench", stack.name],
+        [clone / "scripts/bench", stack],
         cwd=clone,
         env={key: value for key, value in os.environ.items() if not key.startswith(own)},
         stdout=subprocess.PIPE,
@@ -36,9 +34,26 @@ def test_a_clone_gets_a_verdict_and_leaves_nothing(
         text=True,
         timeout=900,
     )
-    # Other work on the machine makes a run invalid, which is right; nothing may be lost or fail.
-    assert done.returncode in (GOOD, INVALID), done.stdout
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_clone_gets_a_verdict_and_leaves_nothing(
+    preset: str, clone: Path, docker_client: docker.DockerClient
+) -> None:
+    # A stack of its own, which no deployment of a person can meet.
+    stack = Stack(f"e2e-bench-{preset}", clone.parent, free_port())
+    settings = (clone / f"stacks/Pulumi.{preset}.yaml").read_text()
+    assert '"5000"' in settings
+    named = clone / f"stacks/Pulumi.{stack.name}.yaml"
+    named.write_text(settings.replace('"5000"', f'"{stack.port}"'))
+    status, output = bench(clone, stack.name)
+    if status == INVALID:
+        # Other work on the machine makes a measurement invalid, which is right; it is repeated.
+        print(output)
+        status, output = bench(clone, stack.name)
     assert stack.left(docker_client) == []
+    assert status == GOOD, output
     result = json.loads((clone / "results/latest/result.json").read_text())
     assert result["durability"]["verdict"] == "pass"
     assert (clone / "results/latest/report.html").exists()
