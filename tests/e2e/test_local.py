@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ import docker
 import psutil
 import pytest
 
-from tests.e2e.stack import CLIENT, Stack, end, interrupt, new_stack, search
+from tests.e2e.stack import CLIENT, Stack, end, eventually, interrupt, new_stack, search
 
 pytestmark = pytest.mark.e2e
 
@@ -52,13 +51,6 @@ def sql(client: docker.DockerClient, statement: str) -> str:
     assert code == 0, output
     assert isinstance(output, bytes)
     return output.decode().strip()
-
-
-def eventually(condition: Any, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.5)
 
 
 def test_bad_configuration_is_refused_with_nothing_created(

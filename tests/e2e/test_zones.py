@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
@@ -13,7 +14,8 @@ import psycopg2
 import pytest
 import requests
 
-from tests.e2e.stack import CLIENT, Stack, end, new_stack, search
+from infra.host_check import wrong_answers
+from tests.e2e.stack import CLIENT, Stack, end, eventually, new_stack, search
 
 pytestmark = pytest.mark.e2e
 
@@ -25,7 +27,7 @@ def stack(
     tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
 ) -> Iterator[Stack]:
     stack = new_stack("e2e-zones", tmp_path_factory.mktemp("zones"))
-    stack.configure(zones=2, artifacts="s3")
+    stack.configure(zones=2, artifacts="s3", allowed_hosts="mlflow.example.com")
     try:
         stack.up()
         yield stack
@@ -128,6 +130,38 @@ def test_clients_are_not_sent_to_an_address_that_they_cannot_reach(
     assert not any(offered.values())
 
 
+def test_the_names_of_the_stack_are_served_and_no_others(
+    outputs: dict[str, Any],
+) -> None:
+    address = outputs["tracking_uri"].removeprefix("http://")
+    assert wrong_answers(address, ["localhost", "127.0.0.1", "mlflow.example.com"]) == []
+    # A name that was left out, and a server that takes any name, are both told.
+    [bare, with_port] = wrong_answers(address, ["left-out.example.com"])[:2]
+    assert bare == (f"allowed_hosts: {address} answers 403 to Host: left-out.example.com, not 200")
+    assert "Origin" in with_port
+
+
+def test_a_replica_is_ready_only_while_the_store_answers(
+    outputs: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    replica = docker_client.containers.get(PREFIX + "mlflow-a-1")
+    store = docker_client.containers.get(PREFIX + "object-store")
+    assert run(docker_client, "mlflow-a-1", "ready") == (0, "")
+    store.pause()
+    try:
+        refused = [run(docker_client, "mlflow-a-1", "ready") for _ in range(3)]
+        waiting = [row for row in replica.top()["Processes"] if row[-1].endswith("ready")]
+        alive = requests.get(f"{outputs['tracking_uri']}/health", timeout=5)
+        searched = search(outputs["tracking_uri"])
+    finally:
+        store.unpause()
+    assert all(code != 0 and "not ready: artifact store" in said for code, said in refused)
+    # Checks that pile up would take every thread of the server.
+    assert len(waiting) <= 2, waiting
+    assert (alive.status_code, searched.status_code) == (200, 200)
+    eventually(lambda: run(docker_client, "mlflow-a-1", "ready")[0] == 0, 60)
+
+
 def test_a_replaced_replica_is_found_again(
     stack: Stack, outputs: dict[str, Any], docker_client: docker.DockerClient
 ) -> None:
@@ -154,3 +188,32 @@ def test_no_key_of_the_store_shows(
         places[f"inspect of {container.name}"] = str(container.attrs)
         places[f"logs of {container.name}"] = container.logs().decode()
     assert [place for place, text in places.items() if key in text] == []
+
+
+def test_another_stack_runs_beside_it_with_three_zones_of_two_replicas(
+    outputs: dict[str, Any],
+    tmp_path: Path,
+    docker_client: docker.DockerClient,
+) -> None:
+    beside = new_stack("e2e-beside", tmp_path)
+    beside.configure(zones=3, replicas=2, artifacts="s3")
+    try:
+        beside.up()
+        target = beside.outputs()["target"]
+        replicas = [one for one in target["components"] if one["kind"] == "mlflow"]
+        assert [one["zone"] for one in replicas] == ["a", "a", "b", "b", "c", "c"]
+        ours, theirs = outputs["tracking_uri"], target["tracking_uri"]
+        for uri in (ours, theirs, *(f"http://{one['audit']}" for one in replicas)):
+            assert search(uri).status_code == 200
+        # What is written to one is not in the other.
+        for uri, name in ((ours, "first"), (theirs, "second")):
+            made = requests.post(
+                f"{uri}/api/2.0/mlflow/experiments/create", json={"name": name}, timeout=10
+            )
+            assert made.status_code == 200
+        assert "second" not in search(ours).text
+        assert "first" not in search(f"http://{replicas[-1]['audit']}").text
+        assert "second" in search(f"http://{replicas[-1]['audit']}").text
+    finally:
+        end(beside, docker_client)
+    assert search(ours).status_code == 200, "removing one stack does not touch the other"
