@@ -1,13 +1,13 @@
 """The tracking API of our layout beside a deployment of the defaults, in one run.
 
-    python -m tests.benchmarks.tracking [--profile quick|full] [--json FILE]
+    python -m tests.benchmarks.tracking [--profile quick|full] [--haproxy] [--json FILE]
 
 Both are two replicas behind nginx, on PostgreSQL, from the same images on this machine: one with
 the settings of `infra/`, one with none (four workers a replica, a pool of 5 + 10 connections, 100
 connections in PostgreSQL, a plain proxy_pass). Each round deploys one after the other on an empty
-database, in alternating order, and waits until the replicas are idle; each step then lets N clients
-repeat one operation back to back. Neither weakens durability: that is asked of the running
-PostgreSQL.
+database, in alternating order. Each step lets N clients repeat one operation back to back: the
+first as soon as the replicas are ready (`at start`), the others when they are idle. Neither
+weakens durability: that is asked of the running PostgreSQL.
 
 Figures are pooled over the rounds. Latencies are those of good answers to requests started within
 a step, however late they came; errors are counted by status. A p99 from fewer than 1,000 answers is
@@ -35,10 +35,12 @@ from docker.errors import DockerException
 from infra.build_context import find_ca_bundle, stage
 from tests.benchmarks.tracking_layouts import (
     DEFAULTS,
+    HAPROXY,
     TUNED,
     Deployment,
     Images,
     Layout,
+    build_haproxy,
     deployed,
     null_server,
 )
@@ -48,6 +50,8 @@ ROOT = Path(__file__).parents[2]
 CLIENTS = (8, 64, 128, 256)
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
 LEAST_FOR_P99 = 1000
+AT_START = "at start"
+"""Log-batch while the defaults' job consumers still start: what someone sees who does not wait."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,12 @@ def measure(
     with deployed(client, images, layout) as deployment:
         check_durability(layout, deployment)
         seen.ready.append(deployment.ready_seconds)
+        fresh = asyncio.run(
+            load(deployment.address, "log-batch", CLIENTS[0], profile.seconds, ("0", []))
+        )
+        fresh.operation = AT_START
+        seen.add(fresh)
+        say(f"{layout.name}: {AT_START}: {fresh.answered / fresh.seconds:.1f}/s")
         deployment.wait_until_idle()
         seen.idle.append(max(deployment.memory()))
         say(f"{layout.name}: ready in {deployment.ready_seconds:.1f} s")
@@ -149,6 +159,11 @@ def bars(ours: Seen, theirs: Seen) -> Iterator[Bar]:
         other = theirs.rate(name, clients)
         return ours.rate(name, clients) / other if other else math.inf
 
+    yield Bar(
+        "throughput at 8 as soon as ready, ratio",
+        ours.rate(AT_START, 8) / max(theirs.rate(AT_START, 8), 1e-9),
+        2.5,
+    )
     peak = max(ours.rate(name, clients) for clients in CLIENTS)
     yield Bar("throughput at 8, ratio", ratio(8), 2.5)
     yield Bar("throughput at 64, ratio", ratio(64), 6)
@@ -220,7 +235,7 @@ def record(layouts: dict[str, Seen], reached: Sequence[Bar]) -> dict[str, object
     }
 
 
-def build(client: docker.DockerClient) -> Images:
+def build(client: docker.DockerClient, haproxy: bool) -> Images:
     """Build the images as a stack does."""
 
     def one(name: str) -> str:
@@ -228,7 +243,12 @@ def build(client: docker.DockerClient) -> Images:
         client.images.build(path=str(context.path), tag=context.tag, rm=True)
         return context.tag
 
-    return Images(postgres=one("postgres"), mlflow=one("mlflow"), nginx=one("nginx"))
+    return Images(
+        postgres=one("postgres"),
+        mlflow=one("mlflow"),
+        nginx=one("nginx"),
+        haproxy=build_haproxy(client, "debian:trixie-slim") if haproxy else "",
+    )
 
 
 def say(line: str) -> None:
@@ -245,19 +265,21 @@ def main() -> int:
     """Measure, print the table and the bars."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--profile", choices=PROFILES, default="quick")
+    parser.add_argument("--haproxy", action="store_true", help="also measure ours with HAProxy")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     profile = PROFILES[arguments.profile]
     signal.signal(signal.SIGTERM, stop)
-    layouts = {TUNED.name: Seen(), DEFAULTS.name: Seen()}
+    chosen = [TUNED, DEFAULTS, *([HAPROXY] if arguments.haproxy else [])]
+    layouts = {layout.name: Seen() for layout in chosen}
     try:
         client = docker.from_env(timeout=600)
-        images = build(client)
+        images = build(client, arguments.haproxy)
         with null_server(client, images) as address:
             ceiling = asyncio.run(load(address, "get-run", 64, 3, ("0", ["none"])))
         say(f"ceiling of the load generator: {ceiling.answered / ceiling.seconds:.0f} requests/s")
         for number in range(profile.rounds):
-            for layout in (TUNED, DEFAULTS) if number % 2 == 0 else (DEFAULTS, TUNED):
+            for layout in chosen if number % 2 == 0 else reversed(chosen):
                 measure(client, images, layout, profile, layouts[layout.name])
     except (DockerException, RuntimeError) as error:
         print(f"tracking benchmark: {error}", file=sys.stderr)

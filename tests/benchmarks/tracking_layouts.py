@@ -18,7 +18,7 @@ from docker.models.containers import Container
 from docker.types import LogConfig
 
 from infra import nginx
-from infra.capacity import capacity
+from infra.capacity import THREADS_PER_WORKER, capacity
 from infra.server import ArtifactFolder, Database, TrackingServer
 
 LABELS = {"mlflow-bench.benchmark": "tracking"}
@@ -49,6 +49,8 @@ class Images:
     postgres: str
     mlflow: str
     nginx: str
+    haproxy: str = ""
+    """Only for the layout with it."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,59 @@ class Layout:
     """Command of a replica."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    proxy_file: str = nginx.CONFIGURATION_FILE
+    """Where the proxy reads its configuration."""
+
     def proxy(self, replicas: tuple[nginx.Replica, ...]) -> str:
         """Return the proxy's configuration."""
         return nginx.configuration(replicas)
+
+    def proxy_image(self, images: "Images") -> str:
+        """Return the image of the proxy."""
+        return images.nginx
+
+
+class HaproxyLayout(Layout):
+    """Ours with HAProxy: active checks, and a queue for each replica instead of one in it."""
+
+    def proxy(self, replicas: tuple[nginx.Replica, ...]) -> str:
+        """Return haproxy.cfg; a POST is sent again only where no connection was made."""
+        servers = "\n".join(
+            f"    server r{number} {replica.address}:{replica.port}"
+            f" maxconn {THREADS_PER_WORKER} check inter 1s fall 2 rise 1"
+            for number, replica in enumerate(replicas)
+        )
+        return f"""
+global
+    nbthread 2
+    maxconn 8192
+    log stdout format raw daemon
+defaults
+    mode http
+    log global
+    option httplog
+    timeout connect {nginx.CONNECT_SECONDS}s
+    timeout client {nginx.API_SILENCE_SECONDS}s
+    timeout server {nginx.API_SILENCE_SECONDS}s
+    timeout queue {nginx.API_SILENCE_SECONDS}s
+    timeout check 1s
+    timeout http-keep-alive {nginx.UPSTREAM_KEEP_ALIVE_SECONDS}s
+    http-reuse always
+    retries 2
+    option redispatch
+frontend stack
+    bind :{nginx.PORT}
+    default_backend tracking
+backend tracking
+    balance leastconn
+    option httpchk GET /health
+    http-check send hdr Host localhost
+{servers}
+"""
+
+    def proxy_image(self, images: "Images") -> str:
+        """Return the image of HAProxy."""
+        return images.haproxy
 
 
 class DefaultsLayout(Layout):
@@ -103,6 +155,14 @@ TUNED = Layout(
     postgres=["-c", f"max_connections={CAPACITY.max_connections}"],
     server=SERVER.command(),
     environment=SERVER.environment(),
+)
+
+HAPROXY = HaproxyLayout(
+    name="haproxy",
+    postgres=TUNED.postgres,
+    server=TUNED.server,
+    environment=TUNED.environment,
+    proxy_file="/etc/haproxy/deployment/haproxy.cfg",
 )
 
 DEFAULTS = DefaultsLayout(
@@ -162,6 +222,20 @@ class Deployment:
         output = self.postgres.exec_run(query).output
         assert isinstance(output, bytes)
         return output.decode().strip()
+
+
+def build_haproxy(client: docker.DockerClient, base: str) -> str:
+    """Build Debian's HAProxy, unprivileged, on the image that the others are built on."""
+    lines = (
+        f"FROM {base}",
+        "RUN apt-get update && apt-get install -y --no-install-recommends haproxy"
+        " && install -d /etc/haproxy/deployment",
+        "USER haproxy",
+        f'ENTRYPOINT ["haproxy", "-W", "-f", "{HAPROXY.proxy_file}"]',
+    )
+    tag = "mlflow-bench/benchmark-haproxy:1"
+    client.images.build(fileobj=io.BytesIO("\n".join(lines).encode()), tag=tag, rm=True)
+    return tag
 
 
 @contextmanager
@@ -318,9 +392,9 @@ def _deploy(room: _Room, images: Images, layout: Layout) -> Deployment:
         for replica in replicas
     )
     proxy = room.create(
-        "nginx",
-        images.nginx,
-        files={nginx.CONFIGURATION_FILE: layout.proxy(places)},
+        "proxy",
+        layout.proxy_image(images),
+        files={layout.proxy_file: layout.proxy(places)},
         port=nginx.PORT,
     )
     proxy.start()
