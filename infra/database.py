@@ -120,7 +120,7 @@ _REASONS = (
     ("Connection refused", "nothing listens there; is it running, and host and port right?"),
     (
         "timeout expired",
-        f"no answer in {CONNECT_SECONDS} s; is a firewall between?",
+        "no answer in {seconds} s; is a firewall between?",
     ),
     ("password authentication failed", "refuses the user or the password; correct database.url"),
     ("does not exist", "{said}; create it, or correct database.url"),
@@ -146,5 +146,5 @@ def _reason(error: psycopg2.Error, database: ExternalDatabase) -> str:
     said = re.sub(r".*(?:failed|FATAL|ERROR): +", "", text)
     for part, meaning in _REASONS:
         if part in text:
-            return meaning.format(said=said)
+            return meaning.format(said=said, seconds=CONNECT_SECONDS)
     return f"{said or 'no connection'}; check database.url"
