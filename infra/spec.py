@@ -23,6 +23,7 @@ from pydantic import (
 
 from infra.capacity import Capacity, capacity
 from infra.external import ExternalDatabase, ExternalS3, StoreKind
+from infra.postgres import least_memory
 
 PROJECT = "mlflow-bench"
 
@@ -34,9 +35,6 @@ SERVER_MEMORY = 300 * 2**20
 
 JOBS_MEMORY = 2 * 2**30
 """Bytes of MLflow's eight job consumers; measured at 230 MiB each."""
-
-POSTGRES_MEMORY = 512 * 2**20
-"""Fewest bytes that PostgreSQL is given."""
 
 _MEMORY_UNITS = {"m": 2**20, "g": 2**30}
 _IMAGE = re.compile(r"[a-z0-9][\w./:-]*(:[\w][\w.-]*|@sha256:[0-9a-f]{64})", re.ASCII)
@@ -205,7 +203,8 @@ class DeploymentSpec(BaseModel):
     )
     postgres_memory: Memory | None = Field(
         default=None,
-        description="Memory limit of PostgreSQL; without it there is none.",
+        description="Memory limit of PostgreSQL, which its settings follow; without it there is "
+        "none, and they follow a quarter of the machine's memory.",
         examples=["1g"],
     )
     object_store_memory: Memory | None = Field(
@@ -276,10 +275,6 @@ class DeploymentSpec(BaseModel):
 def _conflicts(spec: DeploymentSpec) -> list[str]:
     """Return what single values cannot show: `key: value: reason; remedy`, one line each."""
     found = []
-    try:
-        capacity(replicas=spec.all_replicas, workers=spec.workers, jobs=spec.jobs)
-    except ValueError as error:
-        found.append(f"workers: {spec.workers}: {error}; set fewer workers or replicas")
     if spec.artifacts is StoreKind.VOLUME and spec.all_replicas > 1:
         found.append(
             f"artifacts: volume: {spec.all_replicas} replicas would each keep artifacts that the "
@@ -313,12 +308,23 @@ def _conflicts(spec: DeploymentSpec) -> list[str]:
             f"{' and the job consumers' if spec.jobs else ''} need {_mebibytes(needed)}; "
             "raise it or set fewer workers"
         )
-    if spec.postgres_memory is not None and spec.postgres_memory < POSTGRES_MEMORY:
-        found.append(
-            f"postgres_memory: {_mebibytes(spec.postgres_memory)}: PostgreSQL needs "
-            f"{_mebibytes(POSTGRES_MEMORY)}; raise it"
-        )
+    found += _postgres_conflicts(spec)
     return found
+
+
+def _postgres_conflicts(spec: DeploymentSpec) -> list[str]:
+    """Compare the connections with what PostgreSQL serves, and with its memory."""
+    try:
+        connections = spec.capacity.max_connections
+    except ValueError as error:
+        return [f"workers: {spec.workers}: {error}; set fewer workers or replicas"]
+    least = least_memory(connections)
+    if spec.postgres_memory is not None and spec.postgres_memory < least:
+        return [
+            f"postgres_memory: {_mebibytes(spec.postgres_memory)}: PostgreSQL's {connections} "
+            f"connections need {_mebibytes(least)}; raise it, or set fewer workers or replicas"
+        ]
+    return []
 
 
 def _without_use(spec: DeploymentSpec) -> list[str]:

@@ -41,6 +41,8 @@ class ContainerSpec:
     scratch: Sequence[str] = ("/tmp",)
     """Paths in memory that may be written to."""
     memory: int | None = None
+    shared_memory: int | None = None
+    """Size of /dev/shm; without one Docker's own, 64 MiB."""
     ports: Sequence[docker.ContainerPortArgs] = ()
     ready_command: Sequence[str] = ()
     """Health check; with one, the resource exists only once it has passed. Empty: a job."""
@@ -93,6 +95,7 @@ def run_container(
         ]
         or None,
         memory=spec.memory // 2**20 if spec.memory else None,
+        shm_size=spec.shared_memory // 2**20 if spec.shared_memory else None,
         log_driver="json-file",
         log_opts={"max-size": "20m", "max-file": "3"},
         labels=[

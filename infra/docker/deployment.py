@@ -45,6 +45,7 @@ from infra.outputs import (
     Target,
     ZoneNetwork,
 )
+from infra.postgres import PostgresMemory
 from infra.preflight import check_external
 from infra.server import ArtifactFolder, TrackingServer
 from infra.spec import DeploymentSpec
@@ -88,6 +89,11 @@ class Deployment(pulumi.ComponentResource):
             client,
             {Identity.physical_name(stack, name): port for name, port in _audited(spec).items()},
         )
+        postgres_memory = (
+            preflight.postgres_memory(client, spec.postgres_memory, spec.capacity.max_connections)
+            if spec.database is None
+            else None
+        )
         retry_of = preflight.failed_attempt(client, Identity.physical_name(stack, SCHEMA_JOB))
         client.close()
         sources = {
@@ -113,7 +119,7 @@ class Deployment(pulumi.ComponentResource):
             name: Image(name, source, spec.base_image, self._child).digest
             for name, source in sources.items()
         }
-        database = self._database()
+        database = self._database(postgres_memory)
         artifacts = self._artifacts()
         server = TrackingServer(
             database=database.address,
@@ -180,9 +186,10 @@ class Deployment(pulumi.ComponentResource):
             raise pulumi.RunError("\n".join(wrong))
         return target
 
-    def _database(self) -> UsedDatabase:
+    def _database(self, settings: PostgresMemory | None) -> UsedDatabase:
         if self._spec.database is not None:
             return external_database(self._spec.database)
+        assert settings is not None
         postgres = Postgres(
             POSTGRES,
             PostgresArgs(
@@ -192,6 +199,7 @@ class Deployment(pulumi.ComponentResource):
                 max_connections=self._spec.capacity.max_connections,
                 audit=self._audited(POSTGRES, POSTGRES_PORT),
                 memory=self._spec.postgres_memory,
+                settings=settings,
                 start_timeout=self._spec.start_timeout,
             ),
             self._child,

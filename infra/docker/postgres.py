@@ -10,6 +10,7 @@ import pulumi_random as random
 from infra.docker.container import ContainerSpec, run_container, volume
 from infra.docker.identity import Identity
 from infra.docker.zone import Zone
+from infra.postgres import PostgresMemory
 from infra.server import Database
 
 PASSWORD_FILE = "database-password"
@@ -20,7 +21,10 @@ PORT = 5432
 
 @dataclass(frozen=True, kw_only=True)
 class PostgresArgs:
-    """Settings of PostgreSQL; `audit` opens its port; memory in bytes."""
+    """Settings of PostgreSQL; `audit` opens its port; memory in bytes.
+
+    `settings` are for the memory of `memory`, the limit, or of the machine.
+    """
 
     identity: Identity
     image: pulumi.Input[str]
@@ -28,6 +32,7 @@ class PostgresArgs:
     max_connections: int
     audit: docker.ContainerPortArgs
     memory: int | None
+    settings: PostgresMemory
     start_timeout: int
 
 
@@ -59,7 +64,14 @@ class Postgres(pulumi.ComponentResource):
             name,
             ContainerSpec(
                 image=args.image,
-                command=["-c", f"max_connections={args.max_connections}"],
+                command=[
+                    argument
+                    for name, value in {
+                        "max_connections": args.max_connections,
+                        **args.settings.options(),
+                    }.items()
+                    for argument in ("-c", f"{name}={value}")
+                ],
                 environment={
                     "POSTGRES_DATABASE": self.database.name,
                     "POSTGRES_USER": self.database.user,
@@ -71,6 +83,7 @@ class Postgres(pulumi.ComponentResource):
                 secrets={PASSWORD_FILE: self.password},
                 scratch=["/tmp", "/run/postgresql"],
                 memory=args.memory,
+                shared_memory=args.settings.dev_shm,
                 ports=[args.audit],
                 ready_command=["ready"],
                 start_timeout=args.start_timeout,

@@ -12,6 +12,7 @@ from docker.errors import DockerException, NotFound
 from docker.models.containers import Container
 
 from infra.docker.identity import LABEL_STACK
+from infra.postgres import PostgresMemory, memory_settings, share
 from infra.spec import SpecError
 
 LABEL_RETRY = "mlflow-bench.retry-of"
@@ -88,6 +89,24 @@ def failed_attempt(client: docker.DockerClient, job: str) -> str:
     if state["Status"] == "exited" and state["ExitCode"] != 0:
         return str(container.short_id)
     return str(container.labels.get(LABEL_RETRY, ""))
+
+
+def postgres_memory(
+    client: docker.DockerClient, given: int | None, connections: int
+) -> PostgresMemory:
+    """Return PostgreSQL's settings for the limit `given`, or for its share of the machine.
+
+    Raises `SpecError` when the machine has not that much memory.
+    """
+    machine = int(client.info()["MemTotal"])
+    if given is not None and given > machine:
+        raise SpecError(
+            f"postgres_memory: {given // 2**20}m: the machine has {machine // 2**20}m; lower it"
+        )
+    try:
+        return memory_settings(given or share(machine, connections), connections)
+    except ValueError as error:
+        raise SpecError(f"workers: {error}; set fewer workers or replicas") from None
 
 
 def connect() -> docker.DockerClient:

@@ -15,6 +15,7 @@ import docker
 import psutil
 import pytest
 
+from infra.postgres import memory_settings, share
 from tests.e2e.stack import CLIENT, Stack, end, eventually, interrupt, new_stack, search
 
 pytestmark = pytest.mark.e2e
@@ -138,6 +139,21 @@ def test_no_secret_shows(
         assert "postgres" in places[f"processes of {name}"]
     found = [place for place, text in places.items() for secret in secrets if secret in text]
     assert found == []
+
+
+def test_postgres_keeps_what_it_acknowledged_and_uses_its_share_of_the_machine(
+    deployed: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    for durability in ("fsync", "synchronous_commit", "full_page_writes"):
+        assert sql(docker_client, f"SHOW {durability}") == "on"
+    connections = int(sql(docker_client, "SHOW max_connections"))
+    machine = int(docker_client.info()["MemTotal"])
+    settings = memory_settings(share(machine, connections), connections)
+    for name, value in settings.options().items():
+        same = f"SELECT pg_size_bytes(current_setting('{name}')) = pg_size_bytes('{value}')"
+        assert sql(docker_client, same) == "t", (name, value)
+    shared_memory = docker_client.containers.get(POSTGRES).attrs["HostConfig"]["ShmSize"]
+    assert shared_memory == settings.dev_shm
 
 
 def test_an_up_without_a_change_changes_nothing(

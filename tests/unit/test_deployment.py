@@ -3,7 +3,7 @@
 import json
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
@@ -13,7 +13,7 @@ from infra.docker import deployment as on_docker
 from infra.docker import preflight
 from infra.docker.schema_job import _checked
 from infra.outputs import Target
-from infra.spec import load_spec
+from infra.spec import SpecError, load_spec
 
 PASSWORD = "generated-password"
 MULTI_AZ = {"zones": "2", "artifacts": "s3"}
@@ -54,6 +54,9 @@ class Engine(Mocks):
 class NoDocker:
     def close(self) -> None:
         pass
+
+    def info(self) -> dict[str, int]:
+        return {"MemTotal": 16 * 2**30}
 
 
 @pytest.fixture
@@ -264,9 +267,30 @@ def test_given_images_are_used_and_not_built(engine: Engine) -> None:
 
 
 def test_memory_limits_reach_docker_in_mebibytes(engine: Engine) -> None:
-    deploy(engine, mlflow_memory="1g", postgres_memory="768m")
+    deploy(engine, mlflow_memory="1g", postgres_memory="900m")
     containers = engine.of("Container")
-    assert (containers["mlflow-a-1"]["memory"], containers["postgres"]["memory"]) == (1024, 768)
+    assert (containers["mlflow-a-1"]["memory"], containers["postgres"]["memory"]) == (1024, 900)
+
+
+def test_postgres_settings_follow_its_limit_or_the_machine(engine: Engine) -> None:
+    deploy(engine)
+    [of_machine] = (c for n, c in engine.of("Container").items() if n == "postgres")
+    assert "shared_buffers=1048576kB" in of_machine["command"], "a quarter of a quarter of 16 GiB"
+    assert of_machine["shmSize"] == 138
+    deploy(engine, postgres_memory="2g")
+    limited = engine.of("Container")["postgres"]
+    assert "shared_buffers=524288kB" in limited["command"]
+    for weakened in ("fsync", "synchronous_commit", "full_page_writes"):
+        assert weakened not in str(limited["command"])
+
+
+def test_a_limit_beyond_the_machine_is_refused(engine: Engine) -> None:
+    with pytest.raises(SpecError, match="postgres_memory: 32768m: the machine has 16384m; lower"):
+        deploy(engine, postgres_memory="32g")
+    with pytest.raises(
+        SpecError, match=r"^workers: PostgreSQL's 4000 connections need .* set fewer"
+    ):
+        preflight.postgres_memory(cast("Any", NoDocker()), None, 4000)
 
 
 def test_a_failed_job_is_marked_to_run_again(

@@ -64,7 +64,7 @@ BAD = [
     ("mlflow_memory", "1.5g", "amount of memory", "set mlflow_memory 1g"),
     ("mlflow_memory", "300m", "need 650m", "raise it"),
     ("postgres_memory", "lots", "amount of memory", "set postgres_memory 1g"),
-    ("postgres_memory", "64m", "needs 512m", "raise it"),
+    ("postgres_memory", "851m", "220 connections need 852m", "raise it"),
     ("mlflow_image", "mlflow", "tag or digest", "set mlflow_image"),
     ("mlflow_image", "ghcr.io/mlflow/mlflow:latest", "no version", "set mlflow_image"),
     ("postgres_image", "Postgres:17", "tag or digest", "set postgres_image"),
