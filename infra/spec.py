@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SecretStr,
     Tag,
     ValidationError,
     model_validator,
@@ -368,9 +369,29 @@ def load_spec(
             place[key] = folder / Path(place[key]).expanduser()
     hidden = {key.removeprefix(prefix) for key in secret_keys}
     try:
-        return DeploymentSpec.model_validate(values)
+        spec = DeploymentSpec.model_validate(values)
     except ValidationError as error:
         raise SpecError("\n".join(_lines(error, hidden))) from None
+    if exposed := [path for path in _secrets(spec) if path.split(".")[0] not in hidden]:
+        raise SpecError(
+            "\n".join(
+                f"{path}: is plain text in the stack file; replace it, and encrypt the new one: "
+                f"pulumi config set --secret --path {path}"
+                for path in exposed
+            )
+        )
+    return spec
+
+
+def _secrets(spec: DeploymentSpec) -> list[str]:
+    """Return the paths of the secrets that are set."""
+    return [
+        f"{key}.{name}"
+        for key in _OBJECTS
+        if isinstance(given := getattr(spec, key), BaseModel)
+        for name, value in given
+        if isinstance(value, SecretStr)
+    ]
 
 
 def _decoded(value: str) -> object:

@@ -62,6 +62,7 @@ class NoDocker:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(preflight, "connect", NoDocker)
+    monkeypatch.setattr(on_docker, "check_external", lambda _: None)
     monkeypatch.setattr(preflight, "check_port", lambda *_: None)
     monkeypatch.setattr(preflight, "failed_attempt", lambda *_: "")
     monkeypatch.setattr(on_docker, "wrong_answers", lambda *_: [])
@@ -81,7 +82,8 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 
 def deploy(engine: Engine, **config: str) -> Target:
-    spec = load_spec({f"mlflow-bench:{k}": v for k, v in config.items()}, Path.cwd())
+    values = {f"mlflow-bench:{k}": v for k, v in config.items()}
+    spec = load_spec(values, Path.cwd(), secret_keys=values)
     found: list[Target] = []
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
@@ -291,6 +293,60 @@ def test_a_limit_beyond_the_machine_is_refused(engine: Engine) -> None:
         SpecError, match=r"^workers: PostgreSQL's 4000 connections need .* set fewer"
     ):
         preflight.postgres_memory(cast("Any", NoDocker()), None, 4000)
+
+
+SECRET_MARK = "4dabf18193072939515e22adb298388d"
+"""Key by which Pulumi's protocol marks a value as secret."""
+
+EXTERNAL = {
+    "artifacts": json.dumps(
+        {
+            "kind": "s3",
+            "bucket": "team",
+            "endpoint": "https://s3.example.com",
+            "access_key": "key",
+            "secret_key": "bucket-secret",
+            "session_token": "bucket-token",
+            "prefix": "a/b",
+        }
+    ),
+    "database": '{"url": "postgresql://me:database-secret@db.example.com/runs"}',
+}
+
+
+def test_external_services_bring_no_containers(engine: Engine) -> None:
+    target = deploy(engine, zones="2", **EXTERNAL)
+    assert list(engine.of("Container")) == ["schema-job", "mlflow-a-1", "mlflow-b-1", "nginx"]
+    assert set(engine.of("Image")) == {"mlflow", "nginx"}
+    assert target.backend_store.host == "db.example.com"
+    assert target.artifact_store.uri == "s3://team/a/b"
+
+
+def test_servers_and_the_job_reach_external_services_alike(engine: Engine) -> None:
+    deploy(engine, **EXTERNAL)
+    containers = engine.of("Container")
+    job, server = containers["schema-job"], containers["mlflow-a-1"]
+    uri = "postgresql+psycopg2://me@db.example.com:5432/runs?sslmode=require"
+    assert f"--backend-store-uri={uri}" in server["command"]
+    assert f"--database-uri={uri}" in job["command"]
+    assert "--artifacts-service=https://s3.example.com" in job["command"]
+    for container in (job, server):
+        assert "MLFLOW_S3_ENDPOINT_URL=https://s3.example.com" in container["envs"]
+        assert container["uploads"][SECRET_MARK], "so that the state has them encrypted"
+        files = {one["file"]: one["content"] for one in container["uploads"]["value"]}
+        assert files["/run/secrets/database-password"] == "database-secret"
+        assert "aws_session_token=bucket-token" in files["/run/secrets/aws-credentials"]
+        rest = json.dumps({key: value for key, value in container.items() if key != "uploads"})
+        for secret in ("database-secret", "bucket-secret", "bucket-token"):
+            assert secret not in rest
+
+
+def test_a_machine_s_role_needs_no_credentials_file(engine: Engine) -> None:
+    deploy(engine, artifacts='{"kind": "s3", "bucket": "team", "region": "eu-central-1"}')
+    server = engine.of("Container")["mlflow-a-1"]
+    assert [upload["file"] for upload in server["uploads"]] == ["/run/secrets/database-password"]
+    assert "AWS_DEFAULT_REGION=eu-central-1" in server["envs"]
+    assert not [one for one in server["envs"] if "CREDENTIALS" in one or "ENDPOINT" in one]
 
 
 def test_a_failed_job_is_marked_to_run_again(

@@ -6,9 +6,11 @@ from typing import Any
 
 import jsonschema
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
+from sqlalchemy import make_url
 
-from infra.external import ExternalS3, StoreKind
+from infra.docker.stores import external_database
+from infra.external import ExternalDatabase, ExternalS3, StoreKind
 from infra.spec import DeploymentSpec, SpecError, load_spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,6 +22,8 @@ BUCKET: dict[str, Any] = {
     "access_key": "team",
     "secret_key": SECRET,
 }
+
+URL = f"postgresql://mlflow:{SECRET}@db.example.com/mlflow"
 
 
 def load(*secret_keys: str, **config: object) -> DeploymentSpec:
@@ -87,18 +91,117 @@ def test_a_bad_bucket_is_refused_in_one_line(
 
 
 def test_a_bucket_s_settings_are_read() -> None:
-    spec = load(artifacts=BUCKET | {"endpoint": "https://s3.example.com:9000/", "access_key": 123})
+    spec = load(
+        "artifacts",
+        artifacts=BUCKET | {"endpoint": "https://s3.example.com:9000/", "access_key": 123},
+    )
     assert isinstance(spec.artifacts, ExternalS3)
     assert spec.artifacts.endpoint == "https://s3.example.com:9000"
     assert spec.artifacts.access_key == "123", "the command line writes digits as a number"
     assert spec.artifact_store is StoreKind.S3
     assert SECRET not in repr(spec)
     assert SECRET not in str(spec.model_dump())
-    load(zones=2, artifacts=BUCKET)
+    load("artifacts", zones=2, artifacts=BUCKET)
+
+
+def test_a_secret_in_plain_text_is_refused() -> None:
+    line = complaint(artifacts=BUCKET)
+    assert line.startswith("artifacts.secret_key: is plain text in the stack file; replace it")
+    assert line.endswith("pulumi config set --secret --path artifacts.secret_key")
+    assert complaint(database={"url": URL}).startswith("database.url: is plain text")
 
 
 def test_aws_needs_no_endpoint_and_no_keys() -> None:
     load(artifacts={"kind": "s3", "bucket": "team-mlflow", "region": "eu-central-1"})
+
+
+# what is changed in a good description of a database, what the line starts with, what else it says
+BAD_DATABASES = [
+    (URL, "database.url: is missing: database has to be an object", "--secret --path database.url"),
+    ({}, "database.url: field required", "--secret --path database.url"),
+    ({"url": URL, "user": "x"}, "database.user: is not a configuration key", "config rm --path"),
+    ({"url": URL, "ssl_mode": "on"}, "database.ssl_mode: input should be 'disable'", "verify-full"),
+    ({"url": URL, "ssl_mode": "verify-ca"}, "database.ca: is missing; ssl_mode verify-ca", ""),
+    ({"url": URL, "ca": "ca.pem"}, "database.ca: needs ssl_mode verify-ca or verify-full", ""),
+]
+BAD_URLS = [
+    "",
+    SECRET,
+    f"mysql://mlflow:{SECRET}@db.example.com/mlflow",
+    f"postgresql+psycopg2://mlflow:{SECRET}@db.example.com/mlflow",
+    f"postgresql://mlflow:{SECRET}@/mlflow",
+    f"postgresql://mlflow:{SECRET}@db.example.com",
+    f"postgresql://mlflow:{SECRET}@db.example.com/",
+    f"postgresql://mlflow:{SECRET}@db.example.com/a/b",
+    f"postgresql://mlflow:{SECRET}@db.example.com:0/mlflow",
+    f"postgresql://mlflow:{SECRET}@db.example.com:port/mlflow",
+    f"postgresql://mlflow:{SECRET}/#?@db.example.com/mlflow",
+    f"postgresql://:{SECRET}@db.example.com/mlflow",
+    "postgresql://mlflow@db.example.com/mlflow",
+    f"postgresql://mlflow:{SECRET}%0A@db.example.com/mlflow",
+    f"postgresql://mlflow:{SECRET}@[::1/mlflow",
+]
+
+
+@pytest.mark.parametrize(("given", "start", "also"), BAD_DATABASES)
+@pytest.mark.parametrize("encrypted", [("database",), ()], ids=["encrypted", "plain"])
+def test_a_bad_database_is_refused_in_one_line(
+    given: object, start: str, also: str, encrypted: tuple[str, ...]
+) -> None:
+    line = complaint(*encrypted, database=given)
+    assert line.startswith(start)
+    assert also in line
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_a_bad_url_is_refused_in_one_line(url: str) -> None:
+    line = complaint("database", database={"url": url})
+    assert line.startswith("database.url: is not postgresql://user:password@host:port/name; ")
+    assert line.endswith("pulumi config set --secret --path database.url")
+
+
+def test_settings_in_a_url_are_refused() -> None:
+    line = complaint("database", database={"url": f"{URL}?sslmode=disable"})
+    assert line.startswith("database.url: has settings after the name; set database.ssl_mode")
+
+
+def test_a_url_is_taken_apart() -> None:
+    url = "postgresql://ml%40flow:a%3Ab%2F%40c@[2001:db8::1]:6543/my%20runs"
+    database = load("database", database={"url": url, "ssl_mode": "disable"}).database
+    assert database is not None
+    assert (database.user, database.password) == ("ml@flow", "a:b/@c")
+    assert (database.host, database.port, database.name) == ("2001:db8::1", 6543, "my runs")
+    assert ExternalDatabase(url=SecretStr(URL)).port == 5432
+    used = external_database(database).address.uri
+    assert used == ("postgresql+psycopg2://ml%40flow@[2001:db8::1]:6543/my%20runs?sslmode=disable")
+    understood = make_url(used)
+    assert (understood.username, understood.database) == ("ml@flow", "my runs")
+    assert (understood.host, understood.port) == ("2001:db8::1", 6543)
+
+
+def test_certificates_are_found_from_the_project_folder() -> None:
+    given = {"url": URL, "ssl_mode": "verify-full", "ca": "ca.pem"}
+    database = load("database", database=given).database
+    assert database is not None
+    assert database.ca == ROOT / "ca.pem"
+    used = external_database(database.model_copy(update={"ca": Path(__file__)})).address
+    assert used.uri.endswith("?sslmode=verify-full&sslrootcert=/run/secrets/database-ca.crt")
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        ({"database": {"url": URL}, "postgres_memory": "2g"}, "postgres_memory: is of no use"),
+        ({"database": {"url": URL}, "postgres_image": "pg:17"}, "postgres_image: is of no use"),
+        ({"artifacts": BUCKET, "s3_engine": "minio"}, "s3_engine: is of no use"),
+        ({"artifacts": BUCKET, "object_store_memory": "1g"}, "object_store_memory: is of no use"),
+        ({"artifacts": BUCKET, "object_store_image": "m:1"}, "object_store_image: is of no use"),
+    ],
+)
+def test_settings_of_a_service_that_is_not_there_are_refused(
+    config: dict[str, object], line: str
+) -> None:
+    assert complaint(*config, **config).startswith(line)
 
 
 def test_a_word_is_still_the_stack_s_own_store() -> None:
@@ -115,7 +218,7 @@ def test_no_encrypted_value_is_shown() -> None:
     assert complaint("replicas", replicas=SECRET).startswith("replicas: input should be")
 
 
-@pytest.mark.parametrize("model", [ExternalS3])
+@pytest.mark.parametrize("model", [ExternalS3, ExternalDatabase])
 def test_a_key_has_an_example_unless_it_is_a_secret(model: type[BaseModel]) -> None:
     for name, field in model.model_json_schema()["properties"].items():
         secret = "'format': 'password'" in str(field)
