@@ -159,6 +159,97 @@ def test_each_missing_permission(
     assert complaint(session).startswith(line)
 
 
+@pytest.fixture
+def give_role(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, str]], None]]:
+    """EC2's metadata service as far as roles go; what is yielded sets the role's keys.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html
+    """
+    role = "/latest/meta-data/iam/security-credentials/"
+    answers = {"/latest/api/token": "token", role: "the-role"}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answers[self.path].encode())
+
+        def do_PUT(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", address)
+        monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)
+        yield lambda keys: answers.update({f"{role}the-role": json.dumps(keys)})
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("store", [MINIO], indirect=True, ids=["minio"])
+def test_without_keys_the_machine_s_role_is_used_and_nothing_of_the_person_s(
+    store: ObjectStore,
+    bucket: Bucket,
+    give_role: Callable[[dict[str, str]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keyless = replace(bucket, access_key=None, secret_key=None)
+    keys = store.client(service="sts").assume_role(
+        RoleArn="arn:aws:iam::000000000000:role/any", RoleSessionName="session"
+    )["Credentials"]
+    role = {
+        "Code": "Success",
+        "AccessKeyId": keys["AccessKeyId"],
+        "SecretAccessKey": keys["SecretAccessKey"],
+        "Token": keys["SessionToken"],
+        "Expiration": keys["Expiration"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a person's")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "which no server has")
+    give_role(role)
+    check(keyless)
+    give_role(role | {"SecretAccessKey": "of-another-role"})
+    assert "the secret key is not that of the access key" in complaint(keyless)
+
+
+@pytest.mark.parametrize("store", [MINIO], indirect=True, ids=["minio"])
+def test_a_prefix_is_enough(store: ObjectStore, bucket: Bucket) -> None:
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"],
+                "Resource": [f"arn:aws:s3:::{BUCKET}/team/*"],
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["s3:ListBucket"],
+                "Resource": [f"arn:aws:s3:::{BUCKET}"],
+                "Condition": {"StringLike": {"s3:prefix": "team/*"}},
+            },
+        ],
+    }
+    keys = store.client(service="sts").assume_role(
+        RoleArn="arn:aws:iam::000000000000:role/any",
+        RoleSessionName="session",
+        Policy=json.dumps(policy),
+    )["Credentials"]
+    restricted = replace(
+        bucket,
+        access_key=keys["AccessKeyId"],
+        secret_key=keys["SecretAccessKey"],
+        session_token=keys["SessionToken"],
+    )
+    assert complaint(restricted).startswith("write is denied")
+    check(replace(restricted, prefix="team"))
+
+
 @pytest.mark.parametrize("store", [MINIO], indirect=True, ids=["minio"])
 def test_wrong_region(store: ObjectStore, sandbox: Sandbox, tmp_path: Path) -> None:
     abroad = ObjectStore(
@@ -197,7 +288,7 @@ def web_server() -> Iterator[ThreadingHTTPServer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            # The client waits for an answer before it sends the content.
             self.send_error(405)
 
         def log_message(self, *_: object) -> None:
@@ -226,6 +317,8 @@ def test_certificate_that_nobody_signed(web_server: ThreadingHTTPServer, tmp_pat
             *options.split(),
             "-subj",
             "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
             "-keyout",
             key,
             "-out",
@@ -242,6 +335,8 @@ def test_certificate_that_nobody_signed(web_server: ThreadingHTTPServer, tmp_pat
         "its TLS certificate is not trusted here: self-signed certificate; give its "
         "authority's in artifacts.ca"
     )
+    trusted = replace(elsewhere(f"https://localhost:{web_server.server_port}"), ca=certificate)
+    assert complaint(trusted).startswith("answers a write with HTTP 405"), "TLS is no obstacle"
     # And the other way round: no TLS where it is expected.
     assert complaint(elsewhere(f"http://localhost:{web_server.server_port}")).startswith(
         "does not answer as S3 does"
