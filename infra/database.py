@@ -16,6 +16,7 @@ SQLAlchemy 2's dialect is tested by its makers with 12 and newer."""
 
 CONNECT_SECONDS = 5
 
+# The schema job keeps its own table in a schema beside MLflow's: schema_job/record.py.
 _FACTS = """
 SELECT current_setting('server_version_num')::int / 10000,
        current_setting('server_version'),
@@ -30,8 +31,6 @@ SELECT current_setting('server_version_num')::int / 10000,
   FROM pg_database, pg_roles
  WHERE datname = current_database() AND rolname = current_user
 """
-# What a privilege has to be granted on; the schema job keeps its own table in a schema beside
-# MLflow's, see schema_job/record.py.
 
 
 class DatabaseError(ValueError):
@@ -114,26 +113,25 @@ def _problem(facts: Any, database: ExternalDatabase, capacity: Capacity) -> str:
     return ""
 
 
+_STRANGER = "does not answer as PostgreSQL does"
+
 # What libpq says, and what it means; the first that fits.
 _REASONS = (
     ("could not translate host name", "its name is not known here; correct the host"),
     ("Connection refused", "nothing listens there; is it running, and host and port right?"),
-    (
-        "timeout expired",
-        "no answer in {seconds} s; is a firewall between?",
-    ),
+    ("timeout expired", "no answer in {seconds} s; is a firewall between?"),
     ("password authentication failed", "refuses the user or the password; correct database.url"),
     ("does not exist", "{said}; create it, or correct database.url"),
-    (
-        "no pg_hba.conf entry",
-        "{said}; let the servers in, too: its pg_hba.conf",
-    ),
+    ("no pg_hba.conf entry", "{said}; let the servers in, too: its pg_hba.conf"),
     ("does not support SSL", "speaks no TLS; set database.ssl_mode prefer"),
     ("certificate verify failed", "its certificate is not signed by database.ca"),
     ("does not match host name", "{said}; correct the host, or set database.ssl_mode verify-ca"),
     ("could not read root certificate", "database.ca holds no certificates in PEM format"),
     ("invalid response to SSL", "does not answer as PostgreSQL does; correct host and port"),
-    ("expected authentication request", "does not answer as PostgreSQL; correct host and port"),
+    (
+        "expected authentication request",
+        "does not answer as PostgreSQL does; correct host and port",
+    ),
     ("too many clients", "all its connections are taken; end some, or raise max_connections"),
     ("remaining connection slots", "all its connections are taken; raise max_connections"),
     ("too many connections for", "{said}; raise the limit"),

@@ -68,8 +68,8 @@ def _check_host(host: str) -> None:
     addresses = {ip_address(str(place[4][0]).partition("%")[0]) for place in found}
     if all(address.is_loopback or address.is_unspecified for address in addresses):
         raise SpecError(
-            f"{host} is this machine here, but a server's own container in there; give an address "
-            "of this machine that leads to it from a container, too"
+            f"{host} leads a server's container to itself, not to this machine; give an address "
+            "of this machine that leads here from elsewhere, too"
         )
 
 

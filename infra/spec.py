@@ -97,9 +97,7 @@ Subnet = Annotated[IPv4Network, AfterValidator(_subnet)]
 
 def _kind(value: object) -> str:
     """Tell a word, which is a store of the stack itself, from the kinds of external ones."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump()
-    return str(value.get("kind")) if isinstance(value, dict) else _WORD
+    return str(value.get("kind")) if isinstance(value, dict) else getattr(value, "kind", _WORD)
 
 
 _WORD = "word"
@@ -371,7 +369,12 @@ def load_spec(
     try:
         spec = DeploymentSpec.model_validate(values)
     except ValidationError as error:
-        raise SpecError("\n".join(_lines(error, hidden))) from None
+        lines = "\n".join(_lines(error, hidden))
+        for key in hidden & values.keys():
+            # Reasons that compare several values quote them.
+            if isinstance(values[key], str) and values[key]:
+                lines = lines.replace(values[key], "***")
+        raise SpecError(lines) from None
     if exposed := [path for path in _secrets(spec) if path.split(".")[0] not in hidden]:
         raise SpecError(
             "\n".join(

@@ -116,7 +116,7 @@ def test_services_that_cannot_be_used_are_refused_at_preview(
     stack.set_secret("artifacts.secret_key", SECRET_KEY)
     stack.set_secret("database.url", services.url.replace("mlflow:", "nobody:"))
     said = stack.run("preview", ok=False)
-    assert "artifacts: localhost is this machine here, but a server's own container in" in said
+    assert "artifacts: localhost leads a server's container to itself" in said
     assert f"database: 'mlflow' at {services.database.host}:{services.database.port}: " in said
     assert not seen(said)
     assert stack.left(docker_client) == []

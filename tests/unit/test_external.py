@@ -216,6 +216,10 @@ def test_an_object_that_is_no_json_is_not_shown() -> None:
 def test_no_encrypted_value_is_shown() -> None:
     assert "'many'" in complaint(replicas="many")
     assert complaint("replicas", replicas=SECRET).startswith("replicas: input should be")
+    assert "has '***', which is not" in complaint("allowed_hosts", allowed_hosts=f"{SECRET}:1")
+    assert "mlflow_memory: ***: 1 worker(s) need 650m" in complaint(
+        "mlflow_memory", mlflow_memory="301m"
+    )
 
 
 @pytest.mark.parametrize("model", [ExternalS3, ExternalDatabase])
