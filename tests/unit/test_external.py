@@ -234,3 +234,11 @@ def test_editors_see_a_secret_in_plain_text(secret: object, good: bool) -> None:
     schema = json.loads((ROOT / "stacks/schema.json").read_text())
     content = {"config": {"mlflow-bench:artifacts": BUCKET | {"secret_key": secret}}}
     assert jsonschema.Draft202012Validator(schema).is_valid(content) is good
+
+
+@pytest.mark.parametrize(
+    ("key", "model"), [("artifacts", ExternalS3), ("database", ExternalDatabase)]
+)
+def test_the_docs_name_every_key(key: str, model: type[BaseModel]) -> None:
+    docs = (ROOT / "docs/external-services.md").read_text()
+    assert [name for name in model.model_fields if f"`{key}.{name}`" not in docs] == []
