@@ -1,17 +1,24 @@
-"""The command line: `run`, `list`, `recheck`.
+"""The command line: `run`, `list`, `recheck`, `schema`.
 
 Exit status: 0 verdict good, 1 verdict bad, 2 could not run, 3 result invalid, 130 interrupted.
 """
 
 import argparse
+import json
+import os
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+from pydantic import ValidationError
+
 from workloads.errors import CannotRunError
+from workloads.plan import Profile
 from workloads.scenarios import SCENARIOS
+from workloads.scenarios.scenario import Parameters, Scenario
 
 T = TypeVar("T")
 
@@ -27,6 +34,8 @@ def main(arguments: list[str]) -> int:
         match options.command:
             case "list":
                 return _list()
+            case "schema":
+                return _schema()
             case "recheck":
                 return _recheck(options.folder, write=options.write)
             case _:
@@ -48,14 +57,33 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog=PROGRAM, description="Test a deployed MLflow.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="run a scenario against a stack and judge it")
-    run.add_argument("--stack", required=True, help="name of a deployed stack, as local")
+    run = commands.add_parser("run", help="run a scenario against a stack or a URL and judge it")
+    subject = run.add_mutually_exclusive_group(required=True)
+    subject.add_argument("--stack", help="name of a deployed stack, as local")
+    subject.add_argument("--url", help="address of any tracking server, as https://mlflow.test")
+    run.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="file with a bearer token for the server; else MLFLOW_TRACKING_TOKEN, or "
+        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD of the environment",
+    )
     run.add_argument("--scenario", default="training", help="see `list` (default: training)")
     run.add_argument("--profile", default="quick", help="quick or full (default: quick)")
     run.add_argument("--users", type=int, help="users at once (default: the profile's)")
+    run.add_argument("--rate", type=float, help="planned calls/s: an open load of that rate")
+    run.add_argument("--duration", type=float, metavar="S", help="seconds of load of each stage")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the scenario, see `list`; may be given again",
+    )
     run.add_argument("--seed", type=int, default=1, help="of all random choices (default: 1)")
     run.add_argument("--results", type=Path, metavar="DIR", help="folder for this run's files")
     commands.add_parser("list", help="list the scenarios")
+    commands.add_parser("schema", help="print the JSON Schema of result.json")
     recheck = commands.add_parser("recheck", help="judge a saved run again, from its files alone")
     recheck.add_argument("folder", type=Path, metavar="DIR", help="a folder below results")
     recheck.add_argument(
@@ -66,28 +94,38 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list() -> int:
     for scenario in SCENARIOS.values():
-        print(f"{scenario.name:<12} {scenario.summary}")  # noqa: T201
+        print(f"{scenario.name:<10} {scenario.summary}")  # noqa: T201
+        for name, field in type(scenario.parameters_of("quick")).model_fields.items():
+            values = {p: getattr(scenario.parameters_of(p), name) for p in scenario.profiles}
+            shown = ", ".join(f"{p} {value}" for p, value in values.items())
+            if len(set(map(str, values.values()))) == 1:
+                shown = str(values["quick"])
+            print(f"{'':<10}   --set {name}=…  {field.description} ({shown})")  # noqa: T201
     return 0
 
 
 def _run(options: argparse.Namespace) -> int:
     scenario = _one_of("scenario", options.scenario, SCENARIOS)
-    profile = _one_of("profile", options.profile, scenario.profiles)
-    if options.users is not None:
-        if options.users < 1:
-            raise CannotRunError(f"--users {options.users}: give at least 1")
-        profile = profile.model_copy(update={"users": options.users})
-    folder = _folder(options.results, options.stack)
+    profile = _profile(scenario, options)
+    parameters = _parameters(scenario, options)
+    if options.results and (options.results / "history.jsonl").exists():
+        raise CannotRunError(
+            f"--results {options.results}: holds a run already; name another folder"
+        )
+    if options.token_file:
+        os.environ["MLFLOW_TRACKING_TOKEN"] = _token(options.token_file)
     from workloads import settings, target
 
-    found = target.load(options.stack)
-    settings.configure(found.tracking_uri)
+    subject = target.at(options.url) if options.url else target.load(options.stack)
+    folder = options.results or _new_folder(subject.name)
+    settings.configure(subject.tracking_uri)
 
     from workloads.report import terminal
-    from workloads.run import run  # imports Locust first, which patches the standard library
+    from workloads.run import Wanted, run  # imports Locust first, which patches the library
 
     try:
-        result = run(found, scenario, options.profile, profile, options.seed, folder)
+        wanted = Wanted(scenario, options.profile, profile, parameters, options.seed)
+        result = run(subject, wanted, folder)
     except KeyboardInterrupt:
         kept = f"; the history is kept in {folder}" if folder.exists() else ""
         _say(f"interrupted{kept}")
@@ -97,6 +135,61 @@ def _run(options: argparse.Namespace) -> int:
     terminal.show(result, terminal.console())
     print(f"\nreport: {folder / 'report.html'}")  # noqa: T201
     return result.verdict.judgement.exit_status
+
+
+def _profile(scenario: Scenario, options: argparse.Namespace) -> Profile:
+    """Return the profile with what the arguments change."""
+    profile = _one_of("profile", options.profile, scenario.profiles)
+    if options.rate is not None and not scenario.can_be_open:
+        raise CannotRunError(
+            f"--rate {options.rate:g}: {scenario.name} has no planned rate; leave it out"
+        )
+    given = {"users": options.users, "rate": options.rate, "load_s": options.duration}
+    flags = {"users": "--users", "rate": "--rate", "load_s": "--duration"}
+    changes = {name: value for name, value in given.items() if value is not None}
+    for name, value in changes.items():
+        least = 1 if name in ("users", "load_s") else 0.01
+        if not least <= value < float("inf"):
+            raise CannotRunError(f"{flags[name]} {value:g}: give at least {least:g}")
+    return profile.model_copy(update=changes)
+
+
+def _parameters(scenario: Scenario, options: argparse.Namespace) -> Parameters:
+    """Return the scenario's parameters with what the arguments change."""
+    known = scenario.parameters_of(options.profile)
+    changes = {}
+    for setting in options.set:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise CannotRunError(f"--set {setting}: give it as name=value")
+        if name not in type(known).model_fields:
+            there = ", ".join(type(known).model_fields) or "none"
+            raise CannotRunError(f"--set {name}: {scenario.name} has the parameters: {there}")
+        changes[name] = value
+    try:
+        return type(known).model_validate(known.model_dump() | changes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise CannotRunError(f"--set {name}={changes.get(name)}: {first['msg']}") from None
+
+
+def _token(path: Path) -> str:
+    try:
+        token = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise CannotRunError(f"--token-file {path}: {reason}") from None
+    if not token:
+        raise CannotRunError(f"--token-file {path}: is empty; put the token into it")
+    return token
+
+
+def _schema() -> int:
+    from workloads.result import Result
+
+    print(json.dumps(Result.model_json_schema(), indent=2))  # noqa: T201
+    return 0
 
 
 def _recheck(folder: Path, *, write: bool) -> int:
@@ -115,11 +208,9 @@ def _one_of(what: str, name: str, known: Mapping[str, T]) -> T:
     return known[name]
 
 
-def _folder(wanted: Path | None, stack: str) -> Path:
-    folder = wanted or Path("results") / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{stack}"
-    if (folder / "history.jsonl").exists():
-        raise CannotRunError(f"--results {folder}: holds a run already; name another folder")
-    return folder
+def _new_folder(subject: str) -> Path:
+    name = re.sub(r"[^\w.-]+", "-", subject)
+    return Path("results") / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
 
 
 def _latest(folder: Path) -> None:

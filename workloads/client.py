@@ -6,13 +6,17 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import gevent  # type: ignore[import-untyped]
 import requests
+from gevent.event import Event  # type: ignore[import-untyped]
 
 from workloads import wire
 from workloads.errors import summary
 from workloads.history import History
+from workloads.pace import Pace
+from workloads.plan import Plan, Stage
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -23,54 +27,73 @@ connection pool is used up, halfway through a batch."""
 
 
 WARM = "warm"
-"""Message of a user to the generator."""
+"""Message of a user to the generator: it has done everything at least once."""
+
+STAGE = "stage"
+"""Message of the generator to its processes: the schedule from now on."""
 
 
-class Session:
-    """One user: its place in the history, its random numbers, its watched calls."""
+class Process:
+    """One process of the load generator: what its users share."""
 
     def __init__(
-        self, environment: "Environment", history: History, user: int, seed: int, experiment_id: str
+        self, environment: "Environment", history: History, plan: Plan, index: int
     ) -> None:
-        self.user = user
-        self.experiment_id = experiment_id
-        self.random = random.Random(f"{seed}/{user}")  # noqa: S311 - to be repeatable
+        self.plan = plan
+        self.index = index
+        self.pace: Pace | None = None
         self.in_flight: set[str] = set()
         self.last_end_ns = 0
         self.call_cpu_s = 0.0
         self._environment = environment
-        self._history = history
-        self._foreground: Any = None
-        self._step: str | None = None
-        self._count = 0
-        self._warm = False
+        self.history = history
+        self._entered = 0
+        self._sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
+        self._only: Session | None = None
+        self._changed = Event()
 
-    @contextmanager
-    def step(self, name: str) -> Iterator[str]:
-        """Time one whole training step; gives a token for the run that it creates.
+    def enter(self) -> "Session":
+        """Return the session of a new user; numbers are unique among all processes."""
+        user = self.index + self._entered * self.plan.processes
+        self._entered += 1
+        session = Session(self, user)
+        self._only = session
+        return session
 
-        An exception of the step becomes its outcome and goes no further: the next one follows,
-        as at a team where one training fails.
+    def belongs_to(self, session: "Session") -> None:
+        """Count the calls of the greenlet that asks as this user's."""
+        self._sessions[gevent.getcurrent()] = session
+
+    def take(self, stage: Stage | None, begin_ns: int) -> None:
+        """Follow this stage's schedule from now on; None: let users wait for the next one."""
+        self.pace = None
+        if stage:
+            self.pace = Pace(
+                stage,
+                begin_ns,
+                seed=self.plan.seed,
+                process=self.index,
+                processes=self.plan.processes,
+            )
+        changed, self._changed = self._changed, Event()
+        changed.set()
+
+    def due(self, user: int) -> int | None:
+        """When this user's next call is planned, in ns; None: now, as the load is closed.
+
+        Waits while there is no schedule, or it has ended.
         """
-        self._foreground = gevent.getcurrent()
-        self._step = op = self._next()
-        self._history.invoke(op, self.user, "step", name)
-        try:
-            yield str(uuid.UUID(int=self.random.getrandbits(128), version=4))
-        except Exception as error:
-            self._history.complete("fail", op, error=summary(error))
-        except BaseException as error:
-            self._history.complete("info", op, error=summary(error))
-            raise
-        else:
-            self._history.complete("ok", op)
+        while True:
+            if self.pace and not self.pace.planned:
+                return None
+            if self.pace and (planned := self.pace.next(user)) is not None:
+                return planned
+            self._changed.wait()
 
-    def warm(self) -> None:
-        """Tell the generator, once, that this user has done everything at least once."""
-        runner = self._environment.runner
-        if runner and not self._warm:
-            self._warm = True
-            runner.send_message(WARM, self.user)
+    def warm(self, user: int) -> None:
+        """Tell the generator that this user is warm."""
+        if runner := self._environment.runner:
+            runner.send_message(WARM, user)
 
     def watch(self) -> None:
         """Watch every call that `requests` makes in this process, for good."""
@@ -82,23 +105,28 @@ class Session:
         requests.Session.request = request  # type: ignore[method-assign, assignment]
 
     def _call(self, send: Any, http: Any, method: str, url: str, kwargs: dict[str, Any]) -> Any:
+        # Where a process has one user, calls of autologging's own threads are that user's too.
+        session = self._sessions.get(gevent.getcurrent()) or self._only
+        if session is None:
+            return send(http, method, url, **kwargs)
         path = wire.route(url)
         name = wire.name(method, path)
         writes = wire.writes(method, path, kwargs.get("json") or {}, kwargs.get("data"))
-        background = gevent.getcurrent() is not self._foreground
-        op = self._next()
+        background = not session.in_foreground
+        op = session.next_op()
         response = None
         outcome = "info" if writes else "fail"
         ended: dict[str, Any] = {}
         self.in_flight.add(op)
-        began_ns = self._history.invoke(
+        began_ns = self.history.invoke(
             op,
-            self.user,
+            session.user,
             "call",
             name,
-            step=self._step,
+            step=session.step_op,
             background=background,
             writes=writes,
+            **session.take_planned(),
         )
         cpu = time.process_time()
         try:
@@ -123,16 +151,83 @@ class Session:
             if not background:
                 self.call_cpu_s += cpu
             self.in_flight.discard(op)
-            self.last_end_ns = self._history.complete(outcome, op, **ended)
+            self.last_end_ns = self.history.complete(outcome, op, **ended)
             self._environment.events.request.fire(  # type: ignore[no-untyped-call]
                 request_type=method,
                 name=name.split(" ", 1)[1],
                 response_time=(self.last_end_ns - began_ns) / 1e6,
-                response_length=len(response.content) if response is not None else 0,
+                response_length=0,
                 exception=None if outcome == "ok" else ended.get("error"),
-                context={"user": self.user},
+                context={},
             )
 
-    def _next(self) -> str:
+
+class Session:
+    """One user: its random numbers, its place in the history."""
+
+    def __init__(self, process: Process, user: int) -> None:
+        self.process = process
+        self.user = user
+        self.experiment_id = process.plan.experiment_id
+        self.random = random.Random(f"{process.plan.seed}/{user}")  # noqa: S311 - repeatable
+        self.step_op: str | None = None
+        self._planned: dict[str, Any] = {}
+        self._foreground: Any = None
+        self._count = 0
+        self._warm = False
+
+    @property
+    def in_foreground(self) -> bool:
+        """Whether the greenlet that asks is the user, and not one that runs beside it."""
+        return gevent.getcurrent() is self._foreground
+
+    def begin(self) -> None:
+        """Say that the greenlet that asks is this user."""
+        self._foreground = gevent.getcurrent()
+        self.process.belongs_to(self)
+
+    @contextmanager
+    def step(self, name: str, size: int | None = None) -> Iterator[str]:
+        """Time one whole step; gives a token for the run that it creates.
+
+        An exception of the step becomes its outcome and goes no further: the next one follows,
+        as at a team where one training fails. `size` is the bytes that the step moves.
+        """
+        history = self.process.history
+        self.step_op = op = self.next_op()
+        history.invoke(op, self.user, "step", name, size=size)
+        try:
+            yield self.token()
+        except Exception as error:
+            history.complete("fail", op, error=summary(error))
+        except BaseException as error:
+            history.complete("info", op, error=summary(error))
+            raise
+        else:
+            history.complete("ok", op)
+        finally:
+            self.step_op = None
+
+    def token(self) -> str:
+        """Return a new name that no other user of any run with another seed draws."""
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    def plan_call(self, planned_ns: int | None, *, queued: bool) -> None:
+        """Say when this user's next call was planned, and if no user was free then."""
+        self._planned = {} if planned_ns is None else {"planned_ns": planned_ns, "queued": queued}
+
+    def take_planned(self) -> dict[str, Any]:
+        """What was planned for the call that begins now: of several calls only the first."""
+        planned, self._planned = self._planned, {}
+        return planned
+
+    def warm(self) -> None:
+        """Tell the generator, once, that this user has done everything at least once."""
+        if not self._warm:
+            self._warm = True
+            self.process.warm(self.user)
+
+    def next_op(self) -> str:
+        """Return a new id for an operation."""
         self._count += 1
         return f"{self.user}.{self._count}"

@@ -19,20 +19,57 @@ def server_version(tracking_uri: str) -> str:
     Raises `CannotRunError` if it does not answer within 10 s.
     """
     try:
-        answer = requests.get(f"{tracking_uri.rstrip('/')}/version", timeout=10)
+        answer = requests.get(
+            f"{tracking_uri.rstrip('/')}/version", timeout=10, auth=_credentials(), verify=_verify()
+        )
         answer.raise_for_status()
     except requests.RequestException as error:
-        reason = f"HTTP {error.response.status_code}" if error.response else type(error).__name__
+        answered = error.response
+        reason = type(error).__name__ if answered is None else f"HTTP {answered.status_code}"
         raise CannotRunError(
-            f"no tracking server answers at {tracking_uri} ({reason}): is the stack up?"
+            f"no tracking server answers at {tracking_uri} ({reason}): {_remedy(error)}"
         ) from None
     return answer.text.strip()
 
 
-def describe(target: Target) -> dict[str, str]:
+def _credentials() -> requests.auth.AuthBase | None:
+    """What mlflow's client sends too, from the same variables."""
+    if user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
+        return requests.auth.HTTPBasicAuth(user, os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
+    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
+        return _Bearer(token)
+    return None
+
+
+def _verify() -> bool | str:
+    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS") == "true":
+        return False
+    return os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True
+
+
+class _Bearer(requests.auth.AuthBase):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the token to a request."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def _remedy(error: requests.RequestException) -> str:
+    if error.response is not None and error.response.status_code in (401, 403):
+        return (
+            "set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+            "or give --token-file"
+        )
+    return "is it up?"
+
+
+def describe(tracking_uri: str, target: Target | None) -> dict[str, str]:
     """Name what the figures depend on; raises as `server_version` does."""
     found = {
-        "mlflow server": server_version(target.tracking_uri),
+        "mlflow server": server_version(tracking_uri),
         "mlflow client": version("mlflow"),
         "Locust": version("locust"),
         "scikit-learn": version("scikit-learn"),
@@ -41,7 +78,7 @@ def describe(target: Target) -> dict[str, str]:
         "CPU": f"{os.cpu_count()} cores, {_cpu_model()}",
         "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
     }
-    if target.platform is Platform.DOCKER and target.components:
+    if target and target.platform is Platform.DOCKER and target.components:
         found["Docker"] = _docker_version()
     return found
 

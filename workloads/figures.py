@@ -1,10 +1,11 @@
-"""Figures from the raw record of the load phase."""
+"""Figures from the raw record of a stage's load phase."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 
 import numpy as np
+from numpy.typing import NDArray
 
-from workloads.history import Operation, Record
+from workloads.record import NEVER, Record, Rows, Window, durations_ms
 from workloads.result import Latency, OperationFigures
 
 ALL_CALLS = "all API calls"
@@ -12,22 +13,7 @@ SAMPLES = {50: 1, 95: 20, 99: 1000}
 """Fewest samples by percentile: one beyond the 95th, ten beyond the 99th."""
 
 
-def measured(record: Record) -> list[Operation]:
-    """Operations that began in the load phase: not those of the warm-up."""
-    begin, end = window_ns(record)
-    return [o for o in record.operations if begin <= o.invoked_ns < end]
-
-
-def window_ns(record: Record) -> tuple[int, int]:
-    """Begin and end of the load phase, in ns; the end of the record if it was cut short."""
-    begin = record.phases.get("load")
-    if begin is None:
-        return 0, 0
-    last = max((o.completed_ns or o.invoked_ns for o in record.operations), default=begin)
-    return begin, record.phases.get("finish", max(begin, last))
-
-
-def latency(values_ms: list[float]) -> Latency:
+def latency(values_ms: NDArray[np.float64]) -> Latency:
     """Exact percentiles, linear between neighbours (Hyndman and Fan's type 7, numpy's default)."""
 
     def at(percentile: int) -> float | None:
@@ -35,49 +21,72 @@ def latency(values_ms: list[float]) -> Latency:
             return None
         return float(np.percentile(values_ms, percentile))
 
-    return Latency(p50_ms=at(50), p95_ms=at(95), p99_ms=at(99), max_ms=max(values_ms, default=None))
+    most = float(values_ms.max()) if len(values_ms) else None
+    return Latency(p50_ms=at(50), p95_ms=at(95), p99_ms=at(99), max_ms=most)
 
 
-def table(record: Record) -> list[OperationFigures]:
-    """All API calls, then training steps, then each API call by name."""
-    begin, end = window_ns(record)
-    seconds = (end - begin) / 1e9
-    operations = measured(record)
-    groups: dict[tuple[str, str], list[Operation]] = defaultdict(list)
-    for operation in operations:
-        groups[operation.type, operation.name].append(operation)
-    calls = [o for o in operations if o.type == "call"]
-    rows = [_row("call", ALL_CALLS, calls, seconds)]
-    for type_, name in sorted(groups, key=lambda key: (key[0] != "step", key[1].split()[-1])):
-        rows.append(_row(type_, name, groups[type_, name], seconds))
-    return rows
+def calls(record: Record, window: Window) -> OperationFigures:
+    """All API calls of a stage together."""
+    return _row("call", ALL_CALLS, record.of_type(record.within(window), "call"), window)
+
+
+def table(record: Record, window: Window) -> list[OperationFigures]:
+    """All API calls of a stage, then whole steps, then each API call by name."""
+    groups = list(record.by_name(record.within(window)))
+    groups.sort(key=lambda group: (group[0] != "step", group[1].split()[-1]))
+    return [
+        calls(record, window),
+        *(_row(type_, name, rows, window) for type_, name, rows in groups),
+    ]
 
 
 def errors(record: Record) -> dict[str, int]:
-    """Failed or unknown calls of the load phase by what was said, most frequent first."""
-    said = Counter(
-        f"{o.name}: {o.error or 'ended without an answer'}"
-        for o in measured(record)
-        if o.type == "call" and o.outcome != "ok"
-    )
-    return dict(said.most_common())
+    """Failed or unknown operations of all load phases by what was said, most frequent first.
+
+    A step that failed is named only where none of the calls did: it has the same reason else.
+    """
+    said: dict[str, Counter[str]] = {"call": Counter(), "step": Counter()}
+    for begun, type_, what in record.errors:
+        if any(w.begin_ns <= begun < w.end_ns for w in record.windows):
+            said[type_][what] += 1
+    return dict((said["call"] or said["step"]).most_common())
 
 
-def timed(operation: Operation) -> bool:
-    """Whether its latency counts: it succeeded, and nothing else ran beside it in the client."""
-    return operation.outcome == "ok" and not operation.background
+def timed(rows: Rows) -> Rows:
+    """Those whose latency counts: they succeeded, and nothing ran beside them in the client."""
+    counted: Rows = rows[rows["ok"] & ~rows["background"]]
+    return counted
 
 
-def _row(type_: str, name: str, group: list[Operation], seconds: float) -> OperationFigures:
-    good = [o for o in group if o.outcome == "ok"]
-    spread = latency([o.duration_ms or 0.0 for o in group if timed(o)])
+def waits_ms(rows: Rows) -> NDArray[np.float64]:
+    """Milliseconds from the planned begin to the end, of those that were planned and ended."""
+    planned = rows[(rows["planned"] != NEVER) & (rows["completed"] != NEVER)]
+    return (planned["completed"] - planned["planned"]) / 1e6  # type: ignore[no-any-return]
+
+
+def lags_ms(rows: Rows) -> NDArray[np.float64]:
+    """Milliseconds from the planned begin to the real one, of those that were planned."""
+    planned = rows[rows["planned"] != NEVER]
+    return (planned["invoked"] - planned["planned"]) / 1e6  # type: ignore[no-any-return]
+
+
+def _row(type_: str, name: str, rows: Rows, window: Window) -> OperationFigures:
+    good = int(rows["ok"].sum())
+    counted = timed(rows)
+    spread = latency(durations_ms(counted))
+    waits = waits_ms(counted)
+    sizes = np.unique(rows["size"])
+    size = int(sizes[0]) if len(sizes) == 1 and sizes[0] != NEVER else None
     return OperationFigures(
         name=name,
         type=type_,
-        count=len(group),
-        errors=len(group) - len(good),
-        rate=len(good) / seconds if seconds else 0.0,
-        background=sum(o.background for o in group),
-        retried=sum(bool(o.retries) for o in group),
+        count=len(rows),
+        errors=len(rows) - good,
+        rate=good / window.seconds if window.seconds else 0.0,
+        background=int(rows["background"].sum()),
+        retried=int(rows["retried"].sum()),
+        intended=latency(waits) if len(waits) else None,
+        size_bytes=size,
+        mib_per_s=size / 2**20 / (spread.p50_ms / 1000) if size and spread.p50_ms else None,
         **spread.model_dump(),
     )

@@ -2,8 +2,9 @@
 
 Line types: `plan` (first), `phase`, `invoke`, then one of `ok`, `fail`, `info` for each
 invoke, `sample` (generator health, about once a second), `server` (its processes, before and
-after), `trainer_ended`, `interrupted`. `info` means that nobody knows whether the operation took
-place; an invoke without completion means the same (the naming is Jepsen's).
+after), `observe` (the system under test, about once a second), `ceiling`, `user_ended`,
+`interrupted`. `info` means that nobody knows whether the operation took place; an invoke without
+completion means the same (the naming is Jepsen's).
 
 Times: `mono_ns` is the system-wide monotonic clock and `wall_ns` the Unix clock, in nanoseconds.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from workloads.errors import CannotRunError, summary
-from workloads.plan import Plan
+from workloads.plan import SCHEMA_VERSION, Plan
 
 
 class Kind(StrEnum):
@@ -33,15 +34,18 @@ class Kind(StrEnum):
     MODEL = "logged model"
     OUTPUT = "model output"
     ARTIFACT = "artifact"
+    REGISTERED = "registered model"
+    VERSION = "model version"
+    ALIAS = "model alias"
 
 
 @dataclass(frozen=True)
 class Write:
     """One thing that an operation wants kept.
 
-    `owner` is the run, model or experiment id; None stands for the thing that this very
-    operation creates. `value` is None where the server chooses it (ids). Metric points have
-    `[step, timestamp in ms, value]` as JSON, artifacts their SHA-256.
+    `owner` is the id of a run, model, model version or experiment; None stands for the thing that
+    this very operation creates. `value` is None where the server chooses it (ids). Metric points
+    have `[step, timestamp in ms, value]` as JSON, artifacts their SHA-256.
     """
 
     kind: Kind
@@ -52,7 +56,11 @@ class Write:
 
 @dataclass
 class Operation:
-    """An invoke line with what became of it; times in ns of the monotonic clock."""
+    """An invoke line with what became of it; times in ns of the monotonic clock.
+
+    `planned_ns` is when an open load's schedule wanted it to begin, `queued` says that then every
+    user was busy; `size` is the bytes that it moves. None where they do not apply.
+    """
 
     id: str
     user: int
@@ -62,6 +70,9 @@ class Operation:
     background: bool
     invoked_ns: int
     writes: list[Write]
+    planned_ns: int | None = None
+    queued: bool = False
+    size: int | None = None
     outcome: str = "info"
     completed_ns: int | None = None
     status: int | None = None
@@ -81,12 +92,14 @@ class Appender:
     So several processes may share the file, and a killed one loses nothing that it wrote.
     """
 
+    _encode = json.JSONEncoder(separators=(",", ":")).encode
+
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def append(self, line: dict[str, Any]) -> None:
         """Add one line; it is with the operating system when this returns."""
-        os.write(self._file, json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        os.write(self._file, self._encode(line).encode() + b"\n")
 
     def close(self) -> None:
         """Close the file."""
@@ -112,6 +125,9 @@ class History(Appender):
         step: str | None = None,
         background: bool = False,
         writes: list[Write] | None = None,
+        planned_ns: int | None = None,
+        queued: bool = False,
+        size: int | None = None,
     ) -> int:
         """Say that operation `op` is about to be sent; returns `mono_ns`."""
         return self.event(
@@ -122,7 +138,9 @@ class History(Appender):
             name=name,
             step=step,
             background=background,
-            writes=[[w.kind, w.owner, w.key, w.value] for w in writes or []],
+            writes=[[w.kind.value, w.owner, w.key, w.value] for w in writes or []],
+            **({} if planned_ns is None else {"planned_ns": planned_ns, "queued": queued}),
+            **({} if size is None else {"size": size}),
         )
 
     def complete(self, outcome: str, op: str, **fields: Any) -> int:
@@ -152,45 +170,48 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
             yield line
 
 
-@dataclass
-class Record:
-    """A history as read: the plan, the joined operations and everything else by type."""
+def entries(path: Path) -> Iterator[Plan | Operation | dict[str, Any]]:
+    """Yield what a history holds: the plan, operations as they end, every other line.
 
-    plan: Plan
-    operations: list[Operation]
-    phases: dict[str, int]
-    other: dict[str, list[dict[str, Any]]]
-
-
-def load(path: Path) -> Record:
-    """Read a whole history.
-
-    Raises `CannotRunError` if it is missing, damaged, or does not begin with a plan.
+    Operations that never ended come last. Only those under way are kept in memory. Raises
+    `CannotRunError` if the file is missing, damaged, or does not begin with a plan.
     """
-    plan: Plan | None = None
-    operations: dict[str, Operation] = {}
-    phases: dict[str, int] = {}
-    other: dict[str, list[dict[str, Any]]] = {}
+    under_way: dict[str, Operation] = {}
+    number = 0
     for number, line in enumerate(lines(path), 1):
         try:
-            match line["type"]:
+            type_ = line["type"]
+            if (type_ == "plan") is not (number == 1):
+                raise CannotRunError(f"{path}: line {number}: a history begins with its one plan")
+            match type_:
                 case "plan":
-                    plan = Plan.model_validate(line["plan"])
-                case "phase":
-                    phases[line["phase"]] = line["mono_ns"]
+                    yield _plan(path, line["plan"])
                 case "invoke":
-                    operations[line["op"]] = _operation(line)
+                    under_way[line["op"]] = _operation(line)
                 case "ok" | "fail" | "info":
-                    _complete(operations[line["op"]], line)
-                case kind:
-                    other.setdefault(kind, []).append(line)
+                    yield _completed(under_way.pop(line["op"]), line)
+                case _:
+                    yield line
         except (KeyError, TypeError, ValueError) as error:
             raise CannotRunError(
                 f"{path}: line {number} does not fit ({summary(error)}); restore it"
             ) from None
-    if plan is None:
+    if not number:
         raise CannotRunError(f"{path}: has no plan line; the run ended before it began")
-    return Record(plan, list(operations.values()), phases, other)
+    yield from under_way.values()
+
+
+def operations(path: Path) -> Iterator[Operation]:
+    """Yield the operations of a history in the order in which they ended; raises as `entries`."""
+    return (entry for entry in entries(path) if isinstance(entry, Operation))
+
+
+def _plan(path: Path, fields: dict[str, Any]) -> Plan:
+    if (version := fields["schema_version"]) != SCHEMA_VERSION:
+        raise CannotRunError(
+            f"{path}: has format {version}, this version reads {SCHEMA_VERSION}; run it again"
+        )
+    return Plan.model_validate(fields)
 
 
 def _operation(line: dict[str, Any]) -> Operation:
@@ -203,13 +224,17 @@ def _operation(line: dict[str, Any]) -> Operation:
         background=line["background"],
         invoked_ns=line["mono_ns"],
         writes=[Write(Kind(k), owner, key, value) for k, owner, key, value in line["writes"]],
+        planned_ns=line.get("planned_ns"),
+        queued=line.get("queued", False),
+        size=line.get("size"),
     )
 
 
-def _complete(operation: Operation, line: dict[str, Any]) -> None:
+def _completed(operation: Operation, line: dict[str, Any]) -> Operation:
     operation.outcome = line["type"]
     operation.completed_ns = line["mono_ns"]
     operation.status = line.get("status")
     operation.retries = line.get("retries") or []
     operation.error = line.get("error")
     operation.created = line.get("created")
+    return operation

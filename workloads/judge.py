@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
-from workloads import figures, history
-from workloads.checkers import durability, objectives, validity
+from workloads import capacity, figures, record
+from workloads.checkers import bottleneck, durability, objectives, validity
 from workloads.errors import CannotRunError
-from workloads.history import Record
-from workloads.report import html
-from workloads.result import Result
+from workloads.observed import observed
+from workloads.plan import Load
+from workloads.record import Record, Window
+from workloads.report import files, html
+from workloads.result import Capacity, Result, StageFigures
 
 HISTORY = "history.jsonl"
 READBACK = "readback.jsonl"
@@ -22,32 +24,94 @@ def judge(folder: Path) -> tuple[Result, Record]:
 
     Raises `CannotRunError` if the files are missing or damaged.
     """
-    record = history.load(folder / HISTORY)
-    operations = figures.table(record)
-    errors = figures.errors(record)
-    gates = validity.gates(record)
-    kept = durability.check(record.operations, durability.load(folder / READBACK))
-    begin, end = figures.window_ns(record)
+    read = record.load(folder / HISTORY)
+    stages = [_stage(read, window) for window in read.windows]
+    climbed = _capacity(read, stages)
+    judged = _judged(stages, climbed)
+    operations = figures.table(read, read.windows[judged]) if judged is not None else []
+    errors = figures.errors(read)
+    gates = validity.run_gates(read)
+    kept = durability.judge(folder / HISTORY, folder / READBACK)
+    stage = stages[judged] if judged is not None else None
+    limit = bottleneck.find(read.plan, stage, saturated=bool(climbed and climbed.knee.reached))
     result = Result(
-        plan=record.plan,
-        load_s=(end - begin) / 1e9,
-        interrupted="interrupted" in record.other,
+        plan=read.plan,
+        load_s=stage.load_s if stage else 0.0,
+        interrupted=read.interrupted,
+        stages=stages,
+        judged_stage=stage.stage.name if stage else None,
         operations=operations,
         errors=errors,
         gates=gates,
+        ceiling=validity.ceiling(read),
+        capacity=climbed,
+        bottleneck=limit,
         durability=kept,
         deploy=_deploy(folder / DEPLOY),
-        verdict=objectives.judge(record.plan, operations, errors, gates, kept),
+        not_done=[line["said"] for line in read.other.get("not_done", [])],
+        verdict=objectives.judge(
+            read.plan, stages, stage, operations, errors, gates, kept, climbed, limit
+        ),
     )
-    return result, record
+    return result, read
 
 
 def conclude(folder: Path) -> Result:
     """Judge the run in `folder` and write its result and report there; raises as `judge`."""
-    result, record = judge(folder)
+    result, read = judge(folder)
     _replace(folder / RESULT, result.model_dump_json(indent=2) + "\n")
-    _replace(folder / REPORT, html.render(result, record))
+    for name, text in files.tables(result).items():
+        _replace(folder / name, text)
+    _replace(folder / REPORT, html.render(result, read))
     return result
+
+
+def _stage(read: Record, window: Window) -> StageFigures:
+    calls = figures.calls(read, window)
+    return StageFigures(
+        stage=window.stage,
+        load_s=window.seconds,
+        calls=calls,
+        gates=validity.stage_gates(read, window),
+        observed=observed(read, window, calls),
+    )
+
+
+def _capacity(read: Record, stages: list[StageFigures]) -> Capacity | None:
+    """What the closed stages of a climb say; those from the first that does not count on do not."""
+    climb = [stage for stage in stages if stage.stage.load is Load.CLOSED]
+    if len(climb) < 2:
+        return None
+    counted = {}
+    for stage in climb:
+        if not stage.counts:
+            break
+        counted[stage.stage.users] = stage.calls.rate
+    good = [
+        stage.stage.users
+        for stage in climb
+        if stage.stage.users in counted and objectives.within(read.plan, stage)
+    ]
+    return Capacity(
+        knee=capacity.knee(counted),
+        fit=capacity.fit(counted),
+        users_within_objectives=max(good, default=None),
+    )
+
+
+def _judged(stages: list[StageFigures], climbed: Capacity | None) -> int | None:
+    """The stage that decides: of a climb its knee, else the last one that can."""
+    able = [number for number, stage in enumerate(stages) if stage.stage.judged]
+    if not able:
+        return None
+    if climbed and climbed.knee.users is not None:
+        for number in able:
+            stage = stages[number].stage
+            if stage.load is Load.CLOSED and stage.users == climbed.knee.users:
+                return number
+    if climbed and stages[able[-1]].stage.load is Load.CLOSED:
+        return able[0]  # not even the first one counts: its gates say why
+    return able[-1]
 
 
 def _deploy(path: Path) -> dict[str, float]:

@@ -1,43 +1,86 @@
 """Everything that was decided before a run: enough to repeat it and to judge it again."""
 
+from enum import StrEnum
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from infra.outputs import Target
 
+SCHEMA_VERSION = 2
+"""Of the history; raised when older ones can no longer be read."""
 
-class Profile(BaseModel):
-    """How much of a scenario is run; durations are in seconds."""
 
+class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    users: int = Field(ge=1, description="Users at once, each a process of its own.")
-    warm_up_s: float = Field(gt=0, description="Least time before the figures start.")
+
+class Load(StrEnum):
+    """Who decides when the next call comes."""
+
+    CLOSED = "closed"
+    """Each user, as soon as its last one was answered."""
+    OPEN = "open"
+    """A schedule: arrivals at planned times, whether or not earlier ones were answered."""
+    BURST = "burst"
+    """A schedule of moments, at each of which every user calls at once."""
+
+
+class Stage(_Closed):
+    """A part of a run with one load of its own; durations are in seconds."""
+
+    name: str = Field(description="As `8 users`; unique in the run.")
+    load: Load = Load.CLOSED
+    users: int = Field(ge=1, description="Users at once; of an open load, most calls in flight.")
+    rate: float | None = Field(
+        default=None, gt=0, description="Planned arrivals per s (open) or bursts per s (burst)."
+    )
+    warm_up_s: float = Field(ge=0)
     load_s: float = Field(gt=0, description="Time that the figures cover.")
+    judged: bool = Field(default=True, description="Whether its figures can decide the verdict.")
+
+
+class Profile(_Closed):
+    """How much of a scenario is run; durations are in seconds."""
+
+    users: int = Field(ge=1, description="Users at once; of a scenario with levels, the most.")
+    rate: float | None = Field(
+        default=None, gt=0, description="Planned arrivals per s; None: closed load."
+    )
+    warm_up_s: float = Field(gt=0, description="Least time before the figures start.")
+    load_s: float = Field(gt=0, description="Time that the figures of each stage cover.")
     finish_s: float = Field(gt=0, description="Time that users have to finish what they began.")
 
 
-class Objectives(BaseModel):
+class Objectives(_Closed):
     """What a stack has to reach for a good verdict."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     error_rate: float = Field(ge=0, le=1, description="Highest share of calls that may fail.")
-    p95_ms: float = Field(gt=0, description="Highest 95th percentile of all API calls, in ms.")
-    min_rate: float = Field(gt=0, description="Lowest rate of API calls, in calls/s.")
+    p95_ms: float = Field(
+        gt=0,
+        description="Highest 95th percentile of all API calls, in ms; of an open load, from the "
+        "planned time on.",
+    )
+    min_rate: float = Field(ge=0, description="Lowest rate of API calls, in calls/s.")
 
 
-class Plan(BaseModel):
+class Plan(_Closed):
     """First line of a history."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: int = 1
+    schema_version: int = SCHEMA_VERSION
     scenario: str
     profile_name: str
     profile: Profile
+    parameters: dict[str, Any] = Field(default={}, description="The scenario's own, by name.")
     objectives: Objectives
     seed: int
-    target: Target
+    subject: str = Field(description="Name of what is tested: a stack, or the host of a URL.")
+    tracking_uri: str = Field(description="Address that the load goes to.")
+    target: Target | None = Field(
+        description="The stack; None: a URL, of whose inside nothing is known."
+    )
+    processes: int = Field(ge=1, description="Processes of the load generator.")
+    computes: bool = Field(description="Whether users compute between calls, as trainers do.")
     experiment_id: str = Field(description="Experiment made for this run alone.")
     started: str = Field(description="UTC, ISO 8601.")
     environment: dict[str, str] = Field(description="Versions and machine, by name.")

@@ -5,9 +5,10 @@ values found by key. `error` instead of items, and `unread` for single keys, say
 not be read. Judging needs this file and the history, and no server.
 """
 
+import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,37 +30,41 @@ READERS = 6
 class Reader:
     """Reads what a history speaks of, and whatever else is in the run's experiment."""
 
-    def __init__(self, experiment_id: str, operations: list[Operation], out: Path) -> None:
+    def __init__(self, experiment_id: str, operations: Iterable[Operation], out: Path) -> None:
         self._experiment = experiment_id
-        self._operations = operations
         self._out = Appender(out)
         self._client = MlflowClient()
         self._metrics: dict[str, set[str]] = defaultdict(set)
-        for write in _resolved(operations):
-            if write[0] is Kind.METRIC:
-                self._metrics[write[1]].add(write[2])
+        self._known_runs: set[str] = set()
+        self._known_models: set[str] = set()
+        self._with_files: set[str] = set()
+        for operation in operations:
+            self._note(operation)
 
     def read(self, progress: Callable[[int, int], None]) -> None:
         """Read all of it; `progress` gets the number of things read and of all."""
         runs = self._list(Kind.RUN, self._runs)
         models = self._list(Kind.MODEL, self._models)
-        known_runs, known_models = self._known()
         jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = [
-            *((self._run, (i, runs.get(i))) for i in sorted(known_runs | set(runs))),
-            *((self._model, (i, models.get(i))) for i in sorted(known_models | set(models))),
+            *((self._run, (i, runs.get(i))) for i in sorted(self._known_runs | set(runs))),
+            *((self._model, (i, models.get(i))) for i in sorted(self._known_models | set(models))),
         ]
         for done, _ in enumerate(Pool(READERS).imap_unordered(_call, jobs), 1):
             progress(done, len(jobs))
         self._out.close()
 
-    def _known(self) -> tuple[set[str], set[str]]:
-        runs: set[str] = set()
-        models: set[str] = set()
-        for operation in self._operations:
-            if operation.created:
-                kinds = {write.kind for write in operation.writes}
-                (runs if Kind.RUN in kinds else models).add(operation.created)
-        return runs, models
+    def _note(self, operation: Operation) -> None:
+        kinds = {write.kind for write in operation.writes}
+        if operation.created and Kind.RUN in kinds:
+            self._known_runs.add(operation.created)
+        if operation.created and Kind.MODEL in kinds:
+            self._known_models.add(operation.created)
+        for write in operation.writes:
+            owner_id = write.owner or operation.created
+            if write.kind is Kind.METRIC and owner_id:
+                self._metrics[owner_id].add(sys.intern(write.key))
+            if write.kind is Kind.ARTIFACT and owner_id:
+                self._with_files.add(owner_id)
 
     def _list(self, kind: Kind, find: Callable[[], Iterator[tuple[str, str, Any]]]) -> Any:
         found: dict[str, Any] = {}
@@ -115,7 +120,8 @@ class Reader:
         outputs = run.outputs.model_outputs if run.outputs else []
         self._write(Kind.OUTPUT, run_id, {o.model_id: [str(o.step)] for o in outputs})
         self._curves(run_id, run)
-        self._files(run_id, run.info.artifact_uri or "")
+        if run_id in self._with_files:
+            self._files(run_id, run.info.artifact_uri or "")
 
     def _curves(self, run_id: str, run: Run) -> None:
         items: dict[str, list[str]] = {}
@@ -212,10 +218,3 @@ def _or_none(get: Callable[[], T]) -> T | None:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
-
-
-def _resolved(operations: list[Operation]) -> Iterator[tuple[Kind, str, str]]:
-    for operation in operations:
-        for write in operation.writes:
-            if owner_id := write.owner or operation.created:
-                yield write.kind, owner_id, write.key

@@ -1,10 +1,13 @@
-"""`result.json`: what a run found, for people's tools; its JSON Schema comes from these models."""
+"""`result.json`: what a run found, for people's tools; its JSON Schema comes from these models.
+
+The schema is written with `python -m workloads schema > docs/result.schema.json`.
+"""
 
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from workloads.plan import Plan
+from workloads.plan import Plan, Stage
 
 
 class _Closed(BaseModel):
@@ -30,6 +33,126 @@ class OperationFigures(Latency):
     rate: float = Field(description="Successes per second of the load phase.")
     background: int = Field(description="Calls beside the trainer's own work; not in latencies.")
     retried: int = Field(description="Operations that the client sent more than once.")
+    intended: Latency | None = Field(
+        default=None, description="The same from the planned begin on; None: nothing was planned."
+    )
+    size_bytes: int | None = Field(default=None, description="Bytes that one operation moves.")
+    mib_per_s: float | None = Field(default=None, description="MiB/s of the median operation.")
+
+
+class Component(_Closed):
+    """What a component used in a stage's load phase."""
+
+    cpu: float = Field(description="Mean of cores in use.")
+    cpu_limit: float | None = Field(description="Most cores that it may use; None: no limit.")
+    memory_bytes: int = Field(description="Most memory in use, without files that can be dropped.")
+    memory_limit_bytes: int | None
+    read_bytes: int | None = Field(description="Read from disks; None: the kernel does not say.")
+    written_bytes: int | None
+
+
+class Replica(_Closed):
+    """What the load balancer's log says of one replica in a stage's load phase."""
+
+    requests: int
+    in_flight: float = Field(description="Mean number of requests that it worked on.")
+    p50_ms: float | None = Field(description="Median of its answer times as the balancer saw them.")
+    p95_ms: float | None
+
+
+class Database(_Closed):
+    """PostgreSQL's sessions in a stage's load phase; means of looks 1 s apart."""
+
+    connections: float
+    most_connections: int
+    max_connections: int
+    active: float
+    idle_in_transaction: float
+    waiting: dict[str, float] = Field(description="Active sessions by what they wait for.")
+    size_bytes: int
+
+
+class Machine(_Closed):
+    """The machine that everything ran on."""
+
+    cores: int
+    cpu: float = Field(description="Mean of cores in use, by everything.")
+    io_wait: float = Field(description="Mean of cores that were idle for a disk.")
+    generator_cpu: float = Field(description="Mean of cores in use by the load generator.")
+
+
+class Observed(_Closed):
+    """What the system under test used in a stage's load phase."""
+
+    machine: Machine
+    components: dict[str, Component] = Field(description="{}: none can be seen from here.")
+    replicas: dict[str, Replica] = Field(default={})
+    database: Database | None = None
+    cpu_ms_per_call: float | None = Field(
+        default=None, description="CPU of all components for a call that was answered well."
+    )
+
+
+class Gate(_Closed):
+    """One condition under which the figures count."""
+
+    name: str
+    limit: str
+    measured: str
+    passed: bool | None = Field(description="None: could not be looked at, and `measured` says why")
+    remedy: str = Field(description="What to do when it did not pass.")
+
+
+class StageFigures(_Closed):
+    """One stage of a run."""
+
+    stage: Stage
+    load_s: float = Field(description="Length of the load phase, in s.")
+    calls: OperationFigures = Field(description="All API calls together.")
+    gates: list[Gate] = Field(description="Whether the figures of this stage count.")
+    observed: Observed | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether every gate of this stage that could be looked at passed."""
+        return all(gate.passed is not False for gate in self.gates)
+
+
+class Knee(_Closed):
+    """Where more users bring no more work done."""
+
+    users: int | None = Field(description="Fewest users with 95 % of the best rate.")
+    rate: float = Field(description="Their rate in calls/s.")
+    reached: bool = Field(description="Whether more users were tried, and brought no more.")
+
+
+class Fit(_Closed):
+    """The Universal Scalability Law, as fitted to the rates of a climb."""
+
+    rate_of_one: float = Field(description="Lambda: calls/s of one user.")
+    contention: float = Field(description="Sigma: share of the work that waits for its turn.")
+    coherency: float = Field(description="Kappa: cost of each pair of users.")
+    worst_error: float = Field(description="Largest relative error at a point that was measured.")
+    fewest_users: int
+    most_users: int
+
+
+class Capacity(_Closed):
+    """What a climb found."""
+
+    knee: Knee
+    fit: Fit | None = Field(description="None: under 6 points, or they do not follow the law.")
+    users_within_objectives: int | None = Field(
+        description="Most users for whom every objective holds; None: not even for the fewest."
+    )
+
+
+class Bottleneck(_Closed):
+    """What was at its limit, with the evidence; `what` is None where nothing seen was."""
+
+    what: str | None
+    evidence: list[str]
+    remedy: str
 
 
 class KindSets(_Closed):
@@ -62,16 +185,6 @@ class Durability(_Closed):
     read_errors: list[str]
 
 
-class Gate(_Closed):
-    """One condition under which the figures count."""
-
-    name: str
-    limit: str
-    measured: str
-    passed: bool | None = Field(description="None: could not be looked at, and `measured` says why")
-    remedy: str = Field(description="What to do when it did not pass.")
-
-
 class Judgement(StrEnum):
     """Verdict of a run."""
 
@@ -95,13 +208,21 @@ class Verdict(_Closed):
 class Result(_Closed):
     """Everything that a run found."""
 
-    schema_version: int = 1
+    schema_version: int = 2
     plan: Plan
-    load_s: float = Field(description="Length of the load phase, in s.")
+    load_s: float = Field(description="Length of the judged stage's load phase, in s.")
     interrupted: bool
+    stages: list[StageFigures] = Field(description="Every stage, in the order in which it ran.")
+    judged_stage: str | None = Field(description="Name of the stage that `operations` are of.")
     operations: list[OperationFigures] = Field(description="`all API calls` first, then by kind.")
-    errors: dict[str, int] = Field(description="Failed operations by what was said.")
-    gates: list[Gate]
+    errors: dict[str, int] = Field(description="Failed operations of all stages by what was said.")
+    gates: list[Gate] = Field(description="Of the whole run; those of a stage are there.")
+    ceiling: float | None = Field(
+        description="Calls/s of the generator against a server that does nothing; None: not taken."
+    )
+    capacity: Capacity | None
+    bottleneck: Bottleneck | None
     durability: Durability
     deploy: dict[str, float] = Field(description="Deployment times in s, by name; {} if unknown.")
+    not_done: list[str] = Field(description="What this run could not look at, and why.")
     verdict: Verdict

@@ -4,79 +4,94 @@
 import locust  # noqa: F401, I001
 
 import importlib
+import os
 import secrets
 import signal
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import gevent  # type: ignore[import-untyped]
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from infra.outputs import Target
-from workloads import environment, history, servers
+from workloads import environment, figures, history, record, servers
+from workloads.ceiling import Ceiling
 from workloads.errors import CannotRunError
 from workloads.generator import Generator
 from workloads.history import History
 from workloads.judge import HISTORY, READBACK, conclude
-from workloads.plan import Plan, Profile
+from workloads.observation.observer import Observer
+from workloads.plan import Load, Objectives, Plan, Profile, Stage
 from workloads.readback import Reader
 from workloads.report.live import LiveView
 from workloads.result import Result
-from workloads.scenarios.scenario import Scenario
+from workloads.scenarios.scenario import Parameters, Scenario
+from workloads.target import Subject
 
 USERS_LOG = "users.log"
 
 
-def run(
-    target: Target,
-    scenario: Scenario,
-    profile_name: str,
-    profile: Profile,
-    seed: int,
-    folder: Path,
-) -> Result:
-    """Run a scenario against a target and leave everything in `folder`.
+@dataclass(frozen=True)
+class Wanted:
+    """What a person asked for."""
+
+    scenario: Scenario
+    profile_name: str
+    profile: Profile
+    parameters: Parameters
+    seed: int
+
+
+def run(subject: Subject, wanted: Wanted, folder: Path) -> Result:
+    """Run a scenario against a tracking server and leave everything in `folder`.
 
     `workloads.settings.configure` comes first, before this module is imported. Raises
     `CannotRunError` if it cannot go on, and `KeyboardInterrupt` when interrupted; what was
     written until then is kept.
     """
-    plan = decide(target, scenario, profile_name, profile, seed)
+    plan = decide(subject, wanted)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     hub = gevent.get_hub()
     hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)  # else gevent prints it as well
     try:
         with LiveView(plan) as view:
-            load(scenario, plan, folder, view)
+            load(subject, wanted.scenario, plan, folder, view)
             read_back(plan, folder, view)
         return conclude(folder)
     finally:
         signal.signal(signal.SIGTERM, previous)
 
 
-def decide(
-    target: Target, scenario: Scenario, profile_name: str, profile: Profile, seed: int
-) -> Plan:
+def decide(subject: Subject, wanted: Wanted) -> Plan:
     """Fix everything that the run depends on, and make its experiment.
 
     Raises `CannotRunError` if the server does not answer or takes no experiment.
     """
+    scenario, profile = wanted.scenario, wanted.profile
+    aims = scenario.objectives[wanted.profile_name].model_dump() | (subject.objectives or {})
+    shared = min(profile.users, os.cpu_count() or 1)
     return Plan(
         scenario=scenario.name,
-        profile_name=profile_name,
+        profile_name=wanted.profile_name,
         profile=profile,
-        objectives=scenario.objectives[profile_name],
-        seed=seed,
-        target=target,
-        environment=environment.describe(target),
-        experiment_id=_experiment(target.tracking_uri, scenario.name),
+        parameters=wanted.parameters.model_dump(),
+        objectives=Objectives.model_validate(aims),
+        seed=wanted.seed,
+        subject=subject.name,
+        tracking_uri=subject.tracking_uri,
+        target=subject.target,
+        processes=profile.users if scenario.computes else shared,
+        computes=scenario.computes,
+        environment=environment.describe(subject.tracking_uri, subject.target),
+        experiment_id=_experiment(subject.tracking_uri, scenario.name),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def load(scenario: Scenario, plan: Plan, folder: Path, view: LiveView) -> None:
+def load(subject: Subject, scenario: Scenario, plan: Plan, folder: Path, view: LiveView) -> None:
     """Warm up and load; leaves the history. Raises `CannotRunError` if it cannot go on."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +100,7 @@ def load(scenario: Scenario, plan: Plan, folder: Path, view: LiveView) -> None:
     writer = History(folder / HISTORY)
     writer.event("plan", plan=plan.model_dump(mode="json"))
     try:
-        _load(scenario, plan, writer, folder, view)
+        _load(subject, scenario, plan, writer, folder, view)
     except KeyboardInterrupt:
         writer.event("interrupted")
         raise
@@ -96,38 +111,76 @@ def load(scenario: Scenario, plan: Plan, folder: Path, view: LiveView) -> None:
 def read_back(plan: Plan, folder: Path, view: LiveView) -> None:
     """Read back what the history speaks of; not load, and in no figure."""
     view.phase("reading back", None)
-    operations = history.load(folder / HISTORY).operations
+    operations = history.operations(folder / HISTORY)
     Reader(plan.experiment_id, operations, folder / READBACK).read(view.progress)
 
 
-def _load(scenario: Scenario, plan: Plan, writer: History, folder: Path, view: LiveView) -> None:
-    module, _, class_name = scenario.users.partition(":")
-    user_class = getattr(importlib.import_module(module), class_name)
+def _load(
+    subject: Subject,
+    scenario: Scenario,
+    plan: Plan,
+    writer: History,
+    folder: Path,
+    view: LiveView,
+) -> None:
+    user_class = _named(scenario.users)
+    observer = Observer(subject, writer)
+    ceiling = None if plan.computes else Ceiling(plan)
     generator = Generator(user_class, plan, writer, folder / USERS_LOG)
     try:
+        if ceiling:
+            view.phase("measuring the generator", None)
+            writer.event("ceiling", rate=round(ceiling.measure(), 1))
+            ceiling.close()
         view.phase("starting", None)
-        generator.start()
+        generator.connect()
+        observer.start()
         writer.event("server", processes=servers.processes(plan.target))
-        writer.event("phase", phase="warm-up")
-        _wait(generator, view, "warm-up", plan.profile.warm_up_s)
-        # A cold client or server can take longer than planned for its first round.
-        patience = time.monotonic() + plan.profile.finish_s
-        while not generator.warm() and time.monotonic() < patience and not generator.ended():
-            gevent.sleep(0.25)
-            view.load(generator.master.stats)
-        writer.event("phase", phase="load")
-        _wait(generator, view, "load", plan.profile.load_s)
+        for stage in scenario.stages(plan, lambda: _rates(folder / HISTORY)):
+            _run_stage(stage, generator, plan, writer, view)
         writer.event("phase", phase="finish")
         view.phase("finishing", None)
         generator.stop()
+        observer.stop()
         writer.event("server", processes=servers.processes(plan.target))
     except BaseException:
         generator.kill()
+        observer.kill()
+        if ceiling:
+            ceiling.close()
         raise
     finally:
         log = folder / USERS_LOG
         if log.exists() and not log.stat().st_size:
             log.unlink()
+
+
+def _run_stage(
+    stage: Stage, generator: Generator, plan: Plan, writer: History, view: LiveView
+) -> None:
+    known = stage.model_dump(mode="json")
+    generator.begin(stage)
+    writer.event("phase", phase="warm-up", stage=known)
+    _wait(generator, view, f"warm-up of {stage.name}", stage.warm_up_s)
+    if stage.load is Load.CLOSED:
+        # A cold client or server can take longer than planned for its first round.
+        patience = time.monotonic() + plan.profile.finish_s
+        while not generator.warm(stage) and time.monotonic() < patience and not generator.ended():
+            gevent.sleep(0.25)
+            view.load(generator.master.stats)
+    writer.event("phase", phase="load", stage=known)
+    _wait(generator, view, f"load of {stage.name}", stage.load_s)
+    writer.event("phase", phase="between")
+
+
+def _rates(path: Path) -> dict[int, float]:
+    """Calls/s by number of users of the closed stages so far."""
+    taken = record.load(path)
+    return {
+        window.stage.users: figures.calls(taken, window).rate
+        for window in taken.windows
+        if window.stage.load is Load.CLOSED
+    }
 
 
 def _wait(generator: Generator, view: LiveView, phase: str, seconds: float) -> None:
@@ -140,6 +193,12 @@ def _wait(generator: Generator, view: LiveView, phase: str, seconds: float) -> N
 
 def _interrupt(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def _named(name: str) -> Any:
+    """Import what is named as `module:thing`."""
+    module, _, thing = name.partition(":")
+    return getattr(importlib.import_module(module), thing)
 
 
 def _experiment(tracking_uri: str, scenario: str) -> str:

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 
-def processes(target: Target) -> dict[str, list[int]] | None:
+def processes(target: Target | None) -> dict[str, list[int]] | None:
     """Process ids by container of every MLflow replica; None where they cannot be seen."""
-    if target.platform is not Platform.DOCKER:
+    if target is None or target.platform is not Platform.DOCKER:
         return None
     names = [c.container for c in target.components if c.kind == "mlflow"]
     if not names:

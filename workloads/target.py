@@ -3,18 +3,55 @@
 import json
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import yaml
 from pydantic import ValidationError
 
-from infra.outputs import TARGET_OUTPUT, Target
+from infra.outputs import SECRETS_OUTPUT, TARGET_OUTPUT, AuditSecrets, Target
 from workloads.errors import CannotRunError
+from workloads.plan import Objectives
 
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-def load(stack: str) -> Target:
-    """Read the target of a deployed stack with the `pulumi` on PATH.
+OBJECTIVES = "workloads:objectives"
+"""Key of a stack file's `config` with the stack's own objectives."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is tested. `objectives` are those that a stack file sets, by name."""
+
+    name: str
+    tracking_uri: str
+    target: Target | None = None
+    secrets: AuditSecrets | None = None
+    objectives: dict[str, float] | None = None
+
+
+def at(url: str) -> Subject:
+    """Make a subject of the address of any tracking server.
+
+    Raises `CannotRunError` if it is no HTTP address, or holds a password: those are read by
+    others in the list of processes and in the report.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise CannotRunError(f"--url {url}: give an address as https://mlflow.example.com")
+    if parts.username or parts.password:
+        raise CannotRunError(
+            "--url: leave user and password out of it; set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD"
+        )
+    return Subject(name=parts.netloc, tracking_uri=url.rstrip("/"))
+
+
+def load(stack: str) -> Subject:
+    """Read a deployed stack with the `pulumi` on PATH.
 
     Raises `CannotRunError` if there is no such stack, it is not deployed, or pulumi is missing.
     """
@@ -42,7 +79,15 @@ def load(stack: str) -> Target:
     if TARGET_OUTPUT not in outputs:
         raise CannotRunError(_not_deployed(stack))
     try:
-        return Target.model_validate(outputs[TARGET_OUTPUT])
+        target = Target.model_validate(outputs[TARGET_OUTPUT])
+        secrets = outputs.get(SECRETS_OUTPUT)
+        return Subject(
+            name=stack,
+            tracking_uri=target.tracking_uri,
+            target=target,
+            secrets=AuditSecrets.model_validate(secrets) if secrets else None,
+            objectives=_objectives(stack),
+        )
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -50,6 +95,20 @@ def load(stack: str) -> Target:
             f"stack {stack!r}: output {TARGET_OUTPUT}.{where}: {first['msg']}; "
             f"deploy it again with this version: pulumi up -s {stack}"
         ) from None
+
+
+def _objectives(stack: str) -> dict[str, float]:
+    """Read the objectives that the stack file sets; numbers, as `pulumi config set` writes text."""
+    path = PROJECT / "stacks" / f"Pulumi.{stack}.yaml"
+    config = (yaml.safe_load(path.read_text()) or {}).get("config") or {}
+    found: Any = config.get(OBJECTIVES, {})
+    known = ", ".join(Objectives.model_fields)
+    if not isinstance(found, dict) or found.keys() - Objectives.model_fields.keys():
+        raise CannotRunError(f"{path}: {OBJECTIVES}: give an object with any of {known}")
+    try:
+        return {name: float(value) for name, value in found.items()}
+    except (TypeError, ValueError):
+        raise CannotRunError(f"{path}: {OBJECTIVES}: every value is a number") from None
 
 
 def _not_deployed(stack: str) -> str:

@@ -45,6 +45,8 @@ def writes(method: str, path: str, body: dict[str, Any], data: Any) -> list[Writ
     match path:
         case "runs/create":
             tags = {t["key"]: t["value"] for t in body.get("tags", [])}
+            if "run_name" in body:
+                tags.setdefault("mlflow.runName", body["run_name"])  # as the server keeps it
             made = Write(Kind.RUN, body["experiment_id"], tags.get(TOKEN_TAG, ""), None)
             begun = Write(Kind.STATUS, None, "status", "RUNNING")
             return [made, begun, *(Write(Kind.TAG, None, k, v) for k, v in tags.items())]

@@ -14,7 +14,6 @@ import argparse
 import json
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -152,8 +151,6 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=20, help="starts on each database")
     parser.add_argument("--database", choices=("empty", "previous"), action="append")
     options = parser.parse_args()
-    # A termination cleans up, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     client = docker.from_env(timeout=600)
     failed: list[str] = []
     with tempfile.TemporaryDirectory() as temporary:

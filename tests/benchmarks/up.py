@@ -100,7 +100,7 @@ def compose_file(client: docker.DockerClient, folder: Path) -> Path:
             places[network.removeprefix(PREFIX)] = {"ipv4_address": address} if address else {}
         services[name] = {
             "image": config["Image"],
-            "command": config["Cmd"] or [],
+            "command": config["Cmd"],
             "environment": config["Env"],
             "hostname": config["Hostname"],
             "read_only": host["ReadonlyRootfs"],
@@ -149,19 +149,12 @@ def every_replica_answers(stack: Stack) -> None:
             answer.raise_for_status()
 
 
-def run(command: list[str]) -> None:
-    """Run a command; what it printed is shown when it fails."""
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
-
-
 def timed_compose(client: docker.DockerClient, path: Path, last: str) -> float:
     """Return the time until compose's service `last` is healthy; remove everything after."""
     command = ["docker-compose", "-p", "benchup", "-f", str(path)]
     try:
         start = time.monotonic()
-        run([*command, "up", "-d"])
+        subprocess.run([*command, "up", "-d"], check=True, capture_output=True)
         [server] = client.containers.list(
             filters={
                 "label": [
@@ -175,7 +168,7 @@ def timed_compose(client: docker.DockerClient, path: Path, last: str) -> float:
             server.reload()
         return time.monotonic() - start
     finally:
-        run([*command, "down", "-v", "-t", "5"])
+        subprocess.run([*command, "down", "-v", "-t", "5"], check=True, capture_output=True)
 
 
 def timed(stack: Stack, command: str) -> float:

@@ -1,48 +1,71 @@
 """The verdict: first facts that no gate can excuse, then the gates, then the objectives."""
 
 from workloads.figures import ALL_CALLS
-from workloads.plan import Plan
+from workloads.plan import Load, Plan
 from workloads.result import (
+    Bottleneck,
+    Capacity,
     Durability,
     DurabilityVerdict,
     Gate,
     Judgement,
+    Latency,
     OperationFigures,
+    StageFigures,
     Verdict,
 )
 
 
+def within(plan: Plan, stage: StageFigures) -> bool:
+    """Whether every objective holds in this stage."""
+    calls, aims = stage.calls, plan.objectives
+    p95 = _counted(stage.calls).p95_ms
+    wrong = calls.errors / calls.count if calls.count else 1.0
+    return wrong <= aims.error_rate and p95 is not None and p95 <= aims.p95_ms
+
+
 def judge(
     plan: Plan,
+    stages: list[StageFigures],
+    judged: StageFigures | None,
     operations: list[OperationFigures],
     errors: dict[str, int],
     gates: list[Gate],
     durability: Durability,
+    capacity: Capacity | None,
+    bottleneck: Bottleneck | None,
 ) -> Verdict:
     """Judge a run.
 
     Lost data and failed calls are bad whatever the gates say; then a gate that did not pass or
     data that was never read makes the result invalid; then speed decides.
     """
-    calls = next(row for row in operations if row.name == ALL_CALLS)
-    facts = [*_durability(durability), *_failures(plan, calls, errors)]
+    facts = [*_durability(durability), *_failures(plan, stages, operations, errors)]
+    hint = _hint(bottleneck)
     if facts:
-        return Verdict(judgement=Judgement.BAD, reasons=facts)
-    doubts = [
-        f"Does not count: {gate.name}: {gate.measured}, the limit is {gate.limit}. {gate.remedy}"
-        for gate in gates
-        if gate.passed is False
-    ]
+        return Verdict(judgement=Judgement.BAD, reasons=[*facts, *hint])
+    doubts = [_doubt(gate) for gate in gates if gate.passed is False]
+    if judged is None:
+        doubts.append("Does not count: nothing was measured.")
+    else:
+        doubts += [_doubt(gate) for gate in judged.gates if gate.passed is False]
+    if capacity and judged and not doubts and capacity.knee.users is None:
+        doubts.append("Does not count: no stage of the climb counts.")
     if durability.verdict is DurabilityVerdict.UNKNOWN:
         unread = sum(k.unread for k in durability.kinds.values())
         why = f" ({durability.read_errors[0]})" if durability.read_errors else ""
         doubts.append(f"Does not count: {unread} acknowledged things were never read back{why}.")
-    if doubts:
-        return Verdict(judgement=Judgement.INVALID, reasons=doubts)
-    slow = _speed(plan, operations, calls)
+    if doubts or judged is None:
+        return Verdict(judgement=Judgement.INVALID, reasons=list(dict.fromkeys(doubts)))
+    slow = _speed(plan, judged, operations)
     if slow:
-        return Verdict(judgement=Judgement.BAD, reasons=slow)
-    return Verdict(judgement=Judgement.GOOD, reasons=_praise(plan, calls, durability))
+        return Verdict(judgement=Judgement.BAD, reasons=[*slow, *_climb(capacity, stages), *hint])
+    praise = _praise(plan, judged, stages, durability)
+    return Verdict(judgement=Judgement.GOOD, reasons=[*praise, *_climb(capacity, stages), *hint])
+
+
+def _doubt(gate: Gate) -> str:
+    return f"Does not count: {gate.name}: {gate.measured}, the limit is {gate.limit}. {gate.remedy}"
 
 
 def _durability(durability: Durability) -> list[str]:
@@ -53,50 +76,132 @@ def _durability(durability: Durability) -> list[str]:
         for what in ("lost", "unexpected", "duplicates"):
             if number := getattr(sets, what):
                 word = "duplicate" if what == "duplicates" else what
-                first = next(f for f in durability.findings if f.startswith(f"{word}: {name} "))
                 known = sets.acknowledged
-                reasons.append(f"{name}: {number} {word}, {known} acknowledged. First: {first}.")
+                found = [f for f in durability.findings if f.startswith(f"{word}: {name} ")]
+                first = f" First: {found[0]}." if found else ""
+                reasons.append(f"{name}: {number} {word}, {known} acknowledged.{first}")
     return reasons
 
 
-def _failures(plan: Plan, calls: OperationFigures, errors: dict[str, int]) -> list[str]:
+def _failures(
+    plan: Plan,
+    stages: list[StageFigures],
+    operations: list[OperationFigures],
+    errors: dict[str, int],
+) -> list[str]:
     allowed = plan.objectives.error_rate
-    if not calls.count or calls.errors / calls.count <= allowed:
-        return []
     said = next(iter(errors), "")
-    return [
-        f"{calls.errors} of {calls.count} calls failed ({calls.errors / calls.count:.2%}; the "
-        f"objective allows {allowed:.2%}). Most often: {said}. Look at the tracking server's log."
-    ]
+    count = sum(stage.calls.count for stage in stages)
+    failed = sum(stage.calls.errors for stage in stages)
+    if count and failed / count > allowed:
+        where = ""
+        if len(stages) > 1:
+            first = next(stage for stage in stages if stage.calls.errors)
+            where = f", first at {first.stage.name}"
+        return [
+            f"{failed} of {count} calls failed{where} ({failed / count:.2%}; the objective allows "
+            f"{allowed:.2%}). Most often: {said}. Look at the tracking server's log."
+        ]
+    steps = [row for row in operations if row.type == "step"]
+    count, failed = sum(row.count for row in steps), sum(row.errors for row in steps)
+    if count and failed / count > allowed:
+        return [
+            f"{failed} of {count} steps failed although their calls did not ({failed / count:.2%}; "
+            f"the objective allows {allowed:.2%}). Most often: {said}."
+        ]
+    return []
 
 
-def _speed(plan: Plan, operations: list[OperationFigures], calls: OperationFigures) -> list[str]:
-    aims = plan.objectives
+def _counted(calls: OperationFigures) -> Latency:
+    """The latency that the objectives are about: of planned calls, from the planned time on."""
+    return calls.intended or calls
+
+
+def _load(stage: StageFigures) -> str:
+    match stage.stage.load:
+        case Load.OPEN:
+            return f"{stage.stage.rate:.1f} planned calls/s"
+        case Load.BURST:
+            return f"{stage.stage.users} calls at once"
+    return f"{stage.stage.users} {'user' if stage.stage.users == 1 else 'users'}"
+
+
+def _speed(plan: Plan, judged: StageFigures, operations: list[OperationFigures]) -> list[str]:
+    aims, calls = plan.objectives, judged.calls
+    p95 = _counted(calls).p95_ms
     reasons = []
-    if calls.p95_ms is not None and calls.p95_ms > aims.p95_ms:
+    if p95 is not None and p95 > aims.p95_ms:
         slowest = max(
             (o for o in operations if o.type == "call" and o.name != ALL_CALLS),
             key=lambda o: o.p95_ms or o.max_ms or 0.0,
         )
         reasons.append(
-            f"p95 of API calls is {calls.p95_ms:.0f} ms with {plan.profile.users} users; the "
-            f"objective is {aims.p95_ms:.0f} ms. Slowest: {slowest.name} "
-            f"(max {slowest.max_ms or 0:.0f} ms). Use fewer users, or more workers or replicas."
+            f"p95 of API calls is {p95:.0f} ms with {_load(judged)}; the objective is "
+            f"{aims.p95_ms:.0f} ms. Slowest: {slowest.name} (max {slowest.max_ms or 0:.0f} ms). "
+            "Use fewer users, or change what is named below."
         )
     if calls.rate < aims.min_rate:
         reasons.append(
-            f"{calls.rate:.1f} API calls/s with {plan.profile.users} users; the objective is "
+            f"{calls.rate:.1f} API calls/s with {_load(judged)}; the objective is "
             f"{aims.min_rate:.1f}/s. See which call takes the time in the table."
         )
     return reasons
 
 
-def _praise(plan: Plan, calls: OperationFigures, durability: Durability) -> list[str]:
+def _praise(
+    plan: Plan, judged: StageFigures, stages: list[StageFigures], durability: Durability
+) -> list[str]:
     kept = sum(k.acknowledged for k in durability.kinds.values())
     aims = plan.objectives
+    calls = judged.calls
+    who = _load(judged)
+    if plan.computes:
+        who = f"{judged.stage.users} trainers at once"
+    count = sum(stage.calls.count for stage in stages)
+    failed = sum(stage.calls.errors for stage in stages)
     return [
         f"Nothing lost: all {kept} acknowledged things were read back and are as written.",
-        f"{calls.errors} of {calls.count} API calls failed.",
-        f"{plan.profile.users} trainers at once: {calls.rate:.0f} API calls/s (objective ≥ "
-        f"{aims.min_rate:.0f}), p95 {calls.p95_ms or 0:.0f} ms (objective ≤ {aims.p95_ms:.0f}).",
+        f"{failed} of {count} API calls failed.",
+        f"{who}: {calls.rate:.0f} API calls/s (objective ≥ {aims.min_rate:.0f}), p95 "
+        f"{_counted(calls).p95_ms or 0:.0f} ms (objective ≤ {aims.p95_ms:.0f}).",
     ]
+
+
+def _climb(capacity: Capacity | None, stages: list[StageFigures]) -> list[str]:
+    if capacity is None or capacity.knee.users is None:
+        return []
+    knee = capacity.knee
+    by_users = {stage.stage.users: stage for stage in stages if stage.stage.load is Load.CLOSED}
+    most = max(by_users)
+    reasons = []
+    if knee.reached:
+        reasons.append(
+            f"The knee is at {knee.users} users with {knee.rate:.0f} calls/s: up to {most} users "
+            "bring no more work done, and only make each other wait."
+        )
+    else:
+        reasons.append(
+            f"No knee up to {knee.users} users ({knee.rate:.0f} calls/s): more may bring more. "
+            "Give more with --users."
+        )
+    if (users := capacity.users_within_objectives) and users in by_users:
+        p95 = by_users[users].calls.p95_ms
+        reasons.append(
+            f"Within the objectives: up to {users} users who log without a pause, at p95 "
+            f"{p95 or 0:.0f} ms."
+        )
+    ignored = [stage for stage in stages if not stage.counts]
+    if ignored:
+        first = next(gate for gate in ignored[0].gates if gate.passed is False)
+        names = ", ".join(stage.stage.name for stage in ignored)
+        reasons.append(f"Not counted: {names} ({first.name}: {first.measured}).")
+    return reasons
+
+
+def _hint(bottleneck: Bottleneck | None) -> list[str]:
+    if bottleneck is None:
+        return []
+    evidence = "; ".join(bottleneck.evidence)
+    if bottleneck.what is None:
+        return [f"Nothing that was looked at was at its limit: {evidence}. {bottleneck.remedy}"]
+    return [f"What gave out first: {bottleneck.what} ({evidence}). {bottleneck.remedy}"]

@@ -1,50 +1,75 @@
-"""Do the figures count? The gates of a closed run without a fault, after the project's method.
+"""Do the figures count? The gates of a run without a fault, after the project's method.
 
-How they apply to training, where the client computes by nature:
+How they apply where the client computes by nature, as trainers do:
 
 - *Client CPU* is what calls take of a core, not the model fits between them: those belong to the
-  step and delay no call, since each user has a process of its own.
+  step and delay no call, since each user has a process of its own. Of users that do not compute
+  it is all that their process takes.
 - *Loop lag* counts while a call waits, for the same reason.
-- *Settled* compares the first and the second half of the load phase, the rate and the medians of
-  the same calls, within 25 % in all: the three 5 s windows within 10 % are made for a steady rate
-  of like requests, while 5 s hold only a few training steps of three kinds, so that their number
-  differs more than that by chance.
+- *Settled*: the three 5 s windows within 10 % are made for a steady rate of like requests. Five
+  seconds hold only a few training steps of three kinds, whose number differs more than that by
+  chance, and a short stage of a climb has no three windows: there the first and the second half
+  are compared, the rate and the medians of the same calls, within 25 % in all. Of an open load
+  the rate is given; there the medians decide, and whether the answers kept up is the latency's
+  to say.
 """
 
 import math
-from collections import defaultdict
-from statistics import median
-from typing import Any
 
 import numpy as np
 
-from workloads.figures import measured, timed, window_ns
-from workloads.history import Record
+from workloads.figures import lags_ms, timed
+from workloads.plan import Load
+from workloads.record import NEVER, Record, Rows, Window, durations_ms
 from workloads.result import Gate
 
 CPU_LIMIT = 0.7
 LAG_LIMIT_MS = 20.0
+SCHEDULE_LIMIT_MS = 10.0
+HEADROOM = 2.0
 DRIFT_LIMIT = 1.25
+WINDOW_S = 5.0
+WINDOWS = 3
+WINDOW_LIMIT = 1.10
+TOGETHER = 0.8
 FEWEST_CALLS = 200
 FEWEST_STEPS = 3
 
 
-def gates(record: Record) -> list[Gate]:
-    """Every gate with its limit and what was measured."""
-    return [
-        _complete(record),
-        _samples(record),
-        _cpu(record),
-        _lag(record),
-        _settled(record),
-        _retries(record),
-        _users(record),
-        _restarts(record),
+def run_gates(record: Record) -> list[Gate]:
+    """Gates of the whole run, with limits and what was measured."""
+    return [_complete(record), _users(record), _restarts(record)]
+
+
+def stage_gates(record: Record, window: Window) -> list[Gate]:
+    """Gates of one stage."""
+    rows = record.within(window)
+    calls = record.of_type(rows, "call")
+    gates = [
+        _samples(record, window, rows, calls),
+        _cpu(record, window),
+        _lag(record, window),
+        _retries(calls),
     ]
+    if window.stage.load is Load.BURST:
+        gates.append(_together(calls, window))
+    else:
+        gates.append(_settled(record, window, calls))
+    if window.stage.load is Load.OPEN:
+        gates.append(_schedule(calls))
+    if not record.plan.computes:
+        gates.append(_ceiling(record, window, calls))
+    return gates
+
+
+def ceiling(record: Record) -> float | None:
+    """Calls/s of the generator against a server that does nothing; None: not taken."""
+    taken = record.other.get("ceiling", [])
+    return float(taken[-1]["rate"]) if taken else None
 
 
 def _complete(record: Record) -> Gate:
-    whole = "finish" in record.phases and "interrupted" not in record.other
+    whole = record.finished and not record.interrupted
     return Gate(
         name="run complete",
         limit="load phase to its end",
@@ -54,37 +79,44 @@ def _complete(record: Record) -> Gate:
     )
 
 
-def _samples(record: Record) -> Gate:
-    operations = measured(record)
-    calls = sum(o.type == "call" for o in operations)
-    steps: dict[str, int] = defaultdict(int)
-    for operation in operations:
-        if operation.type == "step":
-            steps[operation.name] += 1
-    fewest = min(steps.values(), default=0)
+def _samples(record: Record, window: Window, rows: Rows, calls: Rows) -> Gate:
+    fewest = FEWEST_CALLS if record.plan.computes or window.seconds >= 10 else FEWEST_CALLS // 4
+    if window.stage.load is Load.BURST:
+        fewest = 2 * window.stage.users
+    if not record.plan.computes:
+        return Gate(
+            name="enough samples",
+            limit=f"≥ {fewest} calls",
+            measured=f"{len(calls)} calls",
+            passed=len(calls) >= fewest,
+            remedy="Give more time with --duration, or find out why the server is so slow.",
+        )
+    steps = [len(group) for type_, _, group in record.by_name(rows) if type_ == "step"]
+    least = min(steps, default=0)
     return Gate(
         name="enough samples",
-        limit=f"≥ {FEWEST_CALLS} calls, ≥ {FEWEST_STEPS} steps of each kind",
-        measured=f"{calls} calls, {fewest} steps",
-        passed=calls >= FEWEST_CALLS and fewest >= FEWEST_STEPS,
+        limit=f"≥ {fewest} calls, ≥ {FEWEST_STEPS} steps of each kind",
+        measured=f"{len(calls)} calls, {least} steps",
+        passed=len(calls) >= fewest and least >= FEWEST_STEPS,
         remedy="Use --profile full, or find out why the server is so slow.",
     )
 
 
-def _cpu(record: Record) -> Gate:
-    shares = [s["call_cpu_s"] / s["span_s"] for s in _samples_in(record)]
+def _cpu(record: Record, window: Window) -> Gate:
+    spent = "call_cpu_s" if record.plan.computes else "cpu_s"
+    shares = [s[spent] / s["span_s"] for s in record.lines("sample", window)]
     worst = max(shares, default=math.nan)
     return Gate(
-        name="client CPU in calls",
-        limit=f"≤ {CPU_LIMIT:.0%} of a core in any second",
+        name="client CPU in calls" if record.plan.computes else "generator CPU",
+        limit=f"≤ {CPU_LIMIT:.0%} of a core in any second, of each process",
         measured=f"{worst:.0%} at most" if shares else "no samples",
         passed=bool(shares) and worst <= CPU_LIMIT,
-        remedy="The client is the limit: use a faster machine for it.",
+        remedy="The generator is the limit: use a faster machine for it, or fewer users.",
     )
 
 
-def _lag(record: Record) -> Gate:
-    lags = [lag for s in _samples_in(record) for lag in s["lag_ms"]]
+def _lag(record: Record, window: Window) -> Gate:
+    lags = [lag for s in record.lines("sample", window) for lag in s["lag_ms"]]
     p99 = float(np.percentile(lags, 99)) if lags else math.nan
     return Gate(
         name="loop lag while a call waits",
@@ -95,41 +127,105 @@ def _lag(record: Record) -> Gate:
     )
 
 
-def _settled(record: Record) -> Gate:
-    begin, end = window_ns(record)
-    halves: dict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
-    answered = [0, 0]
-    for operation in measured(record):
-        if operation.type == "call" and timed(operation):
-            later = operation.invoked_ns >= (begin + end) / 2
-            halves[operation.name][later].append(operation.duration_ms or 0.0)
-            answered[later] += 1
-    weighted = [
-        (math.log(median(first) / median(second)), len(first) + len(second))
-        for first, second in halves.values()
-        if len(first) >= FEWEST_STEPS and len(second) >= FEWEST_STEPS
-    ]
-    total = sum(weight for _, weight in weighted)
-    latency = math.exp(sum(log * weight for log, weight in weighted) / total) if total else math.nan
-    rate = answered[0] / answered[1] if answered[1] else math.nan
+def _schedule(calls: Rows) -> Gate:
+    lags = lags_ms(calls)
+    # A call whose time had come while every user was busy waits for the server, not for the
+    # generator: it is in the time from the planned begin on, and in no lag.
+    idle = lags[~calls[calls["planned"] != NEVER]["queued"]]
+    p99 = float(np.percentile(idle, 99)) if len(idle) else math.nan
+    return Gate(
+        name="schedule lag",
+        limit=f"p99 ≤ {SCHEDULE_LIMIT_MS:.0f} ms",
+        measured=f"p99 {p99:.1f} ms of {len(idle)} calls" if len(idle) else "no call on time",
+        passed=bool(len(idle)) and p99 <= SCHEDULE_LIMIT_MS,
+        remedy="The generator was late: end other work on this machine, or plan a lower rate.",
+    )
+
+
+def _settled(record: Record, window: Window, calls: Rows) -> Gate:
+    alike = window.stage.load is Load.CLOSED and not record.plan.computes
+    if alike and window.seconds >= WINDOW_S * WINDOWS:
+        return _steady(window, calls)
+    return _halves(record, window, calls)
+
+
+def _steady(window: Window, calls: Rows) -> Gate:
+    """Compare the rates of the first three windows of 5 s."""
+    good = calls[calls["ok"]]
+    edges = window.begin_ns + np.arange(WINDOWS + 1) * int(WINDOW_S * 1e9)
+    counts, _ = np.histogram(good["invoked"], bins=edges)
+    ratio = float(counts.max() / counts.min()) if counts.min() else math.inf
     return Gate(
         name="warm-up settled",
-        limit=f"rate and medians of the halves within {DRIFT_LIMIT - 1:.0%}",
-        measured=f"first half: {rate:.2f} times the rate, {latency:.2f} times the medians"
-        if total
-        else "too few samples",
-        passed=bool(total) and all(1 / DRIFT_LIMIT <= r <= DRIFT_LIMIT for r in (rate, latency)),
+        limit=f"rates of {WINDOWS} windows of {WINDOW_S:.0f} s within {WINDOW_LIMIT - 1:.0%}",
+        measured=" ".join(f"{count / WINDOW_S:.1f}/s" for count in counts),
+        passed=ratio <= WINDOW_LIMIT,
         remedy="Use --profile full, which warms up for longer, on a quiet machine.",
     )
 
 
-def _retries(record: Record) -> Gate:
-    retried = [o for o in measured(record) if o.retries]
-    said = ", ".join(sorted({answer for o in retried for answer in o.retries}))
+def _halves(record: Record, window: Window, calls: Rows) -> Gate:
+    middle = (window.begin_ns + window.end_ns) / 2
+    weighted: list[tuple[float, int]] = []
+    answered = [0, 0]
+    for _, _, rows in record.by_name(timed(calls)):
+        later = rows["invoked"] >= middle
+        first, second = durations_ms(rows[~later]), durations_ms(rows[later])
+        answered[0] += len(first)
+        answered[1] += len(second)
+        if len(first) >= FEWEST_STEPS and len(second) >= FEWEST_STEPS:
+            weighted.append((math.log(np.median(first) / np.median(second)), len(rows)))
+    total = sum(weight for _, weight in weighted)
+    drift = math.exp(sum(log * weight for log, weight in weighted) / total) if total else math.nan
+    rate = answered[0] / answered[1] if answered[1] else math.nan
+    closed = window.stage.load is Load.CLOSED
+    ratios = (rate, drift) if closed else (drift,)
+    what = f"{rate:.2f} times the rate, " if closed else ""
+    return Gate(
+        name="warm-up settled",
+        limit=f"{'rate and ' if closed else ''}medians of the halves within {DRIFT_LIMIT - 1:.0%}",
+        measured=f"first half: {what}{drift:.2f} times the medians" if total else "too few samples",
+        passed=bool(total) and all(1 / DRIFT_LIMIT <= r <= DRIFT_LIMIT for r in ratios),
+        remedy="Use --profile full, which warms up for longer, on a quiet machine.",
+    )
+
+
+def _together(calls: Rows, window: Window) -> Gate:
+    """How many calls were in flight at the fullest moment of the median burst."""
+    peaks = []
+    for planned in np.unique(calls["planned"][calls["planned"] != NEVER]):
+        burst = calls[calls["planned"] == planned]
+        begins = burst["invoked"]
+        ends = np.where(burst["completed"] == NEVER, np.iinfo(np.int64).max, burst["completed"])
+        peaks.append(max(int(((begins <= t) & (ends > t)).sum()) for t in begins))
+    typical = float(np.median(peaks)) if peaks else 0.0
+    return Gate(
+        name="calls at once",
+        limit=f"≥ {TOGETHER:.0%} of the users' calls in flight together",
+        measured=f"{typical:.0f} of {window.stage.users} in the median of {len(peaks)} bursts",
+        passed=typical >= TOGETHER * window.stage.users,
+        remedy="The generator sends too slowly for this many: use a faster machine, fewer users.",
+    )
+
+
+def _ceiling(record: Record, window: Window, calls: Rows) -> Gate:
+    most = ceiling(record)
+    rate = int(calls["ok"].sum()) / window.seconds if window.seconds else 0.0
+    return Gate(
+        name="generator's ceiling",
+        limit=f"≥ {HEADROOM:.0f} times the rate, against a server that does nothing",
+        measured="not taken" if most is None else f"{most:.0f} calls/s, rate {rate:.0f}/s",
+        passed=most is not None and most >= HEADROOM * rate,
+        remedy="The generator is too near its own limit: use a faster machine for it.",
+    )
+
+
+def _retries(calls: Rows) -> Gate:
+    retried = int(calls["retried"].sum())
     return Gate(
         name="no answer hidden by a retry",
         limit="0 calls sent again",
-        measured=f"{len(retried)} ({said[:120]})" if retried else "0",
+        measured=str(retried),
         passed=not retried,
         remedy="Find the reason for those answers in the tracking server's log.",
     )
@@ -139,7 +235,7 @@ def _users(record: Record) -> Gate:
     ended = record.other.get("user_ended", [])
     return Gate(
         name="users alive to the end",
-        limit="no user process ended early",
+        limit="no generator process ended early",
         measured=f"{len(ended)} ended early" if ended else "all",
         passed=not ended,
         remedy="See users.log of the run.",
@@ -165,8 +261,3 @@ def _restarts(record: Record) -> Gate:
         passed=not gone if known else None,
         remedy="Find the reason in the tracking server's log; memory is the usual one.",
     )
-
-
-def _samples_in(record: Record) -> list[dict[str, Any]]:
-    begin, end = window_ns(record)
-    return [s for s in record.other.get("sample", []) if begin <= s["mono_ns"] < end]

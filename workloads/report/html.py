@@ -1,6 +1,7 @@
 """The result as one HTML file that needs nothing else: no server, no network, no other file."""
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -8,10 +9,11 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
 from workloads.figures import ALL_CALLS
-from workloads.history import Record
+from workloads.plan import Plan
+from workloads.record import Record
 from workloads.report.plots import COLOURS, plots
 from workloads.report.terminal import UNKNOWN, number
-from workloads.result import Result
+from workloads.result import Gate, Result
 
 HERE = Path(__file__).parent
 
@@ -30,23 +32,43 @@ def render(result: Result, record: Record) -> str:
     return environment.get_template("report.html").render(
         result=result,
         plan=plan,
-        calls=next(row for row in result.operations if row.name == ALL_CALLS),
+        calls=next((row for row in result.operations if row.name == ALL_CALLS), None),
         lost=sum(sets.lost for sets in result.durability.kinds.values()),
         kept=sum(sets.acknowledged for sets in result.durability.kinds.values()),
         unknown=UNKNOWN,
-        repeat=shlex.join(
-            f"python -m workloads run --stack {plan.target.stack} --scenario {plan.scenario} "
-            f"--profile {plan.profile_name} --users {plan.profile.users} --seed {plan.seed}".split()
-        ),
+        used=next((s.observed for s in result.stages if s.stage.name == result.judged_stage), None),
+        gates=list(_gates(result)),
+        repeat=repeat(plan),
         plots=[
             {"name": p.name, "title": p.title, "caption": p.caption, "figure": Markup(p.figure)}  # noqa: S704
-            for p in plots(record)
+            for p in plots(record, result)
         ],
         colours={stand_in: f"--{variable}" for variable, stand_in in COLOURS.items()},
         style=_own("report.css"),
         script=_own("report.js"),
         plotly=Markup(get_plotlyjs()),  # noqa: S704
     )
+
+
+def _gates(result: Result) -> Iterator[tuple[str, Gate]]:
+    """Yield every gate with what it is of: the run, or a stage where there are several."""
+    yield from (("", gate) for gate in result.gates)
+    for stage in result.stages:
+        where = f"{stage.stage.name}: " if len(result.stages) > 1 else ""
+        yield from ((where, gate) for gate in stage.gates)
+
+
+def repeat(plan: Plan) -> str:
+    """Return the command that does the same run again."""
+    subject = ["--stack", plan.target.stack] if plan.target else ["--url", plan.tracking_uri]
+    command = ["python", "-m", "workloads", "run", *subject, "--scenario", plan.scenario]
+    command += ["--profile", plan.profile_name, "--users", str(plan.profile.users)]
+    if plan.profile.rate is not None:
+        command += ["--rate", f"{plan.profile.rate:g}"]
+    command += ["--duration", f"{plan.profile.load_s:g}", "--seed", str(plan.seed)]
+    for name, value in plan.parameters.items():
+        command += ["--set", f"{name}={value}"]
+    return shlex.join(command)
 
 
 def _own(name: str) -> Markup:

@@ -35,7 +35,7 @@ class LiveView:
     def __enter__(self) -> "LiveView":
         plan = self._plan
         self._console.print(
-            f"{plan.scenario} against {plan.target.stack} ({plan.target.tracking_uri}): "
+            f"{plan.scenario} against {plan.subject} ({plan.tracking_uri}): "
             f"{plan.profile.users} users, profile {plan.profile_name}, seed {plan.seed}",
             highlight=False,
             soft_wrap=True,

@@ -1,13 +1,14 @@
 """The result on the terminal: a table of operations, the durability table, the verdict."""
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from workloads.result import Judgement, OperationFigures, Result
+from workloads.result import Gate, Judgement, OperationFigures, Result
 
 STYLES = {Judgement.GOOD: "green", Judgement.BAD: "red", Judgement.INVALID: "yellow"}
 SHOWN = 10
@@ -24,21 +25,60 @@ def console() -> Console:
 
 def show(result: Result, console: Console) -> None:
     """Print the result; the verdict comes last, where the eye is."""
+    if len(result.stages) > 1:
+        console.print(_stages(result))
     console.print(_operations(result))
     console.print(_durability(result))
     for finding in result.durability.findings[:SHOWN]:
         console.print(f"  {escape(finding)}", **PLAIN)
     if (more := len(result.durability.findings) - SHOWN) > 0:
         console.print(f"  … and {more} more in result.json", **PLAIN)
-    for gate in result.gates:
-        if gate.passed is not True:
-            mark = "not checked" if gate.passed is None else "failed"
-            console.print(f"gate {mark}: {gate.name}: {gate.measured}", **PLAIN)
+    for where, gate in _gates(result):
+        mark = "not checked" if gate.passed is None else "failed"
+        console.print(f"gate {mark}: {where}{gate.name}: {gate.measured}", **PLAIN)
+    for said in result.not_done:
+        console.print(f"not done: {escape(said)}", **PLAIN)
     verdict = result.verdict
     style = STYLES[verdict.judgement]
     console.print(f"\n[bold {style}]verdict: {verdict.judgement}[/]", **PLAIN)
     for reason in verdict.reasons:
         console.print(f"  {escape(reason)}", **PLAIN)
+
+
+def _gates(result: Result) -> Iterator[tuple[str, Gate]]:
+    """Yield gates that did not pass, with the stage that they are of where there are several."""
+    for gate in result.gates:
+        if gate.passed is not True:
+            yield "", gate
+    for stage in result.stages:
+        where = f"{stage.stage.name}: " if len(result.stages) > 1 else ""
+        for gate in stage.gates:
+            if gate.passed is not True:
+                yield where, gate
+
+
+def _stages(result: Result) -> Table:
+    table = Table(title="stages", title_justify="left")
+    table.add_column("stage")
+    planned = any(stage.calls.intended for stage in result.stages)
+    names = ["calls", "errors", "per s", "p50 ms", "p95 ms", "p99 ms"]
+    names += ["planned p95", "planned p99"] if planned else []
+    for name in (*names, "CPU ms/call", "counts"):
+        table.add_column(name, justify="right")
+    for stage in result.stages:
+        calls, seen = stage.calls, stage.observed
+        waits = [getattr(calls.intended, name, None) for name in ("p95_ms", "p99_ms")]
+        table.add_row(
+            f"{stage.stage.name}{' *' if stage.stage.name == result.judged_stage else ''}",
+            str(calls.count),
+            f"[red]{calls.errors}[/]" if calls.errors else "0",
+            f"{calls.rate:.1f}",
+            *(number(value) for value in (calls.p50_ms, calls.p95_ms, calls.p99_ms)),
+            *(number(value) for value in waits if planned),
+            number(seen.cpu_ms_per_call if seen else None),
+            "yes" if stage.counts else "[yellow]no[/]",
+        )
+    return table
 
 
 def number(value: float | None) -> str:
@@ -49,7 +89,8 @@ def number(value: float | None) -> str:
 
 
 def _operations(result: Result) -> Table:
-    table = Table(title=f"load phase, {result.load_s:.1f} s", title_justify="left")
+    of = f" of {result.judged_stage}" if len(result.stages) > 1 else ""
+    table = Table(title=f"load phase{of}, {result.load_s:.1f} s", title_justify="left")
     table.add_column("operation")
     for name in ("count", "errors", "p50 ms", "p95 ms", "p99 ms", "per s"):
         table.add_column(name, justify="right")

@@ -15,4 +15,6 @@ TRAINING = Scenario(
         "quick": Objectives(error_rate=0, p95_ms=1000, min_rate=10),
         "full": Objectives(error_rate=0, p95_ms=2000, min_rate=10),
     },
+    computes=True,
+    can_be_open=False,
 )

@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression  # type: ignore[import-untyped
 from sklearn.metrics import mean_squared_error, r2_score  # type: ignore[import-untyped]
 from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
 
-from workloads.client import Session
+from workloads.client import Process
 from workloads.wire import TOKEN_TAG
 
 EPOCHS = 10
@@ -26,10 +26,12 @@ class Trainer(User):
     """Trains back to back; order and parameters follow from the seed and the user's number."""
 
     wait_time = constant(0)
-    session: ClassVar[Session]
+    process: ClassVar[Process]
 
     def on_start(self) -> None:
         """Split the data set of 442 patients (10 features) as this user does."""
+        self.session = self.process.enter()
+        self.session.begin()
         # mlflow's advice on formats is for people, one line for each model; errors still show.
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         warnings.simplefilter("ignore")

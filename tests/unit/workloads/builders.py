@@ -13,7 +13,7 @@ from infra.outputs import (
     ZoneNetwork,
 )
 from workloads.history import Kind, Operation, Write
-from workloads.plan import Objectives, Plan, Profile
+from workloads.plan import Load, Objectives, Plan, Profile, Stage
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -46,12 +46,22 @@ def plan(**changes: Any) -> Plan:
         "profile": Profile(users=2, warm_up_s=2, load_s=10, finish_s=5),
         "objectives": Objectives(error_rate=0, p95_ms=100, min_rate=5),
         "seed": 1,
+        "subject": "local",
+        "tracking_uri": "http://127.0.0.1:1",
         "target": target(),
+        "processes": 2,
+        "computes": True,
         "experiment_id": "1",
         "started": "2026-01-02T03:04:05+00:00",
         "environment": {"Python": "3.11"},
     }
     return Plan(**fields | changes)
+
+
+def stage(**changes: Any) -> Stage:
+    """A closed stage of two users, unless told otherwise."""
+    fields: dict[str, Any] = {"name": "2 users", "users": 2, "warm_up_s": 2, "load_s": 10}
+    return Stage(**fields | changes)
 
 
 _numbers = iter(range(10**9))
@@ -101,6 +111,9 @@ class Folder:
         outcome: str | None = "ok",
         writes: list[list[str | None]] | None = None,
         background: bool = False,
+        planned_ns: int | None = None,
+        queued: bool = False,
+        size: int | None = None,
         **ended: Any,
     ) -> None:
         self._count += 1
@@ -115,6 +128,9 @@ class Folder:
             step=None,
             background=background,
             writes=writes or [],
+            planned_ns=planned_ns,
+            queued=queued,
+            size=size,
         )
         if outcome:
             self.event(outcome, at_s + ms / 1000, op=op, **ended)
@@ -123,9 +139,10 @@ class Folder:
         """Warm-up from 100 s, load from 102 s to 112 s, everything read back."""
         self.event("plan", 99, plan=plan().model_dump(mode="json"))
         self.event("server", 99, processes={"bench-mlflow": [10, 11]})
-        self.event("phase", 100, phase="warm-up")
+        known = stage().model_dump(mode="json")
+        self.event("phase", 100, phase="warm-up", stage=known)
         self.call(101, ms=900)
-        self.event("phase", 102, phase="load")
+        self.event("phase", 102, phase="load", stage=known)
         for number in range(calls):
             at = 102 + 10 * number / calls
             self.call(at, ms=ms + number % 7, name=("GET runs/get", "POST runs/update")[number % 2])
@@ -143,7 +160,7 @@ class Folder:
                 self.event(
                     "sample",
                     102.5 + second,
-                    user=user,
+                    process=user,
                     span_s=1.0,
                     cpu_s=0.9,
                     call_cpu_s=0.1,
@@ -155,6 +172,42 @@ class Folder:
         self.place("tag", "r1", {"team": ["a"]})
         self.place("param", "r1", {"depth": ["6"]})
         self.place("metric point", "r1", {"loss": ["1"]})
+        return self
+
+    def api_run(self, *stages: Stage, calls: int = 600, ms: float = 20) -> "Folder":
+        """Users that do not compute, one write at the end.
+
+        Stage n, counted from 0, warms up at (n + 1) * 100 s and is measured from 2 s later on;
+        calls are evenly spread, and begin when they were planned where the stage is open.
+        """
+        made = plan(computes=False, processes=1, scenario="metrics")
+        self.event("plan", 99, plan=made.model_dump(mode="json"))
+        self.event("ceiling", 99, rate=2000.0)
+        self.event("server", 99, processes={"bench-mlflow": [10, 11]})
+        for number, one in enumerate(stages):
+            begin = 100 * (number + 1) + 2
+            known = one.model_dump(mode="json")
+            self.event("phase", begin - 2, phase="warm-up", stage=known)
+            self.event("phase", begin, phase="load", stage=known)
+            for call in range(calls):
+                at = begin + one.load_s * call / calls
+                planned = None if one.load is Load.CLOSED else int(at * S)
+                self.call(at, ms=ms + call % 7, planned_ns=planned)
+            for second in range(int(one.load_s)):
+                self.event(
+                    "sample",
+                    begin + second + 0.5,
+                    process=0,
+                    span_s=1.0,
+                    cpu_s=0.3,
+                    call_cpu_s=0.3,
+                    lag_ms=[1.0] * 50,
+                )
+            self.event("phase", begin + one.load_s, phase="between")
+        self.call(100 * len(stages) + 50, writes=[["param", "r1", "depth", "6"]])
+        self.event("phase", 100 * len(stages) + 60, phase="finish")
+        self.event("server", 100 * len(stages) + 61, processes={"bench-mlflow": [10, 11]})
+        self.place("param", "r1", {"depth": ["6"]})
         return self
 
     def place(self, kind: str, owner: str, items: dict[str, list[str]], **other: Any) -> None:

@@ -12,8 +12,8 @@ from workloads import settings
 def main(uri: str, folder: Path) -> int:
     settings.configure(uri)
     from workloads import run
-    from workloads.history import load
     from workloads.judge import HISTORY, conclude
+    from workloads.record import load
     from workloads.report.live import LiveView
 
     plan = load(folder / HISTORY).plan

@@ -10,18 +10,34 @@ import pytest
 
 from tests.unit.workloads.builders import Folder
 from workloads.__main__ import _latest, main
+from workloads.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ("run --stack nowhere", "unknown stack 'nowhere': the folder stacks has "),
-        ("run --stack local --scenario x", "unknown scenario 'x': there are training"),
+        ("run --stack local --scenario x", "unknown scenario 'x': there are training, metrics"),
+        ("run --stack local --url http://x", "argument --url: not allowed with argument --stack"),
+        ("run --url ftp://x", "--url ftp://x: give an address as https://"),
+        ("run --url x.example.com", "--url x.example.com: give an address as https://"),
+        ("run --url http://me:secret@x", "--url: leave user and password out of it"),
+        ("run --url http://x --token-file /none", "--token-file /none: No such file"),
+        ("run --url http://x --token-file /dev/null", "--token-file /dev/null: is empty"),
+        ("run --stack local --rate 5", "--rate 5: training has no planned rate"),
+        ("run --url http://x --scenario metrics --rate 0", "--rate 0: give at least 0.01"),
+        ("run --url http://x --duration 0", "--duration 0: give at least 1"),
+        ("run --url http://x --set runs", "--set runs: give it as name=value"),
+        ("run --url http://x --set runs=1", "--set runs: training has the parameters: none"),
+        (
+            "run --url http://x --scenario metrics --set metrics=none",
+            "--set metrics=none: Input should be a valid integer",
+        ),
         ("run --stack local --profile x", "unknown profile 'x': there are quick, full"),
         ("run --stack local --users 0", "--users 0: give at least 1"),
         ("run --stack local --users -3", "--users -3: give at least 1"),
         ("run --stack local --users many", "argument --users: invalid int value: 'many'"),
-        ("run", "the following arguments are required: --stack"),
+        ("run", "one of the arguments --stack --url is required"),
         ("", "the following arguments are required: COMMAND"),
         ("dance", "invalid choice: 'dance'"),
         ("recheck /nonexistent", "/nonexistent/history.jsonl: No such file or directory"),
@@ -48,7 +64,10 @@ def test_a_folder_with_a_run_is_not_written_over(
 
 def test_list_names_each_scenario_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
-    assert re.fullmatch(r"(\w+ +\S.+\n)+", capsys.readouterr().out)
+    output = capsys.readouterr().out
+    assert re.fullmatch(r"(\w+ +\S.+\n( +--set \w+=… .+\n)*)+", output)
+    for name in SCENARIOS:
+        assert re.search(f"^{name} ", output, re.MULTILINE)
 
 
 def good(_: Folder) -> None:
@@ -89,7 +108,7 @@ def test_recheck_writes_result_and_report_when_asked(tmp_path: Path) -> None:
 def test_list_is_quick_to_start() -> None:
     """Neither Locust nor mlflow is imported for it: they take seconds."""
     script = (
-        "import sys; from workloads.__main__ import _latest, main; main(['list'])\n"
+        "import sys; from workloads.__main__ import main; main(['list'])\n"
         "print(sorted({'locust', 'mlflow', 'gevent', 'plotly'} & set(sys.modules)))"
     )
     done = subprocess.run(

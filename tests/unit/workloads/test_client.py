@@ -14,7 +14,7 @@ from urllib3.util import Retry
 
 from tests.unit.workloads.builders import plan
 from workloads import history
-from workloads.client import WARM, Session
+from workloads.client import WARM, Process
 from workloads.history import History, Operation
 
 CREATED = b'{"run": {"info": {"run_id": "r1"}}}'
@@ -34,7 +34,10 @@ class Bench:
             events=SimpleNamespace(request=SimpleNamespace(fire=self.fire)),
             runner=SimpleNamespace(send_message=lambda *message: self.sent.append(message)),
         )
-        self.session = Session(environment, writer, 3, 1, "1")  # type: ignore[arg-type]
+        process = Process(environment, writer, plan(processes=4), 3)  # type: ignore[arg-type]
+        self.process = process
+        self.session = process.enter()
+        self.session.begin()
         self.http = requests.Session()
         retry = Retry(3, status_forcelist=[503], allowed_methods=None, backoff_factor=0)
         self.http.mount("http://", HTTPAdapter(max_retries=retry))
@@ -48,8 +51,11 @@ class Bench:
         url = f"{self.uri}/api/2.0/mlflow/runs/create"
         self.http.request("POST", url, json={"experiment_id": "1"}, timeout=0.5)
 
+    def all(self) -> list[Operation]:
+        return list(history.operations(self.path))
+
     def last(self) -> Operation:
-        return history.load(self.path).operations[-1]
+        return self.all()[-1]
 
 
 @pytest.fixture
@@ -81,7 +87,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         thread.start()
         bench.uri = f"http://127.0.0.1:{server.server_port}"
         monkeypatch.setattr(requests.Session, "request", requests.Session.request)
-        bench.session.watch()
+        bench.process.watch()
         with bench.http:
             yield bench
         hold.set()
@@ -139,7 +145,7 @@ def test_a_step_has_its_calls_and_a_token(bench: Bench) -> None:
         with bench.session.step("curves") as token:
             tokens.append(token)
             bench.create(*script)
-    operations = history.load(bench.path).operations
+    operations = bench.all()
     steps = [o for o in operations if o.type == "step"]
     assert [(s.name, s.outcome) for s in steps] == [("curves", "ok"), ("curves", "fail")]
     assert [o.step for o in operations if o.type == "call"] == [s.id for s in steps]
@@ -158,7 +164,7 @@ def test_calls_beside_the_trainer_are_background(bench: Bench) -> None:
     with bench.session.step("curves"):
         bench.create(200)
         gevent.spawn(bench.create, 200).join()
-    calls = [o for o in history.load(bench.path).operations if o.type == "call"]
+    calls = [o for o in bench.all() if o.type == "call"]
     assert [c.background for c in calls] == [False, True]
 
 
@@ -170,7 +176,8 @@ def test_warm_is_told_once(bench: Bench) -> None:
 
 def test_tokens_follow_from_seed_and_user(tmp_path: Path) -> None:
     def tokens(user: int, seed: int) -> list[str]:
-        session = Session(None, History(tmp_path / "h"), user, seed, "1")  # type: ignore[arg-type]
+        made = plan(seed=seed, processes=2)
+        session = Process(None, History(tmp_path / "h"), made, user).enter()  # type: ignore[arg-type]
         found = []
         for _ in range(3):
             with session.step("curves") as token:

@@ -21,6 +21,8 @@ THINGS = {
     Kind.DATASET: ("r1", "diabetes", "ab12"),
     Kind.OUTPUT: ("r1", "m-1", "0"),
     Kind.ARTIFACT: ("r1", "model/model.pkl", "e3b0"),
+    Kind.REGISTERED: ("registry", "churn", "churn"),
+    Kind.ALIAS: ("churn", "champion", "3"),
 }
 
 
@@ -107,9 +109,9 @@ class TestEachKind:
         assert result.findings[0].startswith(f"duplicate: {kind} {key}")
 
 
-@pytest.mark.parametrize("kind", [Kind.RUN, Kind.MODEL])
+@pytest.mark.parametrize("kind", [Kind.RUN, Kind.MODEL, Kind.VERSION])
 class TestCreated:
-    """Runs and logged models: the server chooses the id."""
+    """Runs, logged models and model versions: the server chooses the id."""
 
     def one(self, kind: Kind, **changes: Any) -> Operation:
         fields = {"created": "x1", "name": "POST create"} | changes

@@ -4,10 +4,11 @@ import math
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.unit.workloads.builders import Folder
-from workloads import figures, history
+from workloads import figures, record
 from workloads.result import OperationFigures
 
 
@@ -21,15 +22,15 @@ def by_hand(values: list[float], share: float) -> float:
 
 
 def rows(folder: Folder) -> dict[str, OperationFigures]:
-    record = history.load(folder.save() / "history.jsonl")
-    return {row.name: row for row in figures.table(record)}
+    read = record.load(folder.save() / "history.jsonl")
+    return {row.name: row for row in figures.table(read, read.windows[0])}
 
 
 @pytest.mark.parametrize("size", [1000, 1001, 4567])
 def test_percentiles_are_exact(size: int) -> None:
     random.seed(size)
     values = [random.lognormvariate(3, 1) for _ in range(size)]
-    got = figures.latency(values)
+    got = figures.latency(np.array(values))
     assert got.p50_ms == pytest.approx(by_hand(values, 0.5))
     assert got.p95_ms == pytest.approx(by_hand(values, 0.95))
     assert got.p99_ms == pytest.approx(by_hand(values, 0.99))
@@ -48,7 +49,7 @@ def test_percentiles_are_exact(size: int) -> None:
     ],
 )
 def test_too_few_samples_give_no_figure(size: int, shown: tuple[bool, ...]) -> None:
-    got = figures.latency([1.0] * size)
+    got = figures.latency(np.ones(size))
     assert tuple(p is not None for p in (got.p50_ms, got.p95_ms, got.p99_ms)) == shown
 
 
@@ -71,8 +72,8 @@ def test_errors_count_and_their_latency_does_not(tmp_path: Path) -> None:
     after = rows(folder)[figures.ALL_CALLS]
     assert (after.count, after.errors) == (before.count + 3, 3)
     assert (after.max_ms, after.rate) == (before.max_ms, before.rate)
-    record = history.load(folder.path / "history.jsonl")
-    assert set(figures.errors(record)) == {
+    read = record.load(folder.path / "history.jsonl")
+    assert set(figures.errors(read)) == {
         "POST runs/log-batch: ReadTimeout: no answer",
         "POST runs/log-batch: HTTP 404",
         "POST runs/log-batch: ended without an answer",

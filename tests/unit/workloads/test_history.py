@@ -49,11 +49,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     writer.complete("fail", "0.2", error="HTTP 404")
     writer.close()
 
-    record = history.load(path)
-
-    assert record.plan == plan()
-    assert record.phases == {"load": started}
-    first, second = record.operations
+    assert next(history.entries(path)) == plan()
+    [phase] = [entry for entry in history.entries(path) if isinstance(entry, dict)]
+    assert (phase["phase"], phase["mono_ns"]) == ("load", started)
+    first, second = history.operations(path)
     assert first.writes == writes
     assert (first.outcome, first.created, first.retries) == ("ok", "r1", ["503"])
     assert first.duration_ms == (completed - invoked) / 1e6
@@ -63,17 +62,17 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_an_invoke_without_an_end_is_info(tmp_path: Path) -> None:
     folder = Folder(tmp_path).good_run(calls=1)
     folder.call(105, outcome=None)
-    record = history.load(folder.save() / "history.jsonl")
-    assert record.operations[-1].outcome == "info"
-    assert record.operations[-1].duration_ms is None
+    last = list(history.operations(folder.save() / "history.jsonl"))[-1]
+    assert last.outcome == "info"
+    assert last.duration_ms is None
 
 
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     path = Folder(tmp_path).good_run().save() / "history.jsonl"
-    whole = history.load(path)
+    whole = list(history.entries(path))
     with path.open("a") as file:
         file.write('{"type":"invoke","op":"9.9","mono')
-    assert history.load(path) == whole
+    assert list(history.entries(path)) == whole
 
 
 @pytest.mark.parametrize(
@@ -90,17 +89,17 @@ def test_damage_elsewhere_is_named(tmp_path: Path, line: str, said: str) -> None
     first, rest = path.read_text().split("\n", 1)
     path.write_text(f"{first}\n{line}{rest}")
     with pytest.raises(CannotRunError) as caught:
-        history.load(path)
+        list(history.entries(path))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_no_file_and_no_plan_are_said(tmp_path: Path) -> None:
     with pytest.raises(CannotRunError, match="is this the folder of a run"):
-        history.load(tmp_path / "history.jsonl")
+        list(history.entries(tmp_path / "history.jsonl"))
     (tmp_path / "history.jsonl").write_text("")
     with pytest.raises(CannotRunError, match="has no plan line"):
-        history.load(tmp_path / "history.jsonl")
+        list(history.entries(tmp_path / "history.jsonl"))
 
 
 def test_a_killed_writer_loses_nothing_that_it_wrote(tmp_path: Path) -> None:

@@ -84,13 +84,17 @@ def test_result_file_is_the_result(tmp_path: Path) -> None:
     result = conclude(folder)
     assert Result.model_validate_json((folder / "result.json").read_text()) == result
     assert result.deploy == {"up_s": 12.5}
-    assert json.loads((folder / "result.json").read_text())["schema_version"] == 1
+    assert json.loads((folder / "result.json").read_text())["schema_version"] == 2
     assert sorted(p.name for p in folder.iterdir()) == [
+        "benchmark-bigger-is-better.json",
+        "benchmark-smaller-is-better.json",
         "deploy.json",
         "history.jsonl",
+        "operations.csv",
         "readback.jsonl",
         "report.html",
         "result.json",
+        "stages.csv",
     ]
 
 

@@ -104,12 +104,17 @@ def drawn(
 def test_every_plot_is_drawn(drawn: tuple[Page, str]) -> None:
     page, _ = drawn
     plots = page.all("div", role="img")
-    assert [p["id"] for p in plots] == ["plot-latency", "plot-throughput", "plot-distribution"]
+    assert [p["id"] for p in plots] == [
+        "plot-latency",
+        "plot-throughput",
+        "plot-distribution",
+        "plot-percentiles",
+    ]
     assert all("js-plotly-plot" in (p["class"] or "") for p in plots)
     points = [e for e in page.all("path", class_="point") if e.get("d")]
     assert len(points) > 1200  # a mark for each call, and a bar for each second
     lines = [e for e in page.all("path", class_="js-line") if len(e["d"] or "") > 20]
-    assert len(lines) == 2  # p50 and p95, besides their short marks in the legend
+    assert len(lines) == 3  # p50, p95, all percentiles; besides short marks in the legend
     assert len(page.all("path", class_="box")) == 5  # four calls and a step
 
 

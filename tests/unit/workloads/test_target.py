@@ -24,9 +24,18 @@ def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_deployed_stack(pulumi: Path) -> None:
-    outputs = {"tracking_uri": "x", "target": example().model_dump(mode="json")}
+    outputs = {
+        "tracking_uri": "x",
+        "target": example().model_dump(mode="json"),
+        "audit_secrets": {"database_password": "s3cret", "s3_credentials": None},
+    }
     (pulumi / "out").write_text(json.dumps(outputs))
-    assert target.load("local") == example()
+    found = target.load("local")
+    assert found.target == example()
+    assert (found.name, found.tracking_uri) == ("local", example().tracking_uri)
+    assert found.secrets
+    assert found.secrets.database_password == "s3cret"
+    assert "s3cret" not in repr(found)
     assert "--show-secrets -s local" in (pulumi / "arguments").read_text()
 
 

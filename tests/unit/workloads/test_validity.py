@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.unit.workloads.builders import MS, Folder, S
-from workloads import history
+from workloads import record
 from workloads.checkers import validity
 
 
 def states(folder: Folder) -> dict[str, bool | None]:
-    record = history.load(folder.save() / "history.jsonl")
-    return {gate.name: gate.passed for gate in validity.gates(record)}
+    read = record.load(folder.save() / "history.jsonl")
+    gates = [*validity.run_gates(read), *validity.stage_gates(read, read.windows[0])]
+    return {gate.name: gate.passed for gate in gates}
 
 
 def drop(folder: Folder, type_: str) -> None:

@@ -1,0 +1,1 @@
+"""Looking at the system under test while it is under load."""

@@ -1,0 +1,79 @@
+"""How long a call takes at a quarter, half, three quarters and nine tenths of the knee."""
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from workloads.capacity import knee
+from workloads.errors import CannotRunError
+from workloads.plan import Load, Objectives, Plan, Profile, Stage
+from workloads.scenarios.metrics import MetricsParameters
+from workloads.scenarios.scenario import Measured, Scenario, levels
+
+SHARES = (0.25, 0.5, 0.75, 0.9)
+JUDGED = 0.75
+"""Largest share of the knee at which the objectives have to hold; beyond it any queue grows."""
+
+
+class LatencyParameters(MetricsParameters):
+    """How the knee is looked for."""
+
+    climb_s: float = Field(default=4, gt=0, description="seconds at each number of users")
+    climb_to: int = Field(default=32, ge=2, description="most users of the climb")
+
+
+def shares(plan: Plan, measured: Measured) -> Iterator[Stage]:
+    """Look for the knee with a short closed climb, then open stages at shares of its rate.
+
+    With a rate planned, that rate alone is open and nothing is climbed. Raises `CannotRunError`
+    when the climb was never answered.
+    """
+    profile = plan.profile
+    if profile.rate is not None:
+        yield _open(f"{profile.rate:g}/s", profile.rate, profile, judged=True)
+        return
+    parameters = LatencyParameters.model_validate(plan.parameters)
+    for users in levels(parameters.climb_to):
+        yield Stage(
+            name=f"climb, {users} users" if users > 1 else "climb, 1 user",
+            users=users,
+            warm_up_s=1.5,
+            load_s=parameters.climb_s,
+            judged=False,
+        )
+    rates = measured()
+    found = knee(rates)
+    if not found.rate:
+        raise CannotRunError("no call of the climb was answered; see the tracking server's log")
+    for share in SHARES:
+        rate = round(share * found.rate, 2)
+        yield _open(f"{share:.0%} of the knee", rate, profile, judged=share <= JUDGED)
+
+
+def _open(name: str, rate: float, profile: Profile, *, judged: bool) -> Stage:
+    return Stage(
+        name=name,
+        load=Load.OPEN,
+        users=profile.users,
+        rate=rate,
+        warm_up_s=profile.warm_up_s,
+        load_s=profile.load_s,
+        judged=judged,
+    )
+
+
+LATENCY = Scenario(
+    name="latency",
+    summary="25, 50, 75, 90 % of the knee's rate (or --rate), Poisson arrivals; open load",
+    users="workloads.users.tracking:Tracker",
+    profiles={
+        "quick": Profile(users=64, warm_up_s=3, load_s=15, finish_s=60),
+        "full": Profile(users=128, warm_up_s=10, load_s=60, finish_s=60),
+    },
+    objectives={
+        "quick": Objectives(error_rate=0, p95_ms=500, min_rate=1),
+        "full": Objectives(error_rate=0, p95_ms=500, min_rate=1),
+    },
+    stages=shares,
+    parameters={"quick": LatencyParameters(), "full": LatencyParameters()},
+)
