@@ -21,7 +21,9 @@ def check_external(spec: DeploymentSpec) -> None:
     for key, check in (("artifacts", _check_artifacts), ("database", _check_database)):
         try:
             check(spec)
-        except (SpecError, s3.S3Error, database.DatabaseError) as error:
+        except SpecError as error:
+            problems.append(str(error))
+        except (s3.S3Error, database.DatabaseError) as error:
             problems.append(f"{key}: {error}")
     if problems:
         raise SpecError("\n".join(problems))
@@ -46,20 +48,20 @@ def _check_artifacts(spec: DeploymentSpec) -> None:
     if not isinstance(given, ExternalS3):
         return
     if given.endpoint is not None:
-        _check_host(urlsplit(given.endpoint).hostname or "")
-    _check_certificates(given.ca)
+        _check_host("artifacts.endpoint", urlsplit(given.endpoint).hostname or "")
+    _check_certificates("artifacts.ca", given.ca)
     s3.check(bucket(given))
 
 
 def _check_database(spec: DeploymentSpec) -> None:
     if spec.database is None:
         return
-    _check_host(spec.database.host)
-    _check_certificates(spec.database.ca)
+    _check_host("database.url", spec.database.host)
+    _check_certificates("database.ca", spec.database.ca)
     database.check(spec.database, spec.capacity)
 
 
-def _check_host(host: str) -> None:
+def _check_host(key: str, host: str) -> None:
     """Refuse a host that is another one inside a container."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -68,18 +70,18 @@ def _check_host(host: str) -> None:
     addresses = {ip_address(str(place[4][0]).partition("%")[0]) for place in found}
     if all(address.is_loopback or address.is_unspecified for address in addresses):
         raise SpecError(
-            f"{host} leads a server's container to itself, not to this machine; give an address "
-            "of this machine that leads here from elsewhere, too"
+            f"{key}: {host} leads a server's container to itself, not to this machine; give an "
+            "address of this machine that leads here from elsewhere, too"
         )
 
 
-def _check_certificates(path: Path | None) -> None:
+def _check_certificates(key: str, path: Path | None) -> None:
     if path is None:
         return
     try:
         ssl.create_default_context(cafile=path)
     except ssl.SSLError:
-        raise SpecError(f"ca: {path}: holds no certificates in PEM format; correct it") from None
+        raise SpecError(f"{key}: {path}: holds no certificates in PEM format; correct it") from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise SpecError(f"ca: {path}: cannot be read: {reason}; correct the path") from None
+        raise SpecError(f"{key}: {path}: cannot be read: {reason}; correct the path") from None

@@ -57,7 +57,7 @@ def services(
     password = folder / "database-password"
     password.write_text(PASSWORD)
     password.chmod(0o444)
-    [pool] = docker_client.networks.get("bridge").attrs["IPAM"]["Config"]
+    pool, *_ = docker_client.networks.get("bridge").attrs["IPAM"]["Config"]
     # Containers of every network reach this address of the machine.
     host = pool["Gateway"]
     sandbox = Sandbox(docker_client, password)
@@ -110,7 +110,7 @@ def test_services_that_cannot_be_used_are_refused_at_preview(
     stack.set_secret("artifacts.secret_key", SECRET_KEY)
     stack.set_secret("database.url", services.url.replace("mlflow:", "nobody:"))
     said = stack.run("preview", ok=False)
-    assert "artifacts: localhost leads a server's container to itself" in said
+    assert "artifacts.endpoint: localhost leads a server's container to itself" in said
     assert f"database: 'mlflow' at {services.database.host}:{services.database.port}: " in said
     assert not seen(said)
     assert stack.left(docker_client) == []

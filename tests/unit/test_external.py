@@ -11,6 +11,7 @@ from sqlalchemy import make_url
 
 from infra.docker.stores import external_database
 from infra.external import ExternalDatabase, ExternalS3, StoreKind
+from infra.preflight import check_external
 from infra.spec import DeploymentSpec, SpecError, load_spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -202,6 +203,39 @@ def test_settings_of_a_service_that_is_not_there_are_refused(
     config: dict[str, object], line: str
 ) -> None:
     assert complaint(*config, **config).startswith(line)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.1.1", "0.0.0.0", "[::1]"])
+def test_an_address_that_is_another_one_in_a_container_is_refused(host: str) -> None:
+    bucket = BUCKET | {"endpoint": f"http://{host}:9000"}
+    database = {"url": f"postgresql://mlflow:{SECRET}@{host}/mlflow"}
+    spec = load("artifacts", "database", artifacts=bucket, database=database)
+    with pytest.raises(SpecError) as caught:
+        check_external(spec)
+    assert [line.split(" leads a server's container to itself")[0] for line in lines(caught)] == [
+        f"artifacts.endpoint: {host.strip('[]')}",
+        f"database.url: {host.strip('[]')}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("absent.pem", "cannot be read: no such file or directory; correct the path"),
+        ("tests", "cannot be read: is a directory; correct the path"),
+        ("README.md", "holds no certificates in PEM format; correct it"),
+    ],
+)
+def test_certificates_that_are_none_are_refused(file: str, reason: str) -> None:
+    # An address of no machine: the file is looked at first.
+    bucket = BUCKET | {"endpoint": "https://192.0.2.1", "ca": file}
+    with pytest.raises(SpecError) as caught:
+        check_external(load("artifacts", artifacts=bucket))
+    assert lines(caught) == [f"artifacts.ca: {ROOT / file}: {reason}"]
+
+
+def lines(caught: pytest.ExceptionInfo[SpecError]) -> list[str]:
+    return str(caught.value).splitlines()
 
 
 def test_a_word_is_still_the_stack_s_own_store() -> None:
