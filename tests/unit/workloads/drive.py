@@ -1,6 +1,10 @@
-"""Reads a run back again, in a process of its own: Locust patches the standard library.
+"""Parts of a run, in a process of its own: Locust patches the standard library.
 
-python -m tests.unit.workloads.drive URI FOLDER
+python -m tests.unit.workloads.drive read-back URI FOLDER
+python -m tests.unit.workloads.drive load URI FOLDER SCENARIO USERS RATE SECONDS
+
+`load` makes no experiment and reads nothing back, so that any HTTP server will do; RATE 0 is a
+closed load.
 """
 
 import sys
@@ -9,18 +13,49 @@ from pathlib import Path
 from workloads import settings
 
 
-def main(uri: str, folder: Path) -> int:
+def read_back(uri: str, folder: str) -> int:
     settings.configure(uri)
     from workloads import run
     from workloads.judge import HISTORY, conclude
     from workloads.record import load
     from workloads.report.live import LiveView
 
-    plan = load(folder / HISTORY).plan
+    plan = load(Path(folder) / HISTORY).plan
     with LiveView(plan) as view:
-        run.read_back(plan, folder, view)
-    return conclude(folder).verdict.judgement.exit_status
+        run.read_back(plan, Path(folder), view)
+    return conclude(Path(folder)).verdict.judgement.exit_status
+
+
+def load(uri: str, folder: str, name: str, users: str, rate: str, seconds: str) -> int:
+    settings.configure(uri)
+    from workloads import run
+    from workloads.plan import Plan
+    from workloads.report.live import LiveView
+    from workloads.scenarios import SCENARIOS
+    from workloads.target import at
+
+    scenario = SCENARIOS[name]
+    changes = {"users": int(users), "rate": float(rate) or None, "load_s": float(seconds)}
+    plan = Plan(
+        scenario=name,
+        profile_name="quick",
+        profile=scenario.profiles["quick"].model_copy(update=changes | {"warm_up_s": 1.0}),
+        parameters=scenario.parameters_of("quick").model_dump(),
+        objectives=scenario.objectives["quick"],
+        seed=1,
+        subject="test",
+        tracking_uri=uri,
+        target=None,
+        processes=2,
+        computes=False,
+        experiment_id="1",
+        started="2026-01-02T03:04:05+00:00",
+        environment={},
+    )
+    with LiveView(plan) as view:
+        run.load(at(uri), scenario, plan, Path(folder), view)
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2])))
+    sys.exit(load(*sys.argv[2:]) if sys.argv[1] == "load" else read_back(*sys.argv[2:]))

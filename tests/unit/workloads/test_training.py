@@ -189,7 +189,8 @@ def test_what_is_lost_behind_the_servers_back_is_found(
     database.close()
     artifact.unlink()
 
-    command = [sys.executable, "-m", "tests.unit.workloads.drive", server.uri, str(tmp_path)]
+    command = [sys.executable, "-m", "tests.unit.workloads.drive", "read-back"]
+    command += [server.uri, str(tmp_path)]
     assert subprocess.run(command, cwd=ROOT, timeout=300).returncode == 1
 
     result = result_of(tmp_path)
