@@ -88,7 +88,8 @@ def deployed(stack: Stack, services: Services) -> dict[str, Any]:
     stack.configure(artifacts=services.artifacts(), database={"ssl_mode": "prefer"})
     stack.set_secret("artifacts.secret_key", SECRET_KEY)
     stack.set_secret("database.url", services.url)
-    said = stack.up()
+    said = stack.run("up", "--yes", "--skip-preview", "--diff")
+    assert "uploads" in said, "every input is shown"
     assert not seen(said)
     return stack.outputs()
 
