@@ -14,6 +14,7 @@ import argparse
 import json
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -151,6 +152,8 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=20, help="starts on each database")
     parser.add_argument("--database", choices=("empty", "previous"), action="append")
     options = parser.parse_args()
+    # A termination cleans up, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     client = docker.from_env(timeout=600)
     failed: list[str] = []
     with tempfile.TemporaryDirectory() as temporary:

@@ -64,7 +64,7 @@ class Profile:
 
 
 PROFILES = {
-    "quick": Profile(rounds=1, seconds=8, operations=("log-batch",)),
+    "quick": Profile(rounds=2, seconds=12, operations=("log-batch",)),
     "full": Profile(rounds=3, seconds=40, operations=OPERATIONS),
 }
 

@@ -100,7 +100,7 @@ def compose_file(client: docker.DockerClient, folder: Path) -> Path:
             places[network.removeprefix(PREFIX)] = {"ipv4_address": address} if address else {}
         services[name] = {
             "image": config["Image"],
-            "command": config["Cmd"],
+            "command": config["Cmd"] or [],
             "environment": config["Env"],
             "hostname": config["Hostname"],
             "read_only": host["ReadonlyRootfs"],
@@ -149,12 +149,19 @@ def every_replica_answers(stack: Stack) -> None:
             answer.raise_for_status()
 
 
+def run(command: list[str]) -> None:
+    """Run a command; what it printed is shown when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+
+
 def timed_compose(client: docker.DockerClient, path: Path, last: str) -> float:
     """Return the time until compose's service `last` is healthy; remove everything after."""
     command = ["docker-compose", "-p", "benchup", "-f", str(path)]
     try:
         start = time.monotonic()
-        subprocess.run([*command, "up", "-d"], check=True, capture_output=True)
+        run([*command, "up", "-d"])
         [server] = client.containers.list(
             filters={
                 "label": [
@@ -168,7 +175,7 @@ def timed_compose(client: docker.DockerClient, path: Path, last: str) -> float:
             server.reload()
         return time.monotonic() - start
     finally:
-        subprocess.run([*command, "down", "-v", "-t", "5"], check=True, capture_output=True)
+        run([*command, "down", "-v", "-t", "5"])
 
 
 def timed(stack: Stack, command: str) -> float:

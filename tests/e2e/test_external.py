@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from tests.e2e.stack import CLIENT, Stack, end, new_stack
 from tests.images.object_store import BUCKET, MINIO, ObjectStore, write_secrets
 from tests.images.object_store import PASSWORD as SECRET_KEY
 from tests.images.object_store import USER as ACCESS_KEY
-from tests.images.sandbox import PASSWORD, Postgres, Sandbox, build, wait_until
+from tests.images.sandbox import PASSWORD, Postgres, Sandbox, build, certificate, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -29,6 +30,8 @@ class Services:
 
     store: ObjectStore
     database: Postgres
+    authority: Path
+    """Certificate of the database, that its clients trust."""
 
     @property
     def url(self) -> str:
@@ -67,7 +70,9 @@ def services(
         secrets = write_secrets(folder / "secrets")
         store = ObjectStore(sandbox, MINIO, build(docker_client, "minio"), secrets, host=host)
         wait_until(database.is_ready, 60, "PostgreSQL is ready")
-        yield Services(store.wait(), database)
+        authority = certificate(folder, f"IP:{host}")
+        database.use_tls(authority)
+        yield Services(store.wait(), database, authority)
     finally:
         sandbox.close()
 
@@ -85,7 +90,8 @@ def stack(
 
 @pytest.fixture(scope="module")
 def deployed(stack: Stack, services: Services) -> dict[str, Any]:
-    stack.configure(artifacts=services.artifacts(), database={"ssl_mode": "prefer"})
+    strict = {"ssl_mode": "verify-full", "ca": str(services.authority)}
+    stack.configure(artifacts=services.artifacts(), database=strict)
     stack.set_secret("artifacts.secret_key", SECRET_KEY)
     stack.set_secret("database.url", services.url)
     said = stack.run("up", "--yes", "--skip-preview", "--diff")

@@ -100,6 +100,21 @@ class Postgres:
     def is_ready(self) -> bool:
         return execute(self.container, "ready").returncode == 0
 
+    def use_tls(self, certificate: Path) -> None:
+        """Accept encrypted connections with a certificate and the key beside it."""
+        folder = "/var/lib/postgresql/data"
+        for option, file in (
+            ("ssl_cert_file", certificate),
+            ("ssl_key_file", certificate.with_suffix(".key")),
+        ):
+            # The server takes only a key that is its own user's and nobody else's.
+            command = ["sh", "-c", f"umask 077; cat > {folder}/{file.name}"]
+            assert execute(self.container, *command, stdin=file.read_text()).returncode == 0
+            self.sql(f"ALTER SYSTEM SET {option} = '{folder}/{file.name}'")
+        self.sql("ALTER SYSTEM SET ssl = on")
+        self.sql("SELECT pg_reload_conf()")
+        wait_until(lambda: self.sql("SHOW ssl") == "on", 10, "TLS is on")
+
     def sql(self, statement: str, database: str = "mlflow") -> str:
         """Run SQL as the superuser over the socket; returns unaligned rows."""
         result = execute(
@@ -126,6 +141,21 @@ def build(client: docker.DockerClient, image: str) -> str:
     context = stage(image, ROOT / ".build", ca_bundle=find_ca_bundle())
     client.images.build(path=str(context.path), tag=context.tag, rm=True)
     return context.tag
+
+
+def certificate(folder: Path, name: str) -> Path:
+    """Write a self-signed certificate for `name`, as `DNS:localhost`, and its key beside it."""
+    file = folder / "server.crt"
+    options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1"
+    subprocess.run(
+        [
+            *("openssl", *options.split(), "-subj", "/CN=a test", "-addext"),
+            *(f"subjectAltName={name}", "-keyout", file.with_suffix(".key"), "-out", file),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return file
 
 
 def execute(
