@@ -24,5 +24,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         shared = "e2e" if folder(item) == "e2e" else str(item.path)
         item.add_marker(pytest.mark.xdist_group(shared))
-    order = ("e2e", "plugins", "images", "unit")
+    order = ("e2e", "plugins", "images", "cluster", "unit")
     items.sort(key=lambda item: order.index(folder(item)))

