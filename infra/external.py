@@ -18,6 +18,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 # The characters that Amazon calls safe in keys, without those that shells and URIs change.
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", re.ASCII)
+_HOST = re.compile(r"(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", re.ASCII)
+_EXPORT = re.compile(r"(/[A-Za-z0-9_.@-]+)+", re.ASCII)
+# Words of mount(8), as `nconnect=4,sec=sys`; what decides whether data is safe is not a choice.
+_OPTIONS = re.compile(r"[a-z]+(=[A-Za-z0-9.:-]+)?(,[a-z]+(=[A-Za-z0-9.:-]+)?)*", re.ASCII)
+_FIXED_OPTIONS = {"addr", "hard", "soft", "softerr", "vers", "nfsvers", "ro"}
 _REGION = re.compile(r"[a-z0-9-]+", re.ASCII)
 
 
@@ -30,6 +35,16 @@ class StoreKind(StrEnum):
 
     VOLUME = "volume"
     S3 = "s3"
+    NFS = "nfs"
+
+
+class NfsVersion(StrEnum):
+    """Version of the NFS protocol."""
+
+    V3 = "3"
+    V4_0 = "4.0"
+    V4_1 = "4.1"
+    V4_2 = "4.2"
 
 
 def _bucket(value: str) -> str:
@@ -237,3 +252,49 @@ class ExternalDatabase(BaseModel):
     @property
     def _parts(self) -> SplitResult:
         return urlsplit(self.url.get_secret_value())
+
+
+def _server(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError("is not a bare host name or IPv4 address")
+    return value
+
+
+def _export(value: str) -> str:
+    if not _EXPORT.fullmatch(value) or {".", ".."} & set(value.split("/")):
+        raise ValueError("is not the absolute path of an export")
+    return value
+
+
+def _options(value: str) -> str:
+    if not _OPTIONS.fullmatch(value):
+        raise ValueError("is not a list of mount options")
+    fixed = _FIXED_OPTIONS & {option.partition("=")[0] for option in value.split(",")}
+    if fixed:
+        raise ValueError(f"has {', '.join(sorted(fixed))}, which the deployment sets itself")
+    return value
+
+
+class ExternalNfs(BaseModel):
+    """An export of any NFS server; uid 10001 has to be able to write there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    kind: Literal[StoreKind.NFS] = Field(description="`nfs`: an export.", examples=["nfs"])
+    server: Annotated[str, AfterValidator(_server)] = Field(
+        description="Name or IPv4 address of the server, as the engine's machine reaches it.",
+        examples=["nfs.example.com"],
+    )
+    path: Annotated[str, AfterValidator(_export)] = Field(
+        description="Path of the export.", examples=["/exports/mlflow"]
+    )
+    version: NfsVersion = Field(
+        default=NfsVersion.V4_1,
+        description="Version of the protocol; the FUSE client speaks 4.1 only.",
+        examples=["4.1"],
+    )
+    options: Annotated[str, AfterValidator(_options)] | None = Field(
+        default=None,
+        description="Further mount options for the kernel's client.",
+        examples=["nconnect=4"],
+    )

@@ -11,8 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from infra import database, s3
-from infra.external import DEFAULT_REGION, ExternalS3
+from infra.external import DEFAULT_REGION, ExternalNfs, ExternalS3
 from infra.spec import DeploymentSpec, SpecError
+
+NFS_PORT = 2049
 
 
 def check_external(spec: DeploymentSpec) -> None:
@@ -45,12 +47,27 @@ def bucket(given: ExternalS3) -> s3.Bucket:
 
 def _check_artifacts(spec: DeploymentSpec) -> None:
     given = spec.artifacts
+    if isinstance(given, ExternalNfs):
+        _check_host(given.server)
+        _check_nfs(given)
     if not isinstance(given, ExternalS3):
         return
     if given.endpoint is not None:
         _check_host("artifacts.endpoint", urlsplit(given.endpoint).hostname or "")
     _check_certificates("artifacts.ca", given.ca)
     s3.check(bucket(given))
+
+
+def _check_nfs(given: ExternalNfs) -> None:
+    """Connect only: an export cannot be written to without a mount, which the schema job has."""
+    try:
+        socket.create_connection((given.server, NFS_PORT), timeout=5).close()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SpecError(
+            f"no NFS server answers at {given.server}:{NFS_PORT} ({reason}); correct "
+            "artifacts.server, or start it"
+        ) from None
 
 
 def _check_database(spec: DeploymentSpec) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.spec import PROJECT, DeploymentSpec
 
-_MEMORY = {"mlflow_memory", "postgres_memory", "object_store_memory"}
+_MEMORY = {"mlflow_memory", "postgres_memory", "object_store_memory", "nfs_memory"}
 
 
 def stack_file_schema() -> dict[str, Any]:

@@ -50,11 +50,13 @@ class ArtifactFolder:
     """An artifact store on a mounted file system, at `path` inside the server."""
 
     path: PurePosixPath
+    service: str | None = None
+    """Whose folder it is, an address; None: a volume of the stack."""
 
     @property
     def uri(self) -> str:
         """Destination as MLflow and the schema job write it."""
-        return str(self.path)
+        return f"file://{self.path}"
 
     def environment(self) -> dict[str, str]:
         """Return what the server needs to reach it: nothing."""
@@ -144,7 +146,7 @@ class TrackingServer:
             f"--database-uri={self.database.uri}",
             f"--artifacts-destination={self.artifacts.uri}",
         ]
-        if isinstance(self.artifacts, S3Bucket) and self.artifacts.service is not None:
+        if self.artifacts.service is not None:
             command.append(f"--artifacts-service={self.artifacts.service}")
         return command
 

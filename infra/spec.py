@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from infra.capacity import Capacity, capacity
-from infra.external import ExternalDatabase, ExternalS3, StoreKind
+from infra.external import ExternalDatabase, ExternalNfs, ExternalS3, NfsVersion, StoreKind
 from infra.postgres import least_memory
 
 PROJECT = "mlflow-bench"
@@ -44,6 +44,14 @@ _HOST = re.compile(r"(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", re.ASCII)
 
 class SpecError(ValueError):
     """A configuration that cannot be deployed; its text is one line for each mistake."""
+
+
+class NfsClient(StrEnum):
+    """What mounts an NFS artifact store."""
+
+    AUTO = "auto"
+    KERNEL = "kernel"
+    FUSE = "fuse"
 
 
 class S3Engine(StrEnum):
@@ -102,13 +110,15 @@ def _kind(value: object) -> str:
 
 _WORD = "word"
 _OBJECTS: dict[str, dict[str, type[BaseModel]]] = {
-    "artifacts": {"s3": ExternalS3},
+    "artifacts": {"s3": ExternalS3, "nfs": ExternalNfs},
     "database": {"": ExternalDatabase},
 }
 """Keys that may be objects, and their models by `kind`; the union below has the same."""
 
 Artifacts = Annotated[
-    Annotated[StoreKind, Tag(_WORD)] | Annotated[ExternalS3, Tag("s3")],
+    Annotated[StoreKind, Tag(_WORD)]
+    | Annotated[ExternalS3, Tag("s3")]
+    | Annotated[ExternalNfs, Tag("nfs")],
     Discriminator(
         _kind,
         custom_error_type="kind",
@@ -150,8 +160,8 @@ class DeploymentSpec(BaseModel):
     )
     artifacts: Artifacts = Field(
         default=StoreKind.VOLUME,
-        description="Artifact store: `volume` beside the server, `s3` in the stack, or an "
-        "external one as an object with its `kind`.",
+        description="Artifact store: `volume` beside the server, `s3` or `nfs` in the stack, or "
+        "an external one as an object with its `kind`.",
         examples=["volume"],
     )
     s3_engine: S3Engine = Field(
@@ -163,6 +173,12 @@ class DeploymentSpec(BaseModel):
         default=None,
         description="A PostgreSQL database outside the stack; without one, the stack has its own.",
         examples=["{url: …}"],
+    )
+    nfs_client: NfsClient = Field(
+        default=NfsClient.AUTO,
+        description="What mounts `nfs`: the engine's `kernel`, a `fuse` client in the replicas, or "
+        "`auto`: the kernel where it can.",
+        examples=["auto"],
     )
     zones: int = Field(
         default=1,
@@ -211,6 +227,11 @@ class DeploymentSpec(BaseModel):
         description="Memory limit of the object store; without it there is none.",
         examples=["1g"],
     )
+    nfs_memory: Memory | None = Field(
+        default=None,
+        description="Memory limit of the NFS server; without it there is none.",
+        examples=["1g"],
+    )
     mlflow: Path | None = Field(
         default=None,
         description="Your own mlflow to install: a wheel, or a source folder.",
@@ -230,6 +251,11 @@ class DeploymentSpec(BaseModel):
         default=None,
         description="Image to run instead of building the one of `s3_engine`.",
         examples=["registry.example.com/mlflow-bench/minio:1"],
+    )
+    nfs_image: Image | None = Field(
+        default=None,
+        description="Image to run instead of building the one of this project.",
+        examples=["registry.example.com/mlflow-bench/nfs:1"],
     )
     nginx_image: Image | None = Field(
         default=None,
@@ -277,7 +303,7 @@ def _conflicts(spec: DeploymentSpec) -> list[str]:
     if spec.artifacts is StoreKind.VOLUME and spec.all_replicas > 1:
         found.append(
             f"artifacts: volume: {spec.all_replicas} replicas would each keep artifacts that the "
-            "others do not have; set artifacts s3, or one zone and one replica"
+            "others do not have; set artifacts s3 or nfs, or one zone and one replica"
         )
     if spec.subnets and len(spec.subnets) != spec.zones:
         found.append(
@@ -288,6 +314,8 @@ def _conflicts(spec: DeploymentSpec) -> list[str]:
         if any(subnet.overlaps(other) for other in spec.subnets[:number]):
             found.append(f"subnets: {subnet}: overlaps another zone's; give separate ones")
     found += _without_use(spec)
+    if isinstance(spec.artifacts, ExternalNfs) and spec.nfs_client is NfsClient.FUSE:
+        found += [f"{line}; or set nfs_client kernel" for line in beyond_fuse(spec.artifacts)]
     if spec.mlflow and spec.mlflow_image:
         found.append(
             f"mlflow: {spec.mlflow}: cannot be installed into mlflow_image, which is used as "
@@ -326,6 +354,16 @@ def _postgres_conflicts(spec: DeploymentSpec) -> list[str]:
     return []
 
 
+def beyond_fuse(given: ExternalNfs) -> list[str]:
+    """Return a line for each setting that only the kernel's NFS client has."""
+    found = []
+    if given.version is not NfsVersion.V4_1:
+        found.append(f"artifacts.version: {given.version}: the FUSE client speaks 4.1; set that")
+    if given.options is not None:
+        found.append("artifacts.options: the FUSE client has none; remove them")
+    return found
+
+
 def _without_use(spec: DeploymentSpec) -> list[str]:
     """Return a line for each setting of a container that an external service stands in for."""
     idle: dict[str, tuple[str, ...]] = {}
@@ -333,6 +371,8 @@ def _without_use(spec: DeploymentSpec) -> list[str]:
         idle["database"] = ("postgres_memory", "postgres_image")
     if isinstance(spec.artifacts, ExternalS3):
         idle["artifacts"] = ("s3_engine", "object_store_memory", "object_store_image")
+    if isinstance(spec.artifacts, ExternalNfs):
+        idle["artifacts"] = ("nfs_memory", "nfs_image")
     return [
         f"{key}: is of no use: {service} is outside the stack; pulumi config rm {key}"
         for service, keys in idle.items()

@@ -22,6 +22,17 @@ class Attachment:
     address: IPv4Address | None = None
 
 
+@dataclass(frozen=True)
+class Privileges:
+    """What a container may do beyond the least; the default is nothing."""
+
+    user: str | None = None
+    """`uid:gid`; None: the image's own."""
+    capabilities: Sequence[str] = ()
+    devices: Sequence[str] = ()
+    security_opts: Sequence[str] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class ContainerSpec:
     """What differs between containers; sizes in bytes, times in seconds."""
@@ -40,6 +51,7 @@ class ContainerSpec:
     """Labels beside those of the stack."""
     scratch: Sequence[str] = ("/tmp",)
     """Paths in memory that may be written to."""
+    privileges: Privileges = Privileges()
     memory: int | None = None
     shared_memory: int | None = None
     """Size of /dev/shm; without one Docker's own, 64 MiB."""
@@ -74,8 +86,13 @@ def run_container(
         init=True,
         read_only=True,
         tmpfs=dict.fromkeys(spec.scratch, "rw,nosuid,nodev,mode=1777"),
-        capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
-        security_opts=["no-new-privileges:true"],
+        user=spec.privileges.user,
+        capabilities=docker.ContainerCapabilitiesArgs(
+            drops=["ALL"], adds=list(spec.privileges.capabilities) or None
+        ),
+        security_opts=["no-new-privileges:true", *spec.privileges.security_opts],
+        devices=[docker.ContainerDeviceArgs(host_path=device) for device in spec.privileges.devices]
+        or None,
         networks_advanced=[
             docker.ContainerNetworksAdvancedArgs(
                 name=place.network,

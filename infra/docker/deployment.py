@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import PurePosixPath
 
 import pulumi
 import pulumi_docker as docker
 
-from infra.docker import preflight
+from infra.docker import nfs_client, preflight
+from infra.docker.artifact_mount import ArtifactMount
 from infra.docker.audit_ports import LOOPBACK, audit_ports, published
 from infra.docker.container import volume
 from infra.docker.guard import Guard
@@ -16,6 +16,7 @@ from infra.docker.identity import Identity
 from infra.docker.image import Image, image_source
 from infra.docker.load_balancer import LoadBalancer, LoadBalancerArgs
 from infra.docker.mlflow import MlflowReplica, MlflowReplicaArgs
+from infra.docker.nfs import NfsServer, NfsServerArgs
 from infra.docker.object_store import (
     CREDENTIALS_FILE,
     ObjectStore,
@@ -26,13 +27,16 @@ from infra.docker.postgres import PASSWORD_FILE, Postgres, PostgresArgs
 from infra.docker.postgres import PORT as POSTGRES_PORT
 from infra.docker.schema_job import SchemaJob, SchemaJobArgs
 from infra.docker.stores import (
+    ARTIFACTS_FOLDER,
     UsedArtifacts,
     UsedDatabase,
     external_database,
+    external_nfs,
     external_s3,
+    own_nfs,
 )
 from infra.docker.zone import Zone, network_component, zone_names
-from infra.external import ExternalS3, StoreKind
+from infra.external import ExternalNfs, ExternalS3, StoreKind
 from infra.host_check import wrong_answers
 from infra.nginx import PORT as LOAD_BALANCER_PORT
 from infra.nginx import STATUS_PORT, Replica
@@ -47,16 +51,15 @@ from infra.outputs import (
 )
 from infra.postgres import PostgresMemory
 from infra.preflight import check_external
-from infra.server import ArtifactFolder, TrackingServer
+from infra.server import TrackingServer
 from infra.spec import DeploymentSpec
 
 SERVER_PORT = 5000
 """Port of the tracking server inside its container."""
 
-ARTIFACTS_FOLDER = ArtifactFolder(PurePosixPath("/var/lib/mlflow/artifacts"))
-
 POSTGRES = "postgres"
 OBJECT_STORE = "object-store"
+NFS = "nfs"
 SCHEMA_JOB = "schema-job"
 LOAD_BALANCER = "nginx"
 
@@ -95,6 +98,8 @@ class Deployment(pulumi.ComponentResource):
             else None
         )
         retry_of = preflight.failed_attempt(client, Identity.physical_name(stack, SCHEMA_JOB))
+        nfs = spec.artifact_store is StoreKind.NFS
+        self._mounting = nfs_client.choose(client, spec) if nfs else None
         client.close()
         sources = {
             "mlflow": image_source("mlflow", spec.mlflow_image, spec.mlflow),
@@ -103,9 +108,13 @@ class Deployment(pulumi.ComponentResource):
             sources[POSTGRES] = image_source("postgres", spec.postgres_image)
         if spec.artifacts is StoreKind.S3:
             sources[OBJECT_STORE] = image_source(spec.s3_engine, spec.object_store_image)
+        if spec.artifacts is StoreKind.NFS:
+            sources[NFS] = image_source("nfs", spec.nfs_image)
         if spec.all_replicas > 1:
             sources["nginx"] = image_source("nginx", spec.nginx_image)
         super().__init__("mlflow-bench:docker:Deployment", stack, None, opts)
+        if self._mounting is not None:
+            pulumi.log.info(self._mounting.reason, self)
         self._child = pulumi.ResourceOptions(parent=self)
         self._spec = spec
         self._components: list[pulumi.Output[Component]] = []
@@ -139,12 +148,13 @@ class Deployment(pulumi.ComponentResource):
                 zone=self._zones[0],
                 server=server,
                 secrets=secrets,
+                mount=artifacts.mount,
                 after=[database.ready, artifacts.ready],
                 retry_of=retry_of,
             ),
             self._child,
         )
-        self._replicas(server, schema.image, secrets, artifacts.volume)
+        self._replicas(server, schema.image, secrets, artifacts.mount)
         self._preview = pulumi.runtime.is_dry_run()
         self.secrets = pulumi.Output.secret(
             pulumi.Output.all(
@@ -218,6 +228,11 @@ class Deployment(pulumi.ComponentResource):
         given = self._spec.artifacts
         if isinstance(given, ExternalS3):
             return external_s3(given)
+        if isinstance(given, ExternalNfs):
+            assert self._mounting is not None
+            return external_nfs(given, self._mounting, self._identity, self)
+        if given is StoreKind.NFS:
+            return self._nfs()
         if given is StoreKind.VOLUME:
             name = volume(self._identity, "artifacts", self).name
             audit = name.apply(lambda known: ArtifactStore(uri=ARTIFACTS_FOLDER.uri, volume=known))
@@ -245,12 +260,28 @@ class Deployment(pulumi.ComponentResource):
             store.bucket, secrets, None, store.container, pulumi.Output.from_input(found)
         )
 
+    def _nfs(self) -> UsedArtifacts:
+        server = NfsServer(
+            NFS,
+            NfsServerArgs(
+                identity=self._identity,
+                image=self._images[NFS],
+                zones=self._zones,
+                memory=self._spec.nfs_memory,
+                start_timeout=self._spec.start_timeout,
+            ),
+            self._child,
+        )
+        self._add(NFS, "nfs", server.container, NFS)
+        assert self._mounting is not None
+        return own_nfs(server, self._mounting, self._identity)
+
     def _replicas(
         self,
         server: TrackingServer,
         image: pulumi.Output[str],
         secrets: Mapping[str, pulumi.Input[str]],
-        artifacts_volume: pulumi.Input[str] | None,
+        mount: ArtifactMount | None,
     ) -> None:
         """Declare the replicas of every zone and, for more than one in all, the load balancer."""
         spec = self._spec
@@ -269,7 +300,7 @@ class Deployment(pulumi.ComponentResource):
                         address=zone.address(number),
                         server=replace(server, jobs=spec.jobs and not containers),
                         secrets=secrets,
-                        artifacts_volume=artifacts_volume,
+                        mount=mount,
                         published=self._audited(name, SERVER_PORT)
                         if balanced
                         else self._published(SERVER_PORT),
@@ -319,7 +350,7 @@ class Deployment(pulumi.ComponentResource):
     ) -> None:
         """Note a container for the stack's outputs."""
         port = self._audit.get(Identity.physical_name(self._identity.stack, name))
-        own = tracking_uri(self._spec).removeprefix("http://")
+        own = tracking_uri(self._spec).removeprefix("http://") if kind == "mlflow" else None
         audit = f"{LOOPBACK}:{port}" if port else own
         self._components.append(
             pulumi.Output.all(container, self._images[image]).apply(

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 import pulumi
 import pulumi_docker as docker
 
+from infra.docker.artifact_mount import ArtifactMount, with_artifacts
 from infra.docker.container import ContainerSpec, run_container, volume
 from infra.docker.identity import Identity
 from infra.docker.zone import Zone
@@ -20,9 +21,9 @@ SPOOL_FOLDER = "/var/tmp"
 class MlflowReplicaArgs:
     """Settings of a replica.
 
-    `secrets` are the files that its stores need, `artifacts_volume` is the one that artifacts
-    are kept on, if they are; `published` opens the server's port on the machine; memory is in
-    bytes.
+    `secrets` are the files that its stores need, `mount` is where the folder of the artifacts
+    comes from, if they are in one; `published` opens the server's port on the machine; memory is
+    in bytes.
     """
 
     identity: Identity
@@ -31,7 +32,7 @@ class MlflowReplicaArgs:
     address: IPv4Address
     server: TrackingServer
     secrets: Mapping[str, pulumi.Input[str]]
-    artifacts_volume: pulumi.Input[str] | None
+    mount: ArtifactMount | None
     published: docker.ContainerPortArgs
     memory: int | None
     start_timeout: int
@@ -47,27 +48,18 @@ class MlflowReplica(pulumi.ComponentResource):
         self, name: str, args: MlflowReplicaArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("mlflow-bench:docker:MlflowReplica", name, None, opts)
-        folders: dict[str, pulumi.Input[str]] = {
-            SPOOL_FOLDER: volume(args.identity, f"{name}-spool", self).name
-        }
-        if args.artifacts_volume is not None:
-            folders[args.server.artifacts.uri] = args.artifacts_volume
-        container = run_container(
-            args.identity,
-            name,
-            ContainerSpec(
-                image=args.image,
-                command=args.server.command(),
-                environment=args.server.environment() | {"TMPDIR": SPOOL_FOLDER},
-                networks=[args.zone.attach(name, args.address)],
-                folders=folders,
-                secrets=args.secrets,
-                memory=args.memory,
-                ports=[args.published],
-                ready_command=["ready"],
-                start_timeout=args.start_timeout,
-            ),
-            self,
+        spec = ContainerSpec(
+            image=args.image,
+            command=args.server.command(),
+            environment=args.server.environment() | {"TMPDIR": SPOOL_FOLDER},
+            networks=[args.zone.attach(name, args.address)],
+            folders={SPOOL_FOLDER: volume(args.identity, f"{name}-spool", self).name},
+            secrets=args.secrets,
+            memory=args.memory,
+            ports=[args.published],
+            ready_command=["ready"],
+            start_timeout=args.start_timeout,
         )
+        container = run_container(args.identity, name, with_artifacts(spec, args.mount), self)
         self.container = container.name
         self.register_outputs({"container": self.container})

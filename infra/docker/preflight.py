@@ -33,7 +33,7 @@ def check_port(client: docker.DockerClient, stack: str, bind: IPv4Address, port:
             + (f" of stack {owner}; pulumi destroy -s {owner}" if owner else "; stop it")
             + f", or choose another: pulumi config set port {port + 1}"
         )
-    if not _docker_is_here():
+    if not docker_is_here():
         return
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -126,7 +126,8 @@ def _container_on(client: docker.DockerClient, port: int) -> Container | None:
     return None
 
 
-def _docker_is_here() -> bool:
+def docker_is_here() -> bool:
+    """Tell whether the engine runs on this machine."""
     return os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
 
 

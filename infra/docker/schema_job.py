@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from infra.docker.artifact_mount import ArtifactMount, with_artifacts
 from infra.docker.container import ContainerSpec, run_container
 from infra.docker.identity import Identity
 from infra.docker.preflight import LABEL_RETRY
@@ -24,6 +25,7 @@ class SchemaJobArgs:
     zone: Zone
     server: TrackingServer
     secrets: Mapping[str, pulumi.Input[str]]
+    mount: ArtifactMount | None
     after: Sequence[pulumi.Input[str]]
     retry_of: str
 
@@ -38,19 +40,15 @@ class SchemaJob(pulumi.ComponentResource):
         self, name: str, args: SchemaJobArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("mlflow-bench:docker:SchemaJob", name, None, opts)
-        job = run_container(
-            args.identity,
-            name,
-            ContainerSpec(
-                image=pulumi.Output.all(args.image, *args.after).apply(lambda known: str(known[0])),
-                command=args.server.schema_job_command(),
-                environment=args.server.artifacts.environment(),
-                networks=[args.zone.attach()],
-                secrets=args.secrets,
-                labels={LABEL_RETRY: args.retry_of} if args.retry_of else {},
-            ),
-            self,
+        spec = ContainerSpec(
+            image=pulumi.Output.all(args.image, *args.after).apply(lambda known: str(known[0])),
+            command=args.server.schema_job_command(),
+            environment=args.server.artifacts.environment(),
+            networks=[args.zone.attach()],
+            secrets=args.secrets,
+            labels={LABEL_RETRY: args.retry_of} if args.retry_of else {},
         )
+        job = run_container(args.identity, name, with_artifacts(spec, args.mount), self)
         self.image = pulumi.Output.all(args.image, job.exit_code, job.container_logs).apply(
             lambda known: _checked(str(known[0]), known[1], known[2])
         )

@@ -1,17 +1,23 @@
 """What servers need of a stack's database and artifact store, its own ones or external ones."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import pulumi
 
+from infra.docker.artifact_mount import FOLDER, ArtifactMount, FuseMount, kernel_volume
 from infra.docker.container import SECRETS_FOLDER
+from infra.docker.identity import Identity
+from infra.docker.nfs import EXPORT, NfsServer
+from infra.docker.nfs_client import Mounting
 from infra.docker.object_store import CREDENTIALS_FILE, CREDENTIALS_PATH, credentials_file
 from infra.docker.postgres import PASSWORD_FILE
-from infra.external import DEFAULT_REGION, ExternalDatabase, ExternalS3
+from infra.external import DEFAULT_REGION, ExternalDatabase, ExternalNfs, ExternalS3, NfsVersion
 from infra.outputs import ArtifactStore, BackendStore
 from infra.server import ArtifactFolder, Database, S3Bucket
+
+ARTIFACTS_FOLDER = ArtifactFolder(FOLDER)
 
 ARTIFACTS_CA = "artifacts-ca.crt"
 DATABASE_CA = "database-ca.crt"
@@ -24,7 +30,8 @@ class UsedArtifacts:
 
     destination: ArtifactFolder | S3Bucket
     secrets: Mapping[str, pulumi.Input[str]]
-    volume: pulumi.Input[str] | None
+    mount: ArtifactMount | None
+    """Where the folder comes from, if they are in one."""
     ready: pulumi.Input[str]
     """Known once the store can be used."""
     audit: pulumi.Output[ArtifactStore]
@@ -63,6 +70,45 @@ def external_s3(given: ExternalS3) -> UsedArtifacts:
     )
     audit = ArtifactStore(uri=bucket.uri, endpoint=bucket.endpoint, region=bucket.region)
     return UsedArtifacts(bucket, secrets, None, bucket.uri, pulumi.Output.from_input(audit))
+
+
+def external_nfs(
+    given: ExternalNfs, mounting: Mounting, identity: Identity, parent: pulumi.Resource
+) -> UsedArtifacts:
+    """Return how servers use somebody else's NFS export."""
+    destination = replace(ARTIFACTS_FOLDER, service=f"nfs://{given.server}{given.path}")
+    mount: ArtifactMount = FuseMount(given.server, given.path, mounting.apparmor)
+    if mounting.kernel:
+        mount = kernel_volume(
+            identity,
+            "artifacts",
+            given.server,
+            given.path,
+            given.version,
+            given.options,
+            parent,
+        ).name
+    audit = ArtifactStore(uri=destination.uri)
+    return UsedArtifacts(destination, {}, mount, given.server, pulumi.Output.from_input(audit))
+
+
+def own_nfs(server: NfsServer, mounting: Mounting, identity: Identity) -> UsedArtifacts:
+    """Return how servers use the stack's own NFS export."""
+    destination = replace(ARTIFACTS_FOLDER, service=f"nfs://nfs{EXPORT}")
+    mount: ArtifactMount = FuseMount("nfs", EXPORT, mounting.apparmor)
+    if mounting.kernel:
+        mount = kernel_volume(
+            identity,
+            "artifacts",
+            # Not before the server is there: the volume is mounted with the first container.
+            server.container.apply(lambda _: str(server.address)),
+            EXPORT,
+            NfsVersion.V4_2,
+            None,
+            server,
+        ).name
+    audit = server.volume.apply(lambda name: ArtifactStore(uri=destination.uri, volume=name))
+    return UsedArtifacts(destination, {}, mount, server.container, audit)
 
 
 def external_database(given: ExternalDatabase) -> UsedDatabase:

@@ -25,6 +25,9 @@ class Zone(pulumi.ComponentResource):
     zone: str
     """Name of the zone."""
 
+    subnet: IPv4Network
+    """Addresses of its containers."""
+
     network: pulumi.Output[str]
     """Name of the Docker network."""
 
@@ -38,7 +41,7 @@ class Zone(pulumi.ComponentResource):
         super().__init__("mlflow-bench:docker:Zone", zone, None, opts)
         name = network_component(zone)
         self.zone = zone
-        self._subnet = subnet
+        self.subnet = subnet
         self.network = docker.Network(
             name,
             name=identity.name(name),
@@ -57,7 +60,7 @@ class Zone(pulumi.ComponentResource):
 
         They are taken from the end of the subnet: Docker hands out the others from its start.
         """
-        return self._subnet[-1 - number]
+        return self.subnet[-1 - number]
 
     def attach(self, alias: str = "", address: IPv4Address | None = None) -> Attachment:
         """Return what puts a container into this zone."""

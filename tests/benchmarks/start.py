@@ -25,8 +25,9 @@ import docker
 from docker.models.containers import Container
 
 from infra.capacity import capacity
-from infra.docker.deployment import ARTIFACTS_FOLDER, SERVER_PORT
+from infra.docker.deployment import SERVER_PORT
 from infra.docker.postgres import PASSWORD_FILE
+from infra.docker.stores import ARTIFACTS_FOLDER
 from infra.server import Database, TrackingServer
 from tests.images.sandbox import Postgres, Sandbox, build, ends, execute, logs, wait_until
 

@@ -44,8 +44,8 @@ class Sandbox:
             labels=self._labels,
             read_only=True,
             cap_drop=["ALL"],
-            security_opt=["no-new-privileges"],
             **{
+                "security_opt": ["no-new-privileges"],
                 "tmpfs": {"/tmp": ""},
                 "volumes": [f"{self.secret}:/run/secrets/database-password:ro"],
             }

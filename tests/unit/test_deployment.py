@@ -10,12 +10,13 @@ import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_mocks
 
 from infra.docker import deployment as on_docker
-from infra.docker import preflight
+from infra.docker import nfs_client, preflight
 from infra.docker.schema_job import _checked
 from infra.outputs import Target
 from infra.spec import SpecError, load_spec
 
 PASSWORD = "generated-password"
+FOLDER = "/var/lib/mlflow/artifacts"
 MULTI_AZ = {"zones": "2", "artifacts": "s3"}
 
 
@@ -369,3 +370,96 @@ def test_a_job_that_did_not_succeed_stops_the_deployment(
 
 def test_a_job_that_succeeded_hands_the_image_on() -> None:
     assert _checked("image", 0, "ok") == "image"
+
+
+MULTI_AZ_NFS = {"zones": "2", "artifacts": "nfs"}
+
+
+def mounted_by(monkeypatch: pytest.MonkeyPatch, *, kernel: bool, apparmor: bool = False) -> None:
+    mounting = nfs_client.Mounting(kernel, apparmor, "as the test says")
+    monkeypatch.setattr(nfs_client, "choose", lambda *_: mounting)
+
+
+def test_nfs_by_fuse_is_mounted_by_the_replicas_and_the_job(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted_by(monkeypatch, kernel=False)
+    target = deploy(engine, **MULTI_AZ_NFS)
+    containers = engine.of("Container")
+    for name in ("mlflow-a-1", "mlflow-b-1", "schema-job"):
+        inputs = containers[name]
+        assert {"NFS_SERVER=nfs", "NFS_EXPORT=/artifacts"} <= set(inputs["envs"])
+        assert inputs["user"] == "0:0"
+        assert inputs["capabilities"]["adds"] == ["KILL", "SETGID", "SETUID", "SYS_ADMIN"]
+        assert inputs["devices"] == [{"hostPath": "/dev/fuse"}]
+        assert inputs["securityOpts"] == ["no-new-privileges:true"]
+    assert "user" not in containers["postgres"]
+    assert target.artifacts == "nfs"
+    assert target.artifact_store.volume == "mlflow-bench-local-nfs-data"
+    assert {one.name: one.audit for one in target.components}["nfs"] is None
+
+
+def test_apparmor_lets_a_replica_mount(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounted_by(monkeypatch, kernel=False, apparmor=True)
+    deploy(engine, **MULTI_AZ_NFS)
+    options = engine.of("Container")["mlflow-a-1"]["securityOpts"]
+    assert options == ["no-new-privileges:true", "apparmor=unconfined"]
+
+
+def test_nfs_by_the_kernel_is_a_volume_that_loses_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted_by(monkeypatch, kernel=True)
+    deploy(engine, subnets="10.89.4.0/24,10.89.5.0/24", **MULTI_AZ_NFS)
+    options = engine.of("Volume")["artifacts"]["driverOpts"]
+    assert (options["type"], options["device"]) == ("nfs", ":/artifacts")
+    words = set(options["o"].split(","))
+    assert {"addr=10.89.4.238", "nfsvers=4.2", "hard", "actimeo=0", "lookupcache=none"} <= words
+    containers = engine.of("Container")
+    for name in ("mlflow-a-1", "mlflow-b-1", "schema-job"):
+        assert {
+            "containerPath": FOLDER,
+            "volumeName": "mlflow-bench-local-artifacts",
+        } in containers[name]["volumes"]
+        assert containers[name]["capabilities"] == {"drops": ["ALL"]}
+    [place, _] = containers["nfs"]["networksAdvanced"]
+    assert place["ipv4Address"] == "10.89.4.238"
+
+
+def test_the_nfs_server_serves_the_zones_and_has_a_profile_of_its_own(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted_by(monkeypatch, kernel=False)
+    deploy(engine, subnets="10.89.4.0/24,10.89.5.0/24", **MULTI_AZ_NFS)
+    server = engine.of("Container")["nfs"]
+    assert server["envs"] == ["NFS_CLIENTS=10.89.4.0/24,10.89.5.0/24"]
+    assert networks_of(server) == ["network-a", "network-b"]
+    assert not server.get("ports")
+    [_, profile] = server["securityOpts"]
+    allowed = json.loads(profile.removeprefix("seccomp="))
+    assert allowed["defaultAction"] == "SCMP_ACT_ERRNO"
+    assert {"mount", "ptrace", "bpf", "unshare", "setns"}.isdisjoint(
+        allowed["syscalls"][0]["names"]
+    )
+
+
+def test_an_export_of_ones_own_is_mounted_and_nothing_serves_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted_by(monkeypatch, kernel=True)
+    monkeypatch.setattr(on_docker, "check_external", lambda _: None)
+    given = {
+        "kind": "nfs",
+        "server": "nas",
+        "path": "/mlflow",
+        "version": "3",
+        "options": "sec=sys",
+    }
+    deploy(engine, zones="2", artifacts=json.dumps(given))
+    options = engine.of("Volume")["artifacts"]["driverOpts"]
+    assert options["device"] == ":/mlflow"
+    assert options["o"].startswith("addr=nas,nfsvers=3,")
+    assert options["o"].endswith(",sec=sys")
+    assert "nfs" not in engine.of("Container")
+    job = engine.of("Container")["schema-job"]["command"]
+    assert "--artifacts-service=nfs://nas/mlflow" in job

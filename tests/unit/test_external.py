@@ -46,8 +46,8 @@ def complaint(*secret_keys: str, **config: object) -> str:
 
 # what is changed in BUCKET (None: left out), what the line starts with, what else it says
 BAD_BUCKETS = [
-    ({"kind": "gcs"}, "artifacts: `kind` is not one of s3", ""),
-    ({"kind": None}, "artifacts: `kind` is not one of s3", ""),
+    ({"kind": "gcs"}, "artifacts: `kind` is not one of s3, nfs", ""),
+    ({"kind": None}, "artifacts: `kind` is not one of s3, nfs", ""),
     ({"bucket": None}, "artifacts.bucket: field required", "--path artifacts.bucket mlflow-art"),
     ({"bucket": "Team"}, "artifacts.bucket: is not a bucket's name", "--path artifacts.bucket"),
     ({"bucket": "ab"}, "artifacts.bucket: is not a bucket's name", ""),

@@ -36,7 +36,7 @@ def options(server: TrackingServer) -> dict[str, str]:
 def test_artifacts_always_go_through_the_server() -> None:
     assert "--serve-artifacts" in SERVER.command()
     assert options(SERVER)["default-artifact-root"] == "mlflow-artifacts:/"
-    assert options(SERVER)["artifacts-destination"] == "/var/lib/mlflow/artifacts"
+    assert options(SERVER)["artifacts-destination"] == "file:///var/lib/mlflow/artifacts"
 
 
 def test_the_schema_job_is_asked_about_the_server_s_own_stores() -> None:

@@ -1,0 +1,65 @@
+"""Which NFS client a deployment uses: the engine's kernel, or the FUSE client in the image."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+
+from infra.docker.preflight import docker_is_here
+from infra.external import ExternalNfs
+from infra.spec import DeploymentSpec, NfsClient, SpecError, beyond_fuse
+
+_FILE_SYSTEMS = Path("/proc/filesystems")
+_MODULES = Path("/lib/modules")
+_FUSE = Path("/dev/fuse")
+
+
+@dataclass(frozen=True)
+class Mounting:
+    """How exports are mounted."""
+
+    kernel: bool
+    apparmor: bool
+    """Whether the engine confines containers by AppArmor."""
+    reason: str
+    """Why so, for a person."""
+
+
+def choose(client: docker.DockerClient, spec: DeploymentSpec) -> Mounting:
+    """Return how the exports of `spec` are mounted on the engine of `client`.
+
+    Raises `SpecError` where the chosen client cannot do what is asked for.
+    """
+    options = " ".join(client.info().get("SecurityOptions") or ())
+    kernel, reason = _kernel(spec.nfs_client, rootless="rootless" in options)
+    if not kernel:
+        problems = []
+        if isinstance(spec.artifacts, ExternalNfs):
+            problems = beyond_fuse(spec.artifacts)
+        if docker_is_here() and not _FUSE.exists():
+            problems.append(f"nfs_client: this machine has no {_FUSE}; load its module")
+        if problems:
+            raise SpecError("\n".join(f"{line} ({reason})" for line in problems))
+    return Mounting(kernel, "apparmor" in options, reason)
+
+
+def _kernel(wanted: NfsClient, *, rootless: bool) -> tuple[bool, str]:
+    if wanted is not NfsClient.AUTO:
+        return wanted is NfsClient.KERNEL, f"NFS is mounted by {wanted}, as nfs_client says"
+    if not docker_is_here():
+        return False, "NFS is mounted by FUSE: the engine's kernel is on another machine"
+    if rootless:
+        return False, "NFS is mounted by FUSE: a rootless engine may not use its kernel's client"
+    if _has_client():
+        return True, "NFS is mounted by the kernel"
+    return False, "NFS is mounted by FUSE: this kernel has no NFS client"
+
+
+def _has_client() -> bool:
+    """Tell whether this kernel mounts NFSv4, by itself or by a module that it has."""
+    if "nfs4" in _FILE_SYSTEMS.read_text().split():
+        return True
+    modules = _MODULES / os.uname().release
+    lists = [modules / name for name in ("modules.dep", "modules.builtin")]
+    return any("/nfsv4.ko" in one.read_text() for one in lists if one.is_file())

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+	"syscall"
+)
+
+const (
+	fileLimit   = 16 << 20 // bytes of one file that are kept until a commit
+	clientLimit = 64 << 20 // bytes of all files
+)
+
+// files knows every file that is open here by its handle: all who have it open, or ask for its
+// attributes, see the same data.
+type files struct {
+	mu    sync.Mutex
+	known map[string]*file
+}
+
+// file is a file that is open here. Data that was written is kept until the server has committed
+// it: should the server restart before that, it is sent again.
+type file struct {
+	c      *client
+	handle []byte
+
+	opens int // guarded by files.mu
+	// A name that only this client knows, by which the file outlives its last one until it is
+	// closed; guarded by files.mu.
+	hiddenIn   []byte
+	hiddenName string
+
+	mu      sync.Mutex
+	filling *chunk
+	sent    []*chunk
+	bytes   int64 // of filling and sent
+	failed  syscall.Errno
+	edition int // changes with the content
+}
+
+// chunk is a stretch of written data.
+type chunk struct {
+	offset   uint64
+	data     []byte
+	done     chan struct{} // closed with the answer: what follows is known then
+	verifier []byte
+	failed   syscall.Errno
+}
+
+func (k *chunk) end() uint64 { return k.offset + uint64(len(k.data)) }
+
+// open returns the file with a handle, to be given back with close.
+func (c *client) open(handle []byte) *file {
+	c.files.mu.Lock()
+	defer c.files.mu.Unlock()
+	f := c.files.known[string(handle)]
+	if f == nil {
+		f = &file{c: c, handle: handle}
+		c.files.known[string(handle)] = f
+	}
+	f.opens++
+	return f
+}
+
+// opened returns the file with a handle if it is open here.
+func (c *client) opened(handle []byte) *file {
+	c.files.mu.Lock()
+	defer c.files.mu.Unlock()
+	return c.files.known[string(handle)]
+}
+
+func (f *file) close() {
+	f.c.files.mu.Lock()
+	f.opens--
+	last := f.opens == 0
+	if last {
+		delete(f.c.files.known, string(f.handle))
+	}
+	f.c.files.mu.Unlock()
+	if !last {
+		return
+	}
+	f.mu.Lock()
+	f.settle()
+	f.mu.Unlock()
+	if f.hiddenIn != nil {
+		f.c.remove(f.hiddenIn, f.hiddenName)
+	}
+}
+
+// hide remembers the name that keeps the file until it is closed here for the last time; false:
+// it is not open.
+func (f *file) hide(folder []byte, name string) bool {
+	f.c.files.mu.Lock()
+	defer f.c.files.mu.Unlock()
+	if f.opens == 0 {
+		return false
+	}
+	f.hiddenIn, f.hiddenName = folder, name
+	return true
+}
+
+func (f *file) hidden() bool {
+	f.c.files.mu.Lock()
+	defer f.c.files.mu.Unlock()
+	return f.hiddenIn != nil
+}
+
+// nameToHide returns a name that nobody else has.
+func (c *client) nameToHide() string { return fmt.Sprintf(".nfs%x%x", c.owner, c.hides.Add(1)) }
+
+// write takes data over; an error may be of what was written before.
+func (f *file) write(data []byte, offset uint64) syscall.Errno {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.edition++
+	for len(data) > 0 && f.failed == 0 {
+		if f.filling != nil && (f.filling.end() != offset || len(f.filling.data) == ioSize) {
+			f.send()
+		}
+		if f.filling == nil {
+			f.filling = &chunk{offset: offset}
+			if len(data) > ioSize/8 || len(f.sent) > 0 {
+				f.filling.data = make([]byte, 0, ioSize)
+			}
+		}
+		taken := min(len(data), ioSize-len(f.filling.data))
+		f.filling.data = append(f.filling.data, data[:taken]...)
+		f.account(taken)
+		data, offset = data[taken:], offset+uint64(taken)
+		if f.bytes > fileLimit || f.c.unsettled.Load() > clientLimit {
+			f.settle()
+		}
+	}
+	return f.failed
+}
+
+func (f *file) account(bytes int) {
+	f.bytes += int64(bytes)
+	f.c.unsettled.Add(int64(bytes))
+}
+
+// send starts to write what is being filled.
+func (f *file) send() {
+	k := f.filling
+	if k == nil {
+		return
+	}
+	f.filling = nil
+	for _, other := range f.sent {
+		if other.offset < k.end() && k.offset < other.end() {
+			// The server may carry both out in any order.
+			<-other.done
+		}
+	}
+	f.sent = append(f.sent, k)
+	f.post(k)
+}
+
+func (f *file) post(k *chunk) {
+	k.done = make(chan struct{})
+	go func() {
+		k.verifier, k.failed = f.c.write(f.handle, k.offset, k.data, unstable)
+		close(k.done)
+	}()
+}
+
+// arrive waits until the server has everything, committed or not.
+func (f *file) arrive() syscall.Errno {
+	f.send()
+	for _, k := range f.sent {
+		<-k.done
+		if k.failed != 0 && f.failed == 0 {
+			f.failed = k.failed
+		}
+	}
+	return f.failed
+}
+
+// settle waits until everything is on stable storage. Data that was written to an earlier life of
+// the server than the one that committed is written again.
+func (f *file) settle() syscall.Errno {
+	defer func() {
+		f.account(-int(f.bytes))
+		f.sent = nil
+	}()
+	if f.failed != 0 {
+		f.filling = nil
+	}
+	if k := f.filling; k != nil && len(f.sent) == 0 {
+		f.filling = nil
+		_, f.failed = f.c.write(f.handle, k.offset, k.data, fileSync)
+		return f.failed
+	}
+	for f.arrive() == 0 {
+		if len(f.sent) == 0 {
+			return 0
+		}
+		life, failed := f.c.commit(f.handle)
+		if failed != 0 {
+			f.failed = failed
+			break
+		}
+		var lost []*chunk
+		for _, k := range f.sent {
+			if k.verifier != nil && string(k.verifier) != string(life) {
+				lost = append(lost, k)
+			}
+		}
+		if lost == nil {
+			return 0
+		}
+		// In their order, one after the other where they overlap, as they were sent at first.
+		f.sent = nil
+		for _, k := range lost {
+			f.filling = k
+			f.send()
+		}
+	}
+	return f.failed
+}
+
+// flush makes everything stable and returns any error since the file was opened: that is what
+// close and fsync tell.
+func (f *file) flush() syscall.Errno {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.settle()
+}
+
+// publish lets the server, and with it all others, see what was written.
+func (f *file) publish() syscall.Errno {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.arrive()
+}
+
+// truncated notes that the content changed otherwise than by a write.
+func (f *file) truncated() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.edition++
+}
+
+func (f *file) now() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.edition
+}

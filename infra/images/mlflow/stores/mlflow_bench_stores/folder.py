@@ -1,0 +1,100 @@
+"""A folder as an artifact store: a volume, or a mounted NFS export.
+
+MLflow's own repository writes an artifact beside its place and renames it, so that no reader sees
+half of one. This class adds that the artifact is on stable storage by then, and that a store that
+cannot be written or read says so in its answer: MLflow has only `Internal Server Error` for that,
+and an empty list for a folder that it cannot read. It takes the place of MLflow's own for `file`.
+"""
+
+import os
+from collections.abc import AsyncIterable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mlflow.entities import FileInfo
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+
+class FolderRepository(LocalArtifactRepository):
+    """MLflow's repository of a folder, with stable storage and answers that name the cause."""
+
+    def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
+        """Store one file."""
+        with _told(self.artifact_dir):
+            super().log_artifact(local_file, artifact_path)  # type: ignore[no-untyped-call]
+
+    def log_artifact_from_stream(
+        self, stream: BinaryIO, artifact_file_name: str, artifact_path: str | None = None
+    ) -> None:
+        """Store what a stream has."""
+        with _told(self.artifact_dir):
+            super().log_artifact_from_stream(stream, artifact_file_name, artifact_path)
+
+    async def log_artifact_from_async_stream(
+        self,
+        chunks: AsyncIterable[bytes],
+        artifact_file_name: str,
+        artifact_path: str | None = None,
+    ) -> None:
+        """Store what a stream has."""
+        with _told(self.artifact_dir):
+            await super().log_artifact_from_async_stream(chunks, artifact_file_name, artifact_path)
+
+    def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
+        """Return what lies directly in a folder."""
+        with _told(self.artifact_dir):
+            _look_at(Path(self.artifact_dir, path or ""))
+            return list(super().list_artifacts(path))  # type: ignore[no-untyped-call]
+
+    def get_local_path(self, artifact_path: str) -> str:
+        """Return where an artifact is read from."""
+        with _told(self.artifact_dir):
+            _look_at(Path(self.artifact_dir, artifact_path))
+            return str(super().get_local_path(artifact_path))
+
+    def delete_artifacts(self, artifact_path: str | None = None) -> None:
+        """Remove a file, or all below a folder."""
+        with _told(self.artifact_dir):
+            super().delete_artifacts(artifact_path)  # type: ignore[no-untyped-call]
+
+    def _publish_staged_artifact(
+        self,
+        temp_file_path: str,
+        destination_file_path: str,
+        finalize_temp_path: Callable[[str], None] | None = None,
+    ) -> None:
+        if finalize_temp_path is not None:
+            finalize_temp_path(temp_file_path)
+        written, place = Path(temp_file_path), Path(destination_file_path)
+        _synchronise(written)
+        written.replace(place)
+        _synchronise(place.parent)
+
+
+def _synchronise(path: Path) -> None:
+    """Have a file's data, or a folder's names, on stable storage."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _look_at(path: Path) -> None:
+    """Raise `OSError` unless the path is there, or certainly not there."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+@contextmanager
+def _told(folder: Any) -> Iterator[None]:
+    """Turn an error of the file system into an answer that names it."""
+    try:
+        yield
+    except OSError as error:
+        # Without the path: a client knows its artifact's, and not the server's.
+        raise MlflowException(f"The artifact store {folder} failed: {error.strerror}") from error

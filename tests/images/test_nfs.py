@@ -1,0 +1,422 @@
+"""The NFS server and the FUSE client: files as a program expects them, and nothing lost.
+
+Both run as in a stack. The programs in quotes run in the client's container, as the tracking
+server's user, in the mounted folder.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from infra.docker.artifact_mount import FOLDER, FUSE_CAPABILITIES
+from infra.docker.nfs import EXPORT
+from tests.images.disk import file_system, needs_root
+from tests.images.nfs import OWNER, VOLUME, NfsClient, NfsServer
+from tests.images.sandbox import LABEL, Sandbox, build, ends, execute, logs, wait_until
+
+pytestmark = pytest.mark.plugins
+
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def image(client: docker.DockerClient) -> str:
+    return build(client, "nfs")
+
+
+@pytest.fixture(scope="module")
+def shared(sandbox: Sandbox, image: str) -> NfsServer:
+    return NfsServer(sandbox, image).wait()
+
+
+@pytest.fixture(scope="module")
+def one(sandbox: Sandbox, mlflow_image: str, shared: NfsServer) -> NfsClient:
+    return NfsClient(sandbox, mlflow_image, shared).wait()
+
+
+@pytest.fixture(scope="module")
+def other(sandbox: Sandbox, mlflow_image: str, shared: NfsServer) -> NfsClient:
+    return NfsClient(sandbox, mlflow_image, shared).wait()
+
+
+OPERATIONS = """
+import errno, os
+from pathlib import Path
+os.mkdir("operations"); os.chdir("operations")
+def raises(number, call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        assert error.errno == number, error
+    else:
+        raise AssertionError(call)
+Path("a").write_text("hello"); assert Path("a").read_text() == "hello"
+os.rename("a", "b"); assert os.listdir() == ["b"]
+raises(errno.ENOENT, open, "a")
+raises(errno.ENOTEMPTY, os.rmdir, "../operations")
+raises(errno.ENAMETOOLONG, Path("x" * 256).touch)
+# What is replaced or removed stays readable where it is open.
+reader = open("b"); Path("c").write_text("new"); os.replace("c", "b")
+assert (Path("b").read_text(), reader.read()) == ("new", "hello"); reader.close()
+reader = open("b"); os.unlink("b"); assert not os.path.exists("b")
+assert reader.read() == "new"; reader.close()
+for _ in range(100):
+    if os.listdir() == []: break
+else: raise AssertionError(os.listdir())
+descriptor = os.open("e", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+raises(errno.EEXIST, os.open, "e", os.O_CREAT | os.O_EXCL)
+os.write(descriptor, b"abcdef"); os.pwrite(descriptor, b"XY", 2)
+assert os.pread(descriptor, 10, 0) == b"abXYef"
+os.ftruncate(descriptor, 3); os.fsync(descriptor)
+assert os.pread(descriptor, 10, 0) == b"abX" and os.fstat(descriptor).st_size == 3
+os.ftruncate(descriptor, 9); assert os.pread(descriptor, 10, 0) == b"abX" + bytes(6)
+os.close(descriptor)
+os.chmod("e", 0o640); os.utime("e", (1, 2.5)); found = os.stat("e")
+assert (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (0o640, 10001, 10001)
+assert (found.st_atime, found.st_mtime) == (1, 2.5)
+with open("e", "a") as file: file.write("1")
+with open("e", "a") as file: file.write("2")
+assert Path("e").read_bytes()[-2:] == b"12"
+with open("e", "w") as file: file.write("short")
+assert Path("e").read_text() == "short"
+os.symlink("e", "link"); assert (os.readlink("link"), Path("link").read_text()) == ("e", "short")
+os.link("e", "hard"); assert os.stat("e").st_nlink == 2 and os.path.samefile("e", "hard")
+# Who may not write a file can still have made it.
+descriptor = os.open("r", os.O_CREAT | os.O_WRONLY, 0o444)
+os.write(descriptor, b"x" * 5000); os.close(descriptor)
+assert Path("r").read_bytes() == b"x" * 5000
+directory = os.open(".", os.O_RDONLY); os.fsync(directory); os.close(directory)
+assert os.statvfs(".").f_blocks > 0 and os.access("e", os.W_OK) and not os.access("e", os.X_OK)
+# Writes here and there, read back while the file is open and after.
+import random
+random.seed(1); model = bytearray(3 << 20)
+with open("random", "w+b", 0) as file:
+    file.write(model)
+    for turn in range(200):
+        at, data = random.randrange(len(model) - 9000), random.randbytes(random.randrange(1, 9000))
+        model[at:at + len(data)] = data; file.seek(at); file.write(data)
+        if turn % 40 == 0: file.seek(0); assert file.read() == model
+assert Path("random").read_bytes() == model
+print("done")
+"""
+
+
+def test_files_behave_as_a_program_expects(one: NfsClient) -> None:
+    assert one.python(OPERATIONS) == "done"
+
+
+BIG = """
+import hashlib, os, sys
+size, block, made = int(sys.argv[1]), os.urandom(1 << 20), hashlib.sha256()
+with open("big", "wb", 0) as file:
+    for number in range(size >> 20):
+        part = number.to_bytes(8) + block[8:]
+        made.update(part); file.write(part)
+    os.fsync(file.fileno())
+print(made.hexdigest())
+"""
+
+READ = """
+import hashlib, sys
+with open(sys.argv[1], "rb") as file: print(hashlib.file_digest(file, "sha256").hexdigest())
+"""
+
+
+def test_a_gibibyte_comes_back_through_another_client(one: NfsClient, other: NfsClient) -> None:
+    made = one.python(BIG, str(1024 * MIB))
+    assert other.python(READ, "big") == made
+    one.python("import os; os.remove('big')")
+
+
+MANY = """
+import os, sys
+from concurrent.futures import ThreadPoolExecutor
+os.makedirs("many", exist_ok=True)
+def make(number):
+    name = f"many/{sys.argv[1]}-{number}"
+    with open(name + ".tmp", "wb") as file: file.write(number.to_bytes(4) * 1024)
+    os.replace(name + ".tmp", name)
+with ThreadPoolExecutor(4) as pool: list(pool.map(make, range(int(sys.argv[2]))))
+"""
+
+COUNT = """
+import os
+names = os.listdir("many")
+for name in names:
+    with open("many/" + name, "rb") as file:
+        assert file.read() == int(name.split("-")[1]).to_bytes(4) * 1024, name
+print(len(names))
+"""
+
+
+def test_ten_thousand_small_files_of_two_clients_in_one_folder(
+    one: NfsClient, other: NfsClient
+) -> None:
+    """Both write at the same time; each then reads all of them."""
+    with one.start(MANY, "one", "5000") as first, other.start(MANY, "other", "5000") as second:
+        assert (first.communicate()[0], second.communicate()[0]) == ("", "")
+    assert (one.python(COUNT), other.python(COUNT)) == ("10000", "10000")
+
+
+PUBLISH = """
+import os, time
+os.makedirs("seen", exist_ok=True)
+for size in range(1, 101):
+    with open("seen/file.tmp", "wb") as file: file.write(b"x" * size)
+    os.replace("seen/file.tmp", "seen/file")
+    print(size, time.time(), flush=True)
+    time.sleep(0.02)
+"""
+
+WATCH = """
+import errno, os, time
+size = 0
+while size < 100:
+    began = time.time()
+    try: found, listed = os.stat("seen/file").st_size, "file" in os.listdir("seen")
+    except FileNotFoundError: found, listed = 0, False
+    if found:
+        assert listed
+        try: assert len(open("seen/file", "rb").read()) >= found
+        # Replaced between opening and reading: the file that was opened is gone.
+        except OSError as error: assert error.errno == errno.ESTALE, error
+    print(found, began, flush=True)
+    size = found
+"""
+
+
+def test_another_client_sees_a_renamed_file_at_once(one: NfsClient, other: NfsClient) -> None:
+    """No look that began after the renaming finds the name missing, or the file before."""
+    with other.start(WATCH) as watching:
+        published = [line.split() for line in one.python(PUBLISH).splitlines()]
+        looks = [line.split() for line in watching.communicate(timeout=30)[0].splitlines()]
+    assert looks[-1][0] == "100"
+    assert len(looks) > 100
+    for size, moment in published:
+        later = [int(found) for found, began in looks if float(began) > float(moment)]
+        assert all(found >= int(size) for found in later)
+
+
+SLOW = """
+import hashlib, os, sys, time
+made = hashlib.sha256()
+with open("slow", "wb", 0) as file:
+    for number in range(int(sys.argv[1])):
+        part = os.urandom(1 << 20)
+        made.update(part); file.write(part)
+        print(number, flush=True)
+        time.sleep(0.01)
+os.replace("slow", "slow-done")
+print(made.hexdigest())
+"""
+
+
+def test_a_server_that_is_killed_during_a_write_loses_nothing(
+    one: NfsClient, other: NfsClient, shared: NfsServer
+) -> None:
+    with one.start(SLOW, "200") as writing:
+        assert writing.stdout is not None
+        lines = []
+        for line in writing.stdout:
+            lines.append(line.strip())
+            if lines[-1] in ("30", "120"):
+                shared.restart()
+    assert len(lines) == 201
+    assert other.python(READ, "slow-done") == lines[-1]
+    assert logs(one.container) == logs(other.container) == ""
+
+
+@pytest.fixture
+def own(sandbox: Sandbox, image: str) -> NfsServer:
+    """A server that a test may harm."""
+    return NfsServer(sandbox, image, host="own-nfs")
+
+
+IMPATIENT = """
+import sys, time
+began = time.monotonic()
+try:
+    with open(sys.argv[1] + "/unlucky", "wb") as file: file.write(bytes(100_000))
+except OSError as error: print(error.strerror, end=" ")
+else: print("acknowledged", end=" ")
+print(time.monotonic() - began)
+"""
+
+
+def test_a_frozen_server_fails_a_write_in_bounded_time_and_then_serves_again(
+    sandbox: Sandbox, mlflow_image: str, own: NfsServer
+) -> None:
+    client = NfsClient(sandbox, mlflow_image, own.wait(), timeout=4).wait()
+
+    def attempt() -> tuple[str, float]:
+        said = client.python(IMPATIENT, str(FOLDER), folder="/").rsplit(" ", 1)
+        return said[0], float(said[1])
+
+    assert attempt()[0] == "acknowledged"
+    own.container.pause()
+    outcome, seconds = attempt()
+    assert (outcome, 3 < seconds < 10) == ("Input/output error", True)
+    outcome, seconds = attempt()
+    assert (outcome, seconds < 4) == ("Input/output error", True), "nobody waits as long again"
+    own.container.unpause()
+    wait_until(lambda: attempt()[0] == "acknowledged", 10, "the client goes on")
+
+
+def test_a_server_that_is_down_at_first_is_waited_for_and_then_named(
+    sandbox: Sandbox, mlflow_image: str, own: NfsServer
+) -> None:
+    own.container.stop(timeout=10)
+    waiting = NfsClient(sandbox, mlflow_image, own, timeout=30)
+    hasty = NfsClient(sandbox, mlflow_image, own, timeout=2)
+    status, said = ends(hasty.container)
+    assert status == 1
+    assert said.startswith("nfs-mount: the NFS server own-nfs:2049 ")
+    assert said.count("\n") == 1
+    own.container.start()
+    assert waiting.wait().python("print('up')") == "up"
+
+
+FILL = """
+import os
+def attempt(name, size):
+    try:
+        with open(name, "wb") as file:
+            for _ in range(size): file.write(bytes(1 << 20))
+    except OSError as error: return error.strerror
+    return "acknowledged"
+print(attempt("fits", 8), attempt("too-big", 64), sep=", ")
+os.remove("too-big")
+print(attempt("fits-again", 8), os.path.getsize("fits"), sep=", ")
+"""
+
+
+@pytest.fixture
+def small(sandbox: Sandbox, tmp_path: Path) -> Iterator[str]:
+    """A volume of 48 MiB, some of which the file system needs for itself."""
+    with file_system(sandbox, tmp_path / "small", 48 * MIB, OWNER) as name:
+        yield name
+
+
+@needs_root
+def test_a_full_volume_is_told_when_a_file_is_closed(
+    sandbox: Sandbox, mlflow_image: str, image: str, small: str
+) -> None:
+    server = NfsServer(sandbox, image, host="small-nfs", volume=small).wait()
+    client = NfsClient(sandbox, mlflow_image, server).wait()
+    try:
+        assert client.python(FILL).splitlines() == [
+            "acknowledged, No space left on device",
+            f"acknowledged, {8 * MIB}",
+        ]
+    finally:
+        client.container.remove(force=True)
+        server.container.remove(force=True)
+
+
+REFUSED = """
+try: open("file", "wb")
+except OSError as error: print(error.strerror)
+else: print("acknowledged")
+"""
+
+
+def test_a_folder_that_may_not_be_written_says_so(
+    sandbox: Sandbox, mlflow_image: str, image: str, own: NfsServer
+) -> None:
+    """Not even by its owner: the server judges modes like root, so it takes more than a mode."""
+    client = NfsClient(sandbox, mlflow_image, own.wait()).wait()
+
+    def set_immutable(flag: str) -> None:
+        container = sandbox.run(
+            image,
+            [f"{flag}i", VOLUME],
+            entrypoint="chattr",
+            cap_add=["LINUX_IMMUTABLE"],
+            volumes=[f"{own.volume}:{VOLUME}"],
+        )
+        assert ends(container) == (0, "")
+
+    set_immutable("+")
+    try:
+        assert client.python(REFUSED) == "Operation not permitted"
+    finally:
+        set_immutable("-")
+    assert client.python(REFUSED) == "acknowledged"
+
+
+def test_another_network_cannot_mount(
+    sandbox: Sandbox, client: docker.DockerClient, mlflow_image: str, shared: NfsServer
+) -> None:
+    elsewhere = client.networks.create(f"{sandbox.name}-elsewhere", labels={LABEL: sandbox.name})
+    elsewhere.connect(shared.container, aliases=["nfs"])
+    try:
+        stranger = sandbox.client.containers.create(
+            mlflow_image,
+            ["true"],
+            user="0:0",
+            network=elsewhere.name,
+            cap_drop=["ALL"],
+            cap_add=list(FUSE_CAPABILITIES),
+            devices=["/dev/fuse"],
+            environment={"NFS_SERVER": "nfs", "NFS_EXPORT": EXPORT, "NFS_TIMEOUT": "5"},
+            labels={LABEL: sandbox.name},
+        )
+        stranger.start()
+        status, said = ends(stranger)
+        assert (status, said.count("\n")) == (1, 1)
+        assert "does not give /artifacts" in said
+    finally:
+        elsewhere.disconnect(shared.container)
+
+
+STATUS = """
+import os
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try: status = dict(line.split(":", 1) for line in open(f"/proc/{pid}/status"))
+    except FileNotFoundError: continue
+    name, uid = status["Name"].strip(), status["Uid"].split()[0]
+    print(name, uid, *(status[f"Cap{kind}"].strip().lstrip("0") or "0" for kind in ("Prm", "Eff")))
+"""
+
+KILL = "20"
+
+
+def test_only_the_mount_is_made_with_privileges(one: NfsClient, shared: NfsServer) -> None:
+    processes = {line.split()[0]: line.split()[1:] for line in one.python(STATUS).splitlines()}
+    assert processes["sleep"] == ["10001", "0", "0"]
+    assert processes["nfs-mount"] == ["0", KILL, KILL]
+    served = shared.container.exec_run(["grep", "-hE", "^(Name|Uid|CapEff)", "/proc/7/status"])
+    assert b"ganesha.nfsd" in served.output
+    assert b"0000000000000006" in served.output, "DAC_OVERRIDE and DAC_READ_SEARCH"
+    refused = execute(shared.container, "unshare", "--user", "true")
+    assert "Operation not permitted" in refused.stderr
+
+
+def test_nothing_is_left_of_a_killed_client(
+    sandbox: Sandbox, mlflow_image: str, shared: NfsServer
+) -> None:
+    client = NfsClient(sandbox, mlflow_image, shared).wait()
+    program = "open('left', 'wb').write(b'x'); print(1); import time; time.sleep(60)"
+    with client.start(program) as writing:
+        assert writing.stdout is not None
+        assert writing.stdout.readline() == "1\n"
+        pids = {int(row[1]) for row in client.container.top()["Processes"]}
+        assert len(pids) == 4, "init, nfs-mount, sleep and the program"
+        client.container.kill("SIGKILL")
+        client.container.wait(timeout=10)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert "fuse.nfs" not in Path("/proc/mounts").read_text()
+
+
+def test_a_stopped_client_ends_in_order(
+    sandbox: Sandbox, mlflow_image: str, shared: NfsServer
+) -> None:
+    program = "import signal, sys; signal.signal(15, lambda *_: sys.exit(7)); signal.pause()"
+    client = NfsClient(sandbox, mlflow_image, shared, "python3", "-c", program).wait()
+    wait_until(lambda: "python3" in str(client.container.top()), 10, "the command runs")
+    time.sleep(0.5)
+    client.container.stop(timeout=20)
+    assert client.container.wait(timeout=5)["StatusCode"] == 7
