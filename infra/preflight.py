@@ -48,7 +48,7 @@ def bucket(given: ExternalS3) -> s3.Bucket:
 def _check_artifacts(spec: DeploymentSpec) -> None:
     given = spec.artifacts
     if isinstance(given, ExternalNfs):
-        _check_host(given.server)
+        _check_host("artifacts.server", given.server)
         _check_nfs(given)
     if not isinstance(given, ExternalS3):
         return

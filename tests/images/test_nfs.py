@@ -13,7 +13,7 @@ import pytest
 
 from infra.docker.artifact_mount import FOLDER, FUSE_CAPABILITIES
 from infra.docker.nfs import EXPORT
-from tests.images.disk import file_system, needs_root
+from tests.images.disk import disk_volume, format_disk, needs_root, run
 from tests.images.nfs import OWNER, VOLUME, NfsClient, NfsServer
 from tests.images.sandbox import LABEL, Sandbox, build, ends, execute, logs, wait_until
 
@@ -230,9 +230,11 @@ def test_a_server_that_is_killed_during_a_write_loses_nothing(
 
 
 @pytest.fixture
-def own(sandbox: Sandbox, image: str) -> NfsServer:
+def own(sandbox: Sandbox, image: str) -> Iterator[NfsServer]:
     """A server that a test may harm."""
-    return NfsServer(sandbox, image, host="own-nfs")
+    server = NfsServer(sandbox, image, host="own-nfs")
+    yield server
+    server.container.remove(force=True)
 
 
 IMPATIENT = """
@@ -296,7 +298,8 @@ print(attempt("fits-again", 8), os.path.getsize("fits"), sep=", ")
 @pytest.fixture
 def small(sandbox: Sandbox, tmp_path: Path) -> Iterator[str]:
     """A volume of 48 MiB, some of which the file system needs for itself."""
-    with file_system(sandbox, tmp_path / "small", 48 * MIB, OWNER) as name:
+    format_disk(tmp_path / "small", 48 * MIB, OWNER)
+    with disk_volume(sandbox, tmp_path / "small") as name:
         yield name
 
 
@@ -334,7 +337,7 @@ def test_a_folder_that_may_not_be_written_says_so(
             image,
             [f"{flag}i", VOLUME],
             entrypoint="chattr",
-            cap_add=["LINUX_IMMUTABLE"],
+            cap_add=["LINUX_IMMUTABLE", "DAC_OVERRIDE", "FOWNER"],
             volumes=[f"{own.volume}:{VOLUME}"],
         )
         assert ends(container) == (0, "")
@@ -420,3 +423,41 @@ def test_a_stopped_client_ends_in_order(
     time.sleep(0.5)
     client.container.stop(timeout=20)
     assert client.container.wait(timeout=5)["StatusCode"] == 7
+
+
+@needs_root
+def test_an_acknowledged_file_survives_a_power_failure(
+    sandbox: Sandbox, mlflow_image: str, image: str, tmp_path: Path
+) -> None:
+    """Its data and its name; what nobody synchronised is the control."""
+    disk, copy = tmp_path / "disk", tmp_path / "copy"
+    format_disk(disk, 256 * MIB, OWNER)
+    with disk_volume(sandbox, disk) as name:
+        server = NfsServer(sandbox, image, host="disk-nfs", volume=name).wait()
+        client = NfsClient(sandbox, mlflow_image, server).wait()
+        made = client.python(KEPT)
+        control = execute(server.container, "sh", "-c", f"echo held-back > {VOLUME}/control")
+        assert control.returncode == 0, control.stderr
+        server.container.pause()
+        run("cp", "--sparse=always", disk, copy)
+        server.container.unpause()
+        client.container.remove(force=True)
+        server.container.remove(force=True)
+    with disk_volume(sandbox, copy) as name:
+        server = NfsServer(sandbox, image, host="disk-nfs", volume=name).wait()
+        client = NfsClient(sandbox, mlflow_image, server).wait()
+        assert client.python(READ, "kept/1/deep/file") == made
+        left = execute(server.container, "cat", f"{VOLUME}/control").stdout
+        client.container.remove(force=True)
+        server.container.remove(force=True)
+    assert left == ""
+
+
+KEPT = """
+import hashlib, os
+os.makedirs("kept/1/deep")
+data = os.urandom(20_000_000)
+with open("kept/1/deep/.file", "wb") as file: file.write(data)
+os.replace("kept/1/deep/.file", "kept/1/deep/file")
+print(hashlib.sha256(data).hexdigest())
+"""

@@ -1,62 +1,28 @@
-"""An acknowledged object survives a power failure, not only a killed process.
+"""An acknowledged object survives a power failure, not only a killed process."""
 
-The store's volume is a file system in an image file behind a loop device. What reached the device
-is in the file, what the kernel still holds back is not: a copy of the file, taken while the
-container is frozen, is the disk after a power failure.
-"""
-
-import contextlib
 import os
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.images.disk import disk_volume, format_disk, needs_root, run
 from tests.images.object_store import BUCKET, VOLUME, ObjectStore
-from tests.images.sandbox import LABEL, Sandbox, execute
+from tests.images.sandbox import Sandbox, execute
 
 SIZE = 8 * 2**30
 """Of the image file, which is sparse."""
 
-pytestmark = [
-    pytest.mark.plugins,
-    pytest.mark.skipif(os.geteuid() != 0, reason="loop devices need root"),
-]
-
-
-def run(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}: {done.stderr}"
-    return done.stdout.strip()
-
-
-@contextlib.contextmanager
-def volume(sandbox: Sandbox, image: Path) -> Iterator[str]:
-    """Give a Docker volume on the file system in an image file; nothing may use it at the end."""
-    device = run("losetup", "--find", "--show", image)
-    name = f"{sandbox.name}-{image.stem}"
-    try:
-        created = sandbox.client.volumes.create(
-            name, driver_opts={"type": "ext4", "device": device}, labels={LABEL: sandbox.name}
-        )
-        yield name
-        created.remove()
-    finally:
-        run("losetup", "--detach", device)
+pytestmark = [pytest.mark.plugins, needs_root]
 
 
 def test_acknowledged_objects_are_on_the_disk(
     store: ObjectStore, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    owner = f"root_owner={store.engine.uid}:{store.engine.uid}"
     disk, copy = tmp_path / f"{store.engine.name}-disk", tmp_path / f"{store.engine.name}-copy"
-    disk.touch()
-    os.truncate(disk, SIZE)
-    run("mkfs.ext4", "-q", "-F", "-E", owner, disk)
+    format_disk(disk, SIZE, f"{store.engine.uid}:{store.engine.uid}")
     written = {}
-    with volume(sandbox, disk) as name:
+    with disk_volume(sandbox, disk) as name:
         own = ObjectStore(sandbox, store.engine, store.image, store.secrets, volume=name).wait()
         user = own.client()
         for number, size in enumerate((16 * 1024, 1, 2**20, 9 * 2**20, 16 * 1024)):
@@ -78,7 +44,7 @@ def test_acknowledged_objects_are_on_the_disk(
         run("cp", "--sparse=always", disk, copy)
         own.container.unpause()
         own.container.remove(force=True)
-    with volume(sandbox, copy) as name:
+    with disk_volume(sandbox, copy) as name:
         own = ObjectStore(sandbox, store.engine, store.image, store.secrets, volume=name).wait()
         user = own.client()
         found = {
