@@ -320,7 +320,7 @@ def test_a_full_volume_is_told_when_a_file_is_closed(
 
 
 REFUSED = """
-try: open("file", "wb")
+try: open("closed/file", "wb")
 except OSError as error: print(error.strerror)
 else: print("acknowledged")
 """
@@ -335,13 +335,14 @@ def test_a_folder_that_may_not_be_written_says_so(
     def set_immutable(flag: str) -> None:
         container = sandbox.run(
             image,
-            [f"{flag}i", VOLUME],
+            [f"{flag}i", f"{VOLUME}/closed"],
             entrypoint="chattr",
             cap_add=["LINUX_IMMUTABLE", "DAC_OVERRIDE", "FOWNER"],
             volumes=[f"{own.volume}:{VOLUME}"],
         )
         assert ends(container) == (0, "")
 
+    client.python("import os; os.mkdir('closed')")
     set_immutable("+")
     try:
         assert client.python(REFUSED) == "Operation not permitted"
