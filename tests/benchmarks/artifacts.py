@@ -1,0 +1,367 @@
+"""Measure artifacts through a stack's own address and by presigned URL beside bare S3.
+
+    python -m tests.benchmarks.artifacts --engines minio seaweedfs
+
+Deploys `multi-az` with presigned access for each engine in turn, and moves files of random bytes
+with the real client: `server` through the load balancer and a replica, `presigned` by multipart
+over presigned URLs, and `bare`, one PutObject or GetObject of the same store by `requests`, the
+library that the client uses too. All from this process, on ports of the same machine. A round has
+every size; a size has every way in a random order and the bare one twice, which shows how much two
+measurements of the same thing differ here. Ratios are to the bare throughput of the same round;
+what is given is their median. The content is compared after every download.
+
+The memory of the replicas is sampled while each way is measured: what is not a cache of files.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from configparser import ConfigParser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import boto3  # type: ignore[import-untyped]
+import docker
+import requests
+from botocore.config import Config  # type: ignore[import-untyped]
+from docker.models.containers import Container
+
+os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+
+import mlflow
+
+from infra.docker.object_store import BUCKET
+from infra.spec import S3Engine
+from tests.e2e.stack import Stack, end, free_port, new_stack
+
+KIB, MIB = 2**10, 2**20
+NAME = "bench-artifacts"
+SAMPLES_PER_SECOND = 5
+CHUNK = MIB
+"""Bytes that a bare download takes at once, as MLflow's client does."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """So many files of a size, one after the other."""
+
+    size: int
+    files: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.size // MIB} MiB" if self.size >= MIB else f"{self.size // KIB} KiB"
+
+
+CASES = (
+    Case(16 * KIB, 30),
+    Case(MIB, 20),
+    Case(32 * MIB, 3),
+    Case(256 * MIB, 1),
+    Case(1024 * MIB, 1),
+)
+
+
+class Way(Protocol):
+    """One way to move a file from this process to the store and back."""
+
+    def upload(self, source: Path) -> None: ...
+
+    def download(self, name: str, folder: Path) -> Path: ...
+
+
+class Bare:
+    """One request to the store for a file; signing is local and takes no time of the store."""
+
+    def __init__(self, s3: Any, prefix: str) -> None:
+        self.s3 = s3
+        self.prefix = prefix
+        self.session = requests.Session()
+
+    def _url(self, action: str, name: str) -> str:
+        place = {"Bucket": BUCKET, "Key": f"{self.prefix}/{name}"}
+        return str(self.s3.generate_presigned_url(action, Params=place))
+
+    def upload(self, source: Path) -> None:
+        with source.open("rb") as file:
+            url = self._url("put_object", source.name)
+            self.session.put(url, data=file, timeout=600).raise_for_status()
+
+    def download(self, name: str, folder: Path) -> Path:
+        target = folder / name
+        url = self._url("get_object", name)
+        with self.session.get(url, stream=True, timeout=600) as answer, target.open("wb") as file:
+            answer.raise_for_status()
+            for chunk in answer.iter_content(CHUNK):
+                file.write(chunk)
+        return target
+
+
+class Client:
+    """The real client, told by its own settings which way to take."""
+
+    def __init__(self, uri: str, settings: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.client = mlflow.MlflowClient(uri)
+        self.run = self.client.create_run("0").info.run_id
+
+    @contextlib.contextmanager
+    def _set(self) -> Iterator[None]:
+        os.environ.update(self.settings)
+        try:
+            yield
+        finally:
+            for name in self.settings:
+                del os.environ[name]
+
+    def upload(self, source: Path) -> None:
+        with self._set():
+            self.client.log_artifact(self.run, str(source))
+
+    def download(self, name: str, folder: Path) -> Path:
+        with self._set():
+            return Path(self.client.download_artifacts(self.run, name, str(folder)))
+
+
+THROUGH_SERVER = {
+    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+}
+# The client's default is 500 MB, which leaves smaller uploads with the server; S3 takes no parts
+# below 5 MiB, so files of up to one part are not sent in parts by either.
+PRESIGNED = {"MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": str(11 * 10**6)}
+
+
+class Sampler:
+    """Samples the memory of containers that is not a cache of files, in bytes."""
+
+    def __init__(self, containers: list[Container]) -> None:
+        self.containers = containers
+        self.peak = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Sampler":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            self.peak = max(self.peak, *(memory(one) for one in self.containers))
+            if self._ended.wait(1 / SAMPLES_PER_SECOND):
+                return
+
+
+def statistics_of(container: Container) -> Any:
+    return container.stats(stream=False, one_shot=True)
+
+
+def memory(container: Container) -> int:
+    details = statistics_of(container)["memory_stats"]["stats"]
+    return int(details.get("rss", details.get("anon", 0)))
+
+
+class Deployed:
+    """A deployed stack with what the measurement needs of it."""
+
+    def __init__(self, stack: Stack, client: docker.DockerClient) -> None:
+        target = stack.outputs()["target"]
+        self.uri = str(target["tracking_uri"])
+        self.containers = {
+            one["name"]: client.containers.get(one["container"]) for one in target["components"]
+        }
+        self.replicas = [one for name, one in self.containers.items() if name.startswith("mlflow-")]
+        self.endpoint = str(target["artifact_store"]["endpoint"])
+        keys = ConfigParser()
+        keys.read_string(self._secret(self.replicas[0], "aws-credentials"))
+        self.s3 = self._s3(
+            keys["default"]["aws_access_key_id"], keys["default"]["aws_secret_access_key"]
+        )
+        root = self._secret(self.containers["object-store"], "object-store-root-password")
+        self.root = self._s3("root-admin", root.strip())
+
+    @staticmethod
+    def _secret(container: Container, name: str) -> str:
+        code, output = container.exec_run(["cat", f"/run/secrets/{name}"])
+        assert code == 0
+        assert isinstance(output, bytes)
+        return output.decode()
+
+    def _s3(self, user: str, password: str) -> Any:
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=user,
+            aws_secret_access_key=password,
+            config=Config(signature_version="s3v4"),
+        )
+
+    def ways(self) -> dict[str, Way]:
+        return {
+            "bare": Bare(self.s3, "bare"),
+            "bare again": Bare(self.s3, "bare-again"),
+            "server": Client(self.uri, THROUGH_SERVER),
+            "presigned": Client(self.uri, PRESIGNED),
+        }
+
+    def clear(self) -> None:
+        """Remove every version, so that the volume does not fill."""
+        for page in self.root.get_paginator("list_object_versions").paginate(Bucket=BUCKET):
+            if versions := page.get("Versions", []) + page.get("DeleteMarkers", []):
+                objects = [{key: found[key] for key in ("Key", "VersionId")} for found in versions]
+                self.root.delete_objects(Bucket=BUCKET, Delete={"Objects": objects, "Quiet": True})
+
+    def processor_seconds(self) -> dict[str, float]:
+        return {
+            name: statistics_of(one)["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
+            for name, one in self.containers.items()
+        }
+
+
+def measure(way: Way, sources: list[Path], target: Path) -> dict[str, float]:
+    """Return the MiB/s up and down; exit when what comes down is not what went up."""
+    size = sum(source.stat().st_size for source in sources) / MIB
+    start = time.monotonic()
+    for source in sources:
+        way.upload(source)
+    sent = time.monotonic()
+    files = [way.download(source.name, target) for source in sources]
+    received = time.monotonic()
+    for source, file in zip(sources, files, strict=True):
+        if digest(source) != digest(file):
+            raise SystemExit(f"{type(way).__name__}: {source.name}: the content differs")
+        file.unlink()
+    return {"up": size / (sent - start), "down": size / (received - sent)}
+
+
+def digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def sources_of(case: Case, folder: Path) -> list[Path]:
+    """Write the files of a case, new ones each time."""
+    sources = [folder / f"{case.size}-{number}.bin" for number in range(case.files)]
+    for source in sources:
+        with source.open("wb") as file:
+            for _ in range(-(-case.size // MIB)):
+                file.write(os.urandom(min(MIB, case.size)))
+    return sources
+
+
+def run(
+    deployed: Deployed, cases: list[Case], rounds: int, seed: int
+) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """Measure; returns `[case][way][up|down|memory]`, a value a round, in MiB/s and MiB.
+
+    The first round, of the smaller files, is warm-up.
+    """
+    random_ = random.Random(seed)
+    ways = deployed.ways()
+    measured: dict[str, dict[str, dict[str, list[float]]]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, target = Path(temporary), Path(temporary, "target")
+        target.mkdir()
+        for number in range(-1, rounds):
+            for case in cases if number >= 0 else cases[:3]:
+                sources = sources_of(case, folder)
+                for name in random_.sample(list(ways), len(ways)):
+                    before = deployed.processor_seconds()
+                    with Sampler(deployed.replicas) as sampler:
+                        result = measure(ways[name], sources, target)
+                    after = deployed.processor_seconds()
+                    result["memory"] = sampler.peak / MIB
+                    deployed.clear()
+                    if number < 0:
+                        continue
+                    used = "  ".join(
+                        f"{part} {after[part] - before[part]:.2f}"
+                        for part in after
+                        if after[part] - before[part] >= 0.05
+                    )
+                    print(
+                        f"round {number + 1}/{rounds}  {case.name:8}  {name:10}  up"
+                        f" {result['up']:7.1f}  down {result['down']:7.1f} MiB/s   replica"
+                        f" {result['memory']:4.0f} MiB   processor s: {used}",
+                        flush=True,
+                    )
+                    for kind, value in result.items():
+                        measured.setdefault(case.name, {}).setdefault(name, {}).setdefault(
+                            kind, []
+                        ).append(value)
+                for source in sources:
+                    source.unlink()
+    return measured
+
+
+def table(measured: dict[str, dict[str, dict[str, list[float]]]]) -> Iterator[str]:
+    """Yield the medians: bare throughput, ratios to it with their range, memory."""
+    for case, ways in measured.items():
+        for kind in ("up", "down"):
+            bare = ways["bare"][kind]
+            line = f"{case:8}  {kind:4}  bare {statistics.median(bare):7.1f} MiB/s"
+            for name, found in ways.items():
+                if name != "bare":
+                    ratios = [one / other for one, other in zip(found[kind], bare, strict=True)]
+                    line += (
+                        f"   {name} {statistics.median(ratios):5.2f}"
+                        f" ({min(ratios):.2f} to {max(ratios):.2f})"
+                    )
+            yield line
+    for name in ("server", "presigned"):
+        yield f"memory of a replica, {name}: " + ", ".join(
+            f"{case} {max(ways[name]['memory']):.0f} MiB" for case, ways in measured.items()
+        )
+
+
+def main() -> int:
+    """Measure each engine and print a table and one line of JSON with every value."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--engines", nargs="+", default=["minio"], choices=[*S3Engine])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--largest", type=int, default=1024, help="MiB of the largest file")
+    given = parser.parse_args()
+    cases = [case for case in CASES if case.size <= given.largest * MIB]
+    if given.rounds < 1 or not cases:
+        parser.error("--rounds and --largest: give at least 1")
+    client = docker.from_env()
+    results = {}
+    for engine in given.engines:
+        with tempfile.TemporaryDirectory() as temporary:
+            stack = new_stack(NAME, Path(temporary))
+            stack.configure(
+                zones=2,
+                artifacts="s3",
+                s3_engine=str(engine),
+                presigned=True,
+                s3_port=free_port(),
+            )
+            try:
+                stack.up()
+                results[engine] = run(Deployed(stack, client), cases, given.rounds, given.seed)
+            finally:
+                end(stack, client)
+        print(f"{engine}\n" + "\n".join(table(results[engine])), flush=True)
+    client.close()
+    print(json.dumps(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
