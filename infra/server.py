@@ -62,6 +62,10 @@ class ArtifactFolder:
         """Return what the server needs to reach it: nothing."""
         return {}
 
+    def arguments(self) -> list[str]:
+        """Return what the server is told beside the destination: nothing."""
+        return []
+
 
 @dataclass(frozen=True)
 class S3Bucket:
@@ -78,6 +82,8 @@ class S3Bucket:
     """Certificates that the endpoint's is checked with; None: the usual ones."""
     service: str | None = None
     """Whose bucket it is, an address; None: the stack's own."""
+    presigned_endpoint: str | None = None
+    """Address of the store for clients, who then get presigned URLs; None: they get none."""
 
     @property
     def uri(self) -> str:
@@ -93,7 +99,13 @@ class S3Bucket:
             found["AWS_SHARED_CREDENTIALS_FILE"] = str(self.credentials_file)
         if self.ca_file is not None:
             found["AWS_CA_BUNDLE"] = str(self.ca_file)
+        if self.presigned_endpoint is not None:
+            found["MLFLOW_BENCH_PRESIGNED_ENDPOINT"] = self.presigned_endpoint
         return found
+
+    def arguments(self) -> list[str]:
+        """Return what the server is told beside the destination: to let downloads pass through."""
+        return ["--app-name=mlflow-bench"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,7 @@ class TrackingServer:
         return [
             "mlflow",
             "server",
+            *self.artifacts.arguments(),
             "--host=0.0.0.0",
             f"--port={self.port}",
             f"--workers={self.workers}",

@@ -169,6 +169,18 @@ class DeploymentSpec(BaseModel):
         description="What serves `artifacts: s3`: `minio` or `seaweedfs`.",
         examples=["minio"],
     )
+    presigned: bool = Field(
+        default=False,
+        description="Let clients move large artifacts to and from S3 itself, by presigned URLs.",
+        examples=["false"],
+    )
+    s3_port: int = Field(
+        default=9000,
+        ge=1,
+        le=65535,
+        description="TCP port of the stack's own S3 on this machine, for `presigned`.",
+        examples=["9000"],
+    )
     database: Annotated[ExternalDatabase, BeforeValidator(_object)] | None = Field(
         default=None,
         description="A PostgreSQL database outside the stack; without one, the stack has its own.",
@@ -281,6 +293,11 @@ class DeploymentSpec(BaseModel):
         return self.artifacts if isinstance(self.artifacts, StoreKind) else self.artifacts.kind
 
     @property
+    def opens_s3(self) -> bool:
+        """Whether clients use the stack's own S3, at `s3_port`."""
+        return self.presigned and self.artifacts is StoreKind.S3
+
+    @property
     def all_replicas(self) -> int:
         """Number of replicas in all zones together."""
         return self.zones * self.replicas
@@ -316,6 +333,7 @@ def _conflicts(spec: DeploymentSpec) -> list[str]:
     found += _without_use(spec)
     if isinstance(spec.artifacts, ExternalNfs) and spec.nfs_client is NfsClient.FUSE:
         found += [f"{line}; or set nfs_client kernel" for line in beyond_fuse(spec.artifacts)]
+    found += _presigned_conflicts(spec)
     if spec.mlflow and spec.mlflow_image:
         found.append(
             f"mlflow: {spec.mlflow}: cannot be installed into mlflow_image, which is used as "
@@ -362,6 +380,23 @@ def beyond_fuse(given: ExternalNfs) -> list[str]:
     if given.options is not None:
         found.append("artifacts.options: the FUSE client has none; remove them")
     return found
+
+
+def _presigned_conflicts(spec: DeploymentSpec) -> list[str]:
+    """Compare presigned access with the store, and its port with the others."""
+    if spec.presigned and spec.artifact_store is not StoreKind.S3:
+        return [
+            f"presigned: true: artifacts {spec.artifact_store} has no presigned URLs; set "
+            "artifacts s3, or presigned false"
+        ]
+    if spec.opens_s3 and spec.s3_port == spec.port:
+        return [f"s3_port: {spec.s3_port}: is the tracking server's port; set another"]
+    if not spec.opens_s3 and "s3_port" in spec.model_fields_set:
+        return [
+            f"s3_port: {spec.s3_port}: is of no use: only with presigned true and artifacts s3 is "
+            "a port of S3 opened; pulumi config rm s3_port"
+        ]
+    return []
 
 
 def _without_use(spec: DeploymentSpec) -> list[str]:

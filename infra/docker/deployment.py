@@ -82,6 +82,8 @@ class Deployment(pulumi.ComponentResource):
         check_external(spec)
         client = preflight.connect()
         preflight.check_port(client, stack, spec.bind, spec.port)
+        if spec.opens_s3:
+            preflight.check_port(client, stack, spec.bind, spec.s3_port, "s3_port")
         names = zone_names(spec.zones)
         subnets = preflight.subnets(
             client,
@@ -227,7 +229,7 @@ class Deployment(pulumi.ComponentResource):
     def _artifacts(self) -> UsedArtifacts:
         given = self._spec.artifacts
         if isinstance(given, ExternalS3):
-            return external_s3(given)
+            return external_s3(given, self._spec.presigned)
         if isinstance(given, ExternalNfs):
             assert self._mounting is not None
             return external_nfs(given, self._mounting, self._identity, self)
@@ -243,7 +245,8 @@ class Deployment(pulumi.ComponentResource):
                 identity=self._identity,
                 image=self._images[OBJECT_STORE],
                 zones=self._zones,
-                audit=self._audited(OBJECT_STORE, OBJECT_STORE_PORT),
+                ports=self._store_ports(),
+                presigned_endpoint=presigned_endpoint(self._spec),
                 memory=self._spec.object_store_memory,
                 start_timeout=self._spec.start_timeout,
             ),
@@ -303,7 +306,7 @@ class Deployment(pulumi.ComponentResource):
                         mount=mount,
                         published=self._audited(name, SERVER_PORT)
                         if balanced
-                        else self._published(SERVER_PORT),
+                        else self._published(SERVER_PORT, spec.port),
                         memory=spec.mlflow_memory,
                         start_timeout=spec.start_timeout,
                     ),
@@ -321,7 +324,7 @@ class Deployment(pulumi.ComponentResource):
                     zones=self._zones,
                     replicas=tuple(addresses),
                     replica_containers=containers,
-                    published=self._published(LOAD_BALANCER_PORT),
+                    published=self._published(LOAD_BALANCER_PORT, spec.port),
                     audit=self._audited(LOAD_BALANCER, STATUS_PORT),
                     start_timeout=spec.start_timeout,
                 ),
@@ -329,9 +332,15 @@ class Deployment(pulumi.ComponentResource):
             )
             self._add(LOAD_BALANCER, "nginx", balancer.container, "nginx")
 
-    def _published(self, internal: int) -> docker.ContainerPortArgs:
+    def _store_ports(self) -> list[docker.ContainerPortArgs]:
+        ports = [self._audited(OBJECT_STORE, OBJECT_STORE_PORT)]
+        if self._spec.opens_s3:
+            ports.append(self._published(OBJECT_STORE_PORT, self._spec.s3_port))
+        return ports
+
+    def _published(self, internal: int, external: int) -> docker.ContainerPortArgs:
         return docker.ContainerPortArgs(
-            internal=internal, external=self._spec.port, ip=str(self._spec.bind)
+            internal=internal, external=external, ip=str(self._spec.bind)
         )
 
     def _audit_port(self, component: str) -> int:
@@ -388,6 +397,15 @@ def _audited(spec: DeploymentSpec) -> dict[str, int]:
             for number in range(1, spec.replicas + 1):
                 ports[_replica_name(zone, number)] = SERVER_PORT
     return ports
+
+
+def presigned_endpoint(spec: DeploymentSpec) -> str | None:
+    """Return the address by which clients reach the stack's own S3, if they are to."""
+    if not spec.opens_s3:
+        return None
+    # Where others than this machine's clients are let in, they come by an allowed name.
+    host = spec.bind if spec.bind.is_loopback else spec.allowed_hosts[0]
+    return f"http://{host}:{spec.s3_port}"
 
 
 def tracking_uri(spec: DeploymentSpec) -> str:

@@ -25,12 +25,17 @@ PORT = 9000
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectStoreArgs:
-    """Settings of the S3 service; `audit` opens its port; memory in bytes."""
+    """Settings of the S3 service; memory in bytes.
+
+    `ports` open its port on the machine; `presigned_endpoint` is its address there for clients, if
+    they are to use it.
+    """
 
     identity: Identity
     image: pulumi.Input[str]
     zones: Sequence[Zone]
-    audit: docker.ContainerPortArgs
+    ports: Sequence[docker.ContainerPortArgs]
+    presigned_endpoint: str | None
     memory: int | None
     start_timeout: int
 
@@ -69,6 +74,7 @@ class ObjectStore(pulumi.ComponentResource):
             endpoint=f"http://{name}:{PORT}",
             region="us-east-1",
             credentials_file=CREDENTIALS_PATH,
+            presigned_endpoint=args.presigned_endpoint,
         )
         self.credentials = password.apply(lambda key: credentials_file(USER, key))
         container = run_container(
@@ -85,7 +91,7 @@ class ObjectStore(pulumi.ComponentResource):
                     "object-store-root-password": self._password(f"{name}-root-password"),
                 },
                 memory=args.memory,
-                ports=[args.audit],
+                ports=args.ports,
                 ready_command=["ready"],
                 start_timeout=args.start_timeout,
             ),

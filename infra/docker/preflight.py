@@ -21,17 +21,22 @@ SUBNETS = IPv4Network("10.89.0.0/16")
 """Where the subnets of zones are taken from."""
 
 
-def check_port(client: docker.DockerClient, stack: str, bind: IPv4Address, port: int) -> None:
-    """Raise `SpecError` naming who holds `port`, unless it is free or the stack's own."""
+def check_port(
+    client: docker.DockerClient, stack: str, bind: IPv4Address, port: int, key: str = "port"
+) -> None:
+    """Raise `SpecError` naming who holds `port`, unless it is free or the stack's own.
+
+    `key` is where the stack file says it.
+    """
     holder = _container_on(client, port)
     if holder is not None:
         if holder.labels.get(LABEL_STACK) == stack:
             return
         owner = holder.labels.get(LABEL_STACK)
         raise SpecError(
-            f"port: {port}: taken by the container {holder.name}"
+            f"{key}: {port}: taken by the container {holder.name}"
             + (f" of stack {owner}; pulumi destroy -s {owner}" if owner else "; stop it")
-            + f", or choose another: pulumi config set port {port + 1}"
+            + f", or choose another: pulumi config set {key} {port + 1}"
         )
     if not docker_is_here():
         return
@@ -40,7 +45,7 @@ def check_port(client: docker.DockerClient, stack: str, bind: IPv4Address, port:
         try:
             probe.bind((str(bind), port))
         except OSError as error:
-            raise SpecError(_port_problem(error, bind, port)) from None
+            raise SpecError(_port_problem(error, bind, port, key)) from None
 
 
 def subnets(
@@ -131,14 +136,14 @@ def docker_is_here() -> bool:
     return os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
 
 
-def _port_problem(error: OSError, bind: IPv4Address, port: int) -> str:
+def _port_problem(error: OSError, bind: IPv4Address, port: int, key: str) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         return f"bind: {bind}: is no address of this machine; set bind to 127.0.0.1"
     if error.errno == errno.EACCES:
-        return f"port: {port}: needs more rights than yours; choose one above 1023"
+        return f"{key}: {port}: needs more rights than yours; choose one above 1023"
     return (
-        f"port: {port}: taken by {_process_on(port)}; end it, or choose another: "
-        f"pulumi config set port {port + 1}"
+        f"{key}: {port}: taken by {_process_on(port)}; end it, or choose another: "
+        f"pulumi config set {key} {port + 1}"
     )
 
 

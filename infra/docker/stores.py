@@ -50,8 +50,8 @@ class UsedDatabase:
     """How checks reach the database."""
 
 
-def external_s3(given: ExternalS3) -> UsedArtifacts:
-    """Return how servers use somebody else's bucket."""
+def external_s3(given: ExternalS3, presigned: bool) -> UsedArtifacts:
+    """Return how servers use somebody else's bucket, and clients, too, if `presigned`."""
     secrets: dict[str, pulumi.Input[str]] = {}
     if given.access_key is not None and given.secret_key is not None:
         token = given.session_token.get_secret_value() if given.session_token else None
@@ -67,6 +67,9 @@ def external_s3(given: ExternalS3) -> UsedArtifacts:
         credentials_file=CREDENTIALS_PATH if given.access_key else None,
         ca_file=PurePosixPath(SECRETS_FOLDER) / ARTIFACTS_CA if given.ca else None,
         service=given.endpoint or "AWS S3",
+        presigned_endpoint=given.endpoint or f"https://s3.{given.region}.amazonaws.com"
+        if presigned
+        else None,
     )
     audit = ArtifactStore(uri=bucket.uri, endpoint=bucket.endpoint, region=bucket.region)
     return UsedArtifacts(bucket, secrets, None, bucket.uri, pulumi.Output.from_input(audit))

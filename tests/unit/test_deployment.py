@@ -246,6 +246,57 @@ def test_servers_find_the_bucket_and_its_keys_in_a_file(engine: Engine) -> None:
     assert "AWS_SHARED_CREDENTIALS_FILE=/run/secrets/aws-credentials" in server["envs"]
 
 
+def opened(engine: Engine, component: str) -> set[tuple[str, int]]:
+    """Address and port on this machine of all that a container opens."""
+    ports = engine.of("Container")[component]["ports"]
+    return {(port["ip"], port["external"]) for port in ports}
+
+
+def presigned_endpoint(engine: Engine) -> list[str]:
+    name = "MLFLOW_BENCH_PRESIGNED_ENDPOINT="
+    envs = engine.of("Container")["mlflow-a-1"]["envs"]
+    return [env.removeprefix(name) for env in envs if env.startswith(name)]
+
+
+def test_s3_is_opened_to_clients_only_when_they_are_sent_there(engine: Engine) -> None:
+    deploy(engine, artifacts="s3")
+    assert len(opened(engine, "object-store")) == 1, "the one of checks"
+    assert presigned_endpoint(engine) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "address", "endpoint"),
+    [
+        ({}, "127.0.0.1", "http://127.0.0.1:9001"),
+        ({"bind": "127.0.0.2"}, "127.0.0.2", "http://127.0.0.2:9001"),
+        ({"bind": "0.0.0.0", "allowed_hosts": "a.b,c.d"}, "0.0.0.0", "http://a.b:9001"),
+    ],
+)
+def test_presigned_urls_carry_the_address_that_s3_is_opened_at(
+    engine: Engine, config: dict[str, str], address: str, endpoint: str
+) -> None:
+    deploy(engine, artifacts="s3", presigned="true", s3_port="9001", **config)
+    assert (address, 9001) in opened(engine, "object-store")
+    assert presigned_endpoint(engine) == [endpoint]
+    envs = engine.of("Container")["mlflow-a-1"]["envs"]
+    assert "MLFLOW_S3_ENDPOINT_URL=http://object-store:9000" in envs, "the server's own way"
+
+
+@pytest.mark.parametrize(
+    ("place", "endpoint"),
+    [
+        ({"endpoint": "https://s3.example.com"}, "https://s3.example.com"),
+        ({"region": "eu-central-1"}, "https://s3.eu-central-1.amazonaws.com"),
+    ],
+)
+def test_presigned_urls_of_an_external_bucket_carry_its_own_address(
+    engine: Engine, place: dict[str, str], endpoint: str
+) -> None:
+    artifacts = json.dumps({"kind": "s3", "bucket": "team", **place})
+    deploy(engine, artifacts=artifacts, presigned="true")
+    assert presigned_endpoint(engine) == [endpoint]
+
+
 @pytest.mark.parametrize("s3_engine", ["minio", "seaweedfs"])
 def test_the_s3_engine_is_chosen_by_name(engine: Engine, s3_engine: str) -> None:
     deploy(engine, artifacts="s3", s3_engine=s3_engine)

@@ -12,7 +12,7 @@ from infra.capacity import (
     THREADS_PER_WORKER,
     capacity,
 )
-from infra.server import ArtifactFolder, Database, TrackingServer
+from infra.server import ArtifactFolder, Database, S3Bucket, TrackingServer
 
 SERVER = TrackingServer(
     database=Database(host="postgres", port=5432, name="mlflow", user="mlflow"),
@@ -59,6 +59,12 @@ def test_hosts_are_allowed_with_and_without_a_port() -> None:
         "mlflow.example.com:*",
     ]
     assert "https://mlflow.example.com" in options(SERVER)["cors-allowed-origins"].split(",")
+
+
+def test_downloads_pass_through_where_the_artifacts_are_in_s3() -> None:
+    bucket = S3Bucket(bucket="mlflow", region="us-east-1")
+    assert options(replace(SERVER, artifacts=bucket))["app-name"] == "mlflow-bench"
+    assert "app-name" not in options(SERVER), "MLflow answers from the folder itself"
 
 
 @pytest.mark.parametrize(("jobs", "said"), [(False, "false"), (True, "true")])

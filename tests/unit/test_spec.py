@@ -12,6 +12,7 @@ import yaml
 from infra.spec import DeploymentSpec, SpecError, load_spec
 
 ROOT = Path(__file__).resolve().parents[2]
+EXTERNAL_S3 = '{"kind": "s3", "bucket": "team", "region": "eu-central-1"}'
 
 # key, value, what the reason must say, what the remedy must say
 BAD = [
@@ -123,6 +124,29 @@ def test_several_replicas_need_a_store_that_all_of_them_see() -> None:
     for config in ({"replicas": "2"}, {"zones": "2"}):
         with pytest.raises(SpecError, match=r"^artifacts: volume: 2 replicas .* set artifacts s3"):
             load(**config)
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        ({}, r"presigned: true: artifacts volume has no presigned URLs; set artifacts s3"),
+        ({"artifacts": "s3", "port": "9000"}, "s3_port: 9000: is the tracking server's port"),
+        (
+            {"presigned": "false", "artifacts": "s3", "s3_port": "9001"},
+            "s3_port: 9001: is of no use",
+        ),
+        ({"artifacts": EXTERNAL_S3, "s3_port": "9001"}, "s3_port: 9001: is of no"),
+    ],
+)
+def test_presigned_access_needs_an_s3_store_and_a_port(config: dict[str, str], line: str) -> None:
+    with pytest.raises(SpecError, match=f"^{line}"):
+        load(**{"presigned": "true", **config})
+
+
+def test_a_port_of_s3_is_opened_for_presigned_access_only() -> None:
+    assert load(presigned="true", artifacts="s3").opens_s3
+    assert not load(artifacts="s3").opens_s3
+    assert not load(presigned="true", artifacts=EXTERNAL_S3).opens_s3
 
 
 def test_jobs_need_memory_of_their_own() -> None:

@@ -1,0 +1,267 @@
+"""S3 as the tracking server's artifact store, in place of MLflow's own class for `s3`.
+
+MLflow 3.17 keeps a whole upload in a temporary file before it stores it, and a whole download
+before it answers. Here both pass through. And MLflow sends clients to S3 by presigned URL whenever
+its class can make one; a client that cannot reach the store's address, as outside a private
+network, then tries each file for minutes and fails. Here that is done only where the deployment
+names an address that clients reach.
+"""
+
+# mypy: allow-untyped-calls
+
+import asyncio
+import logging
+import mimetypes
+import os
+import posixpath
+from collections.abc import AsyncIterable, AsyncIterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import boto3  # type: ignore[import-untyped]
+from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+from mlflow.entities import FileInfo
+from mlflow.entities.multipart_upload import CreateMultipartUploadResponse, MultipartUploadPart
+from mlflow.entities.presigned_download import PresignedDownloadUrlResponse
+from mlflow.environment_variables import (
+    MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE,
+    MLFLOW_S3_ENDPOINT_URL,
+    MLFLOW_S3_IGNORE_TLS,
+)
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repo import (
+    ArtifactRepository,
+    MultipartDownloadMixin,
+    MultipartUploadMixin,
+    StreamUploadMixin,
+)
+from mlflow.store.artifact.s3_artifact_repo import BOTO_TO_MLFLOW_ERROR, S3ArtifactRepository
+
+from .upload import Upload
+
+PRESIGNED_ENDPOINT = "MLFLOW_BENCH_PRESIGNED_ENDPOINT"
+"""Names the store's address as clients reach it; without it they are sent to no other address."""
+
+CHUNK = 2**20
+"""Bytes of a download that are taken from S3 at once; twice as many are held."""
+
+CONNECTIONS = 16
+
+_threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="s3")
+"""Wait for S3. Apart from the threads that serve the API, which a frozen store leaves alone."""
+
+_log = logging.getLogger(__name__)
+
+
+@cache
+def _client(endpoint: str | None) -> Any:
+    """Return a client that signs no content; a checksum, which is signed, goes with each."""
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=endpoint,
+        verify=False if MLFLOW_S3_IGNORE_TLS.get() else None,
+        config=Config(
+            signature_version="s3v4",
+            max_pool_connections=CONNECTIONS,
+            s3={
+                "addressing_style": MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE.get(),
+                "payload_signing_enabled": False,
+            },
+        ),
+    )
+
+
+class _Signing:
+    """A client that signs URLs for the clients' address of the store, and asks it at its own.
+
+    The signature covers the address.
+    """
+
+    def __init__(self, own: Any, clients: Any) -> None:
+        self._own = own
+        self.generate_presigned_url = clients.generate_presigned_url
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own, name)
+
+
+class _Store(S3ArtifactRepository):
+    """MLflow's own class with our client."""
+
+    def _get_s3_client(self) -> Any:
+        own = _client(MLFLOW_S3_ENDPOINT_URL.get())
+        clients = os.environ.get(PRESIGNED_ENDPOINT)
+        return _Signing(own, _client(clients)) if clients else own
+
+
+class Download:
+    """An object that is being read."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self._body = answer["Body"]
+        self.size = int(answer["ContentLength"])
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the content; the next chunk is read while the present one is sent."""
+        reading = _threads.submit(self._body.read, CHUNK)
+        try:
+            while chunk := await asyncio.wrap_future(reading):
+                reading = _threads.submit(self._body.read, CHUNK)
+                yield chunk
+        finally:
+            # A thread may still be reading, which is no time to close.
+            reading.add_done_callback(lambda _: self._body.close())
+
+
+class ProxiedS3Repository(ArtifactRepository, StreamUploadMixin):
+    """An S3 store that clients use through the server alone."""
+
+    def __init__(
+        self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None
+    ) -> None:
+        super().__init__(artifact_uri, tracking_uri, registry_uri)
+        self._s3: Any = _Store(artifact_uri, tracking_uri=tracking_uri, registry_uri=registry_uri)
+
+    def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
+        """Store one file."""
+        self._s3.log_artifact(local_file, artifact_path)
+
+    def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
+        """Store all files of a folder."""
+        self._s3.log_artifacts(local_dir, artifact_path)
+
+    def log_artifact_from_stream(
+        self, stream: BinaryIO, artifact_file_name: str, artifact_path: str | None = None
+    ) -> None:
+        """Store what a stream holds."""
+        upload = self._upload(artifact_file_name, artifact_path)
+        try:
+            while chunk := stream.read(CHUNK):
+                if (before := upload.add(chunk)) is not None:
+                    before.result()
+            upload.finish().result()
+        except BaseException as error:
+            _abort(upload, error)
+            raise
+
+    async def log_artifact_from_async_stream(
+        self,
+        chunks: AsyncIterable[bytes],
+        artifact_file_name: str,
+        artifact_path: str | None = None,
+    ) -> None:
+        """Store what comes in, while it does."""
+        upload = self._upload(artifact_file_name, artifact_path)
+        try:
+            async for chunk in chunks:
+                if (before := upload.add(chunk)) is not None:
+                    await asyncio.wrap_future(before)
+            await asyncio.wrap_future(upload.finish())
+        except BaseException as error:
+            _abort(upload, error)
+            raise
+
+    def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
+        """Return what lies directly in a folder."""
+        return list(self._s3.list_artifacts(path))
+
+    def delete_artifacts(self, artifact_path: str | None = None) -> None:
+        """Remove a file, or all below a folder."""
+        self._s3.delete_artifacts(artifact_path)
+
+    async def open(self, artifact_path: str) -> Download:
+        """Start to read a file; raise `MlflowException` where there is none."""
+        return await asyncio.wrap_future(_threads.submit(self._open, artifact_path))
+
+    def _open(self, artifact_path: str) -> Download:
+        try:
+            return Download(self._client.get_object(**self._place(artifact_path)))
+        except ClientError as error:
+            code = BOTO_TO_MLFLOW_ERROR.get(error.response["Error"]["Code"])
+            if code is None:
+                raise
+            message = error.response["Error"]["Message"]
+            raise MlflowException(f"{artifact_path}: {message}", error_code=code) from None
+
+    def _download_file(self, remote_file_path: str, local_path: str | Path) -> None:
+        self._s3._download_file(remote_file_path, local_path)
+
+    @property
+    def _client(self) -> Any:
+        return self._s3._get_s3_client()
+
+    def _place(self, artifact_path: str) -> dict[str, str]:
+        bucket, root = self._s3.parse_s3_compliant_uri(self.artifact_uri)
+        return {
+            "Bucket": bucket,
+            "Key": posixpath.join(root, artifact_path),
+            **self._s3._bucket_owner_params,
+        }
+
+    def _upload(self, name: str, folder: str | None) -> Upload:
+        # As MLflow stores a file.
+        kind, encoding = mimetypes.guess_type(name)
+        options = {"ContentType": kind, "ContentEncoding": encoding}
+        options = {key: value for key, value in options.items() if value}
+        options |= self._s3.get_s3_file_upload_extra_args() or {}
+        place = self._place(posixpath.join(folder or "", name))
+        return Upload(self._client, _threads, place, options)
+
+
+class PresignedS3Repository(ProxiedS3Repository, MultipartUploadMixin, MultipartDownloadMixin):
+    """An S3 store that clients use also by presigned URLs: large files, in parts, at once."""
+
+    def create_multipart_upload(
+        self, local_file: str, num_parts: int = 1, artifact_path: str | None = None
+    ) -> CreateMultipartUploadResponse:
+        """Start an upload and sign a URL for each part."""
+        created: CreateMultipartUploadResponse = self._s3.create_multipart_upload(
+            local_file, num_parts, artifact_path
+        )
+        return created
+
+    def complete_multipart_upload(
+        self,
+        local_file: str,
+        upload_id: str,
+        parts: list[MultipartUploadPart],
+        artifact_path: str | None = None,
+    ) -> None:
+        """Make an object of the parts."""
+        self._s3.complete_multipart_upload(local_file, upload_id, parts, artifact_path)
+
+    def abort_multipart_upload(
+        self, local_file: str, upload_id: str, artifact_path: str | None = None
+    ) -> None:
+        """Drop the parts."""
+        self._s3.abort_multipart_upload(local_file, upload_id, artifact_path)
+
+    def get_download_presigned_url(
+        self, artifact_path: str, expiration: int = 300
+    ) -> PresignedDownloadUrlResponse:
+        """Sign a URL that reads a file for so many seconds."""
+        signed: PresignedDownloadUrlResponse = self._s3.get_download_presigned_url(
+            artifact_path, expiration
+        )
+        return signed
+
+
+def repository(
+    artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None
+) -> ProxiedS3Repository:
+    """Return what the deployment asks for; MLflow offers clients what the class can do."""
+    chosen = PresignedS3Repository if os.environ.get(PRESIGNED_ENDPOINT) else ProxiedS3Repository
+    return chosen(artifact_uri, tracking_uri, registry_uri)
+
+
+def _abort(upload: Upload, cause: BaseException) -> None:
+    """Drop a failed upload, without waiting: whoever ended the request may have ended its task."""
+
+    def report(done: Future[None]) -> None:
+        if error := done.exception():
+            _log.error("parts of a failed upload (%r) are left in the store: %r", cause, error)
+
+    upload.abort().add_done_callback(report)
