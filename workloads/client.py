@@ -208,6 +208,11 @@ class Session:
         finally:
             self.step_op = None
 
+    def wrong(self, what: str) -> None:
+        """Note that an answer was not the right one, as a step that failed."""
+        with self.step("wrong answer"):
+            raise AssertionError(what)
+
     def token(self) -> str:
         """Return a new name that no other user of any run with another seed draws."""
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))

@@ -161,6 +161,7 @@ def _fork(main: Callable[[], None], log: Path) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for end in _PARENTS:
             os.close(end)
+        gevent.sleep(0.01)  # gevent closes when its loop comes round
         output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.dup2(output, 1)
         os.dup2(output, 2)

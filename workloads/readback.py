@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 import mlflow
 from gevent.pool import Pool  # type: ignore[import-untyped]
 from mlflow.entities import LoggedModel, Run
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from workloads.errors import summary
 from workloads.history import Appender, Kind, Operation
-from workloads.wire import TOKEN_TAG, point, sha256
+from workloads.wire import REGISTRY, TOKEN_TAG, point, registered_prefix, sha256
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class Reader:
         self._metrics: dict[str, set[str]] = defaultdict(set)
         self._known_runs: set[str] = set()
         self._known_models: set[str] = set()
+        self._known_registered: set[str] = set()
         self._with_files: set[str] = set()
         for operation in operations:
             self._note(operation)
@@ -45,9 +47,11 @@ class Reader:
         """Read all of it; `progress` gets the number of things read and of all."""
         runs = self._list(Kind.RUN, self._runs)
         models = self._list(Kind.MODEL, self._models)
+        registered = self._list(Kind.REGISTERED, self._registered, REGISTRY)
         jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = [
             *((self._run, (i, runs.get(i))) for i in sorted(self._known_runs | set(runs))),
             *((self._model, (i, models.get(i))) for i in sorted(self._known_models | set(models))),
+            *((self._versions, (n,)) for n in sorted(self._known_registered | set(registered))),
         ]
         for done, _ in enumerate(Pool(READERS).imap_unordered(_call, jobs), 1):
             progress(done, len(jobs))
@@ -63,10 +67,18 @@ class Reader:
             owner_id = write.owner or operation.created
             if write.kind is Kind.METRIC and owner_id:
                 self._metrics[owner_id].add(sys.intern(write.key))
+            if write.kind is Kind.REGISTERED:
+                self._known_registered.add(write.key)
             if write.kind is Kind.ARTIFACT and owner_id:
                 self._with_files.add(owner_id)
 
-    def _list(self, kind: Kind, find: Callable[[], Iterator[tuple[str, str, Any]]]) -> Any:
+    def _list(
+        self,
+        kind: Kind,
+        find: Callable[[], Iterator[tuple[str, str, Any]]],
+        owner_id: str | None = None,
+    ) -> Any:
+        owner_id = owner_id or self._experiment
         found: dict[str, Any] = {}
         items: dict[str, list[str]] = defaultdict(list)
         try:
@@ -74,9 +86,9 @@ class Reader:
                 items[key].append(identity)
                 found[identity] = thing
         except Exception as error:
-            self._write(kind, self._experiment, error=error)
+            self._write(kind, owner_id, error=error)
         else:
-            self._write(kind, self._experiment, items)
+            self._write(kind, owner_id, items)
         return found
 
     def _runs(self) -> Iterator[tuple[str, str, Run]]:
@@ -95,6 +107,43 @@ class Reader:
             )
             for model in page:
                 yield f"{model.source_run_id or ''}/{model.name}", model.model_id, model
+            token = page.token or ""
+
+    def _registered(self) -> Iterator[tuple[str, str, RegisteredModel]]:
+        token = None
+        by = f"name LIKE '{registered_prefix(self._experiment)}%'"
+        while token is None or token:
+            page = self._client.search_registered_models(by, max_results=500, page_token=token)
+            for model in page:
+                yield model.name, model.name, model
+            token = page.token or ""
+
+    def _versions(self, name: str) -> None:
+        """Read a registered model with its aliases and versions."""
+        try:
+            model = _or_none(lambda: self._client.get_registered_model(name))
+            versions = list(self._versions_of(name)) if model else []
+        except Exception as error:
+            for kind in (Kind.TAG, Kind.ALIAS, Kind.VERSION):
+                self._write(kind, name, error=error)
+            return
+        self._write(Kind.TAG, name, {k: [v] for k, v in (model.tags if model else {}).items()})
+        aliases = model.aliases if model else {}
+        self._write(Kind.ALIAS, name, {alias: [str(v)] for alias, v in aliases.items()})
+        items: dict[str, list[str]] = defaultdict(list)
+        for version in versions:
+            identity = f"{name}/{version.version}"
+            items[version.tags.get(TOKEN_TAG, "")].append(identity)
+            self._write(Kind.TAG, identity, {k: [v] for k, v in version.tags.items()})
+        self._write(Kind.VERSION, name, items)
+
+    def _versions_of(self, name: str) -> Iterator[ModelVersion]:
+        token = None
+        while token is None or token:
+            page = self._client.search_model_versions(
+                f"name = '{name}'", max_results=500, page_token=token
+            )
+            yield from page
             token = page.token or ""
 
     def _run(self, run_id: str, run: Run | None) -> None:

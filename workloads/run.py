@@ -3,7 +3,6 @@
 # Locust patches the standard library for gevent when it is imported: before everything else.
 import locust  # noqa: F401, I001
 
-import importlib
 import os
 import secrets
 import signal
@@ -11,13 +10,12 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import gevent  # type: ignore[import-untyped]
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from workloads import environment, figures, history, record, servers
+from workloads import environment, figures, history, record, servers, set_up
 from workloads.ceiling import Ceiling
 from workloads.errors import CannotRunError
 from workloads.generator import Generator
@@ -58,6 +56,8 @@ def run(subject: Subject, wanted: Wanted, folder: Path) -> Result:
     hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)  # else gevent prints it as well
     try:
         with LiveView(plan) as view:
+            if wanted.scenario.set_up:
+                plan = set_up.run(wanted.scenario.set_up, plan, view)
             load(subject, wanted.scenario, plan, folder, view)
             read_back(plan, folder, view)
         return conclude(folder)
@@ -123,7 +123,7 @@ def _load(
     folder: Path,
     view: LiveView,
 ) -> None:
-    user_class = _named(scenario.users)
+    user_class = set_up.named(scenario.users)
     observer = Observer(subject, writer)
     ceiling = None if plan.computes else Ceiling(plan)
     generator = Generator(user_class, plan, writer, folder / USERS_LOG)
@@ -193,12 +193,6 @@ def _wait(generator: Generator, view: LiveView, phase: str, seconds: float) -> N
 
 def _interrupt(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
-
-
-def _named(name: str) -> Any:
-    """Import what is named as `module:thing`."""
-    module, _, thing = name.partition(":")
-    return getattr(importlib.import_module(module), thing)
 
 
 def _experiment(tracking_uri: str, scenario: str) -> str:

@@ -14,6 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 from workloads.history import Kind, Write
 
+REGISTRY = "registry"
+"""Owner of registered models, which belong to no experiment."""
+
 TOKEN_TAG = "mlflow-bench.token"
 """Tag with a value of its own for each run that a user creates, so that doubles show."""
 
@@ -78,6 +81,21 @@ def writes(method: str, path: str, body: dict[str, Any], data: Any) -> list[Writ
                 *(Write(Kind.PARAM, None, p["key"], p["value"]) for p in body.get("params", [])),
                 *(Write(Kind.TAG, None, t["key"], t["value"]) for t in body.get("tags", [])),
             ]
+        case "registered-models/create":
+            registered = body["name"]
+            return [
+                Write(Kind.REGISTERED, REGISTRY, registered, registered),
+                *(Write(Kind.TAG, registered, t["key"], t["value"]) for t in body.get("tags", [])),
+            ]
+        case "registered-models/alias" if method == "POST":
+            return [Write(Kind.ALIAS, body["name"], body["alias"], str(body["version"]))]
+        case "model-versions/create":
+            tags = {t["key"]: t["value"] for t in body.get("tags", [])}
+            made = Write(Kind.VERSION, body["name"], tags.get(TOKEN_TAG, ""), None)
+            return [made, *(Write(Kind.TAG, None, k, v) for k, v in tags.items())]
+        case "model-versions/set-tag":
+            version = f"{body['name']}/{body['version']}"
+            return [Write(Kind.TAG, version, body["key"], body["value"])]
     if method == "PATCH" and (model := _MODEL_ID.search(path)) and "status" in body:
         return [Write(Kind.STATUS, model[0], "status", body["status"].split("_")[-1])]
     if method == "PUT" and (artifact := _ARTIFACT.match(path)):
@@ -86,13 +104,29 @@ def writes(method: str, path: str, body: dict[str, Any], data: Any) -> list[Writ
 
 
 def created(path: str, answer: bytes) -> str | None:
-    """Id of the run or logged model that the call created; None if it creates none."""
+    """Id of the run, logged model or model version that the call created; None: none.
+
+    That of a version is its model's name and its number, as `churn/3`.
+    """
     match path:
         case "runs/create":
             return str(json.loads(answer)["run"]["info"]["run_id"])
         case "logged-models":
             return str(json.loads(answer)["model"]["info"]["model_id"])
+        case "model-versions/create":
+            made = json.loads(answer)["model_version"]
+            return f"{made['name']}/{made['version']}"
     return None
+
+
+def registered_name(experiment_id: str, token: str) -> str:
+    """Name of a registered model that belongs to the run with this experiment."""
+    return f"{registered_prefix(experiment_id)}{token}"
+
+
+def registered_prefix(experiment_id: str) -> str:
+    """How the names of all registered models of a run begin."""
+    return f"mlflow-bench-{experiment_id}-"
 
 
 def owner(root: str) -> str:

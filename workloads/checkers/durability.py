@@ -331,7 +331,11 @@ def _followed(attempt: _Attempt, acknowledged: list[_Attempt]) -> bool:
 def _thing(kind: Kind, owner: str, key: str, value: Any) -> str:
     if kind in CREATED:
         return f"{kind} {value} ({key})"
-    where = "model" if owner.startswith("m-") else "run"
+    if kind in (Kind.REGISTERED, Kind.ALIAS):
+        return f"{kind} {key} = {value} of {owner}"
+    where = "run"
+    if owner.startswith("m-") or owner.startswith("mlflow-bench-"):
+        where = "model"
     short = value if value is None or len(value) <= 60 else value[:57] + "…"
     return f"{kind} {key} = {short} of {where} {owner}"
 

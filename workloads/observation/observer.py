@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+import gevent  # type: ignore[import-untyped]
 import psutil
 
 from infra.outputs import Platform
@@ -57,6 +58,7 @@ def _fork(main: Callable[[], None], parents: int) -> int | None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.close(parents)
+        gevent.sleep(0.01)  # gevent closes when its loop comes round
         main()
     finally:
         os._exit(0)

@@ -14,6 +14,7 @@ from workloads.record import Record
 from workloads.report.plots import COLOURS, plots
 from workloads.report.terminal import UNKNOWN, number
 from workloads.result import Gate, Result
+from workloads.scenarios import SCENARIOS
 
 HERE = Path(__file__).parent
 
@@ -66,8 +67,10 @@ def repeat(plan: Plan) -> str:
     if plan.profile.rate is not None:
         command += ["--rate", f"{plan.profile.rate:g}"]
     command += ["--duration", f"{plan.profile.load_s:g}", "--seed", str(plan.seed)]
-    for name, value in plan.parameters.items():
-        command += ["--set", f"{name}={value}"]
+    for name in SCENARIOS[plan.scenario].parameters_of(plan.profile_name).model_dump():
+        value = plan.parameters[name]
+        shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+        command += ["--set", f"{name}={shown}"]
     return shlex.join(command)
 
 

@@ -71,7 +71,7 @@ class LiveView:
 
     def progress(self, done: int, total: int) -> None:
         """Show how many things of all are done."""
-        self._figures = f"{done} of {total} runs and models"
+        self._figures = f"{done} of {total}"
         self._show()
 
     def _show(self, *, said: bool = False) -> None:

@@ -1,12 +1,27 @@
 """The scenarios by name; one file each."""
 
+from workloads.scenarios.artifacts import ARTIFACTS
 from workloads.scenarios.burst import BURST
 from workloads.scenarios.capacity import CAPACITY
 from workloads.scenarios.latency import LATENCY
 from workloads.scenarios.metrics import METRICS
+from workloads.scenarios.mixed import MIXED
+from workloads.scenarios.registry import REGISTRY
 from workloads.scenarios.scenario import Scenario
+from workloads.scenarios.search import SEARCH
 from workloads.scenarios.training import TRAINING
 
 SCENARIOS: dict[str, Scenario] = {
-    scenario.name: scenario for scenario in (TRAINING, METRICS, CAPACITY, LATENCY, BURST)
+    scenario.name: scenario
+    for scenario in (
+        TRAINING,
+        METRICS,
+        CAPACITY,
+        LATENCY,
+        BURST,
+        SEARCH,
+        REGISTRY,
+        ARTIFACTS,
+        MIXED,
+    )
 }

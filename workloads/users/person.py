@@ -65,6 +65,10 @@ class Person(User):
             # The call is in the history as what it was; the life is over with it.
             del self._lives[chosen]
             gevent.sleep(AFTER_FAILURE_S)
+        except AssertionError as error:
+            # An answer that is wrong is a failure, whatever its status was.
+            del self._lives[chosen]
+            self.session.wrong(str(error))
         self.session.warm()
 
     def _choose(self) -> Life:

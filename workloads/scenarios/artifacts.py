@@ -1,0 +1,48 @@
+"""Files of several sizes, through the tracking server."""
+
+from pydantic import Field, field_validator
+
+from workloads.plan import Objectives, Profile
+from workloads.scenarios.scenario import Parameters, Scenario
+
+
+class ArtifactsParameters(Parameters):
+    """Which files."""
+
+    sizes_kib: tuple[int, ...] = Field(
+        default=(16, 256, 4096), description="sizes in KiB, with commas between"
+    )
+
+    @field_validator("sizes_kib", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return value.split(",") if isinstance(value, str) else value
+
+    @field_validator("sizes_kib")
+    @classmethod
+    def _positive(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or min(value) < 1:
+            raise ValueError("each size is at least 1 KiB")
+        return value
+
+
+ARTIFACTS = Scenario(
+    name="artifacts",
+    summary="files up and down through the server, compared by SHA-256; closed load",
+    users="workloads.users.artifacts:Keeper",
+    profiles={
+        "quick": Profile(users=2, warm_up_s=4, load_s=15, finish_s=60),
+        "full": Profile(users=4, warm_up_s=15, load_s=180, finish_s=300),
+    },
+    objectives={
+        "quick": Objectives(error_rate=0, p95_ms=2000, min_rate=1),
+        "full": Objectives(error_rate=0, p95_ms=20000, min_rate=1),
+    },
+    parameters={
+        "quick": ArtifactsParameters(),
+        "full": ArtifactsParameters(sizes_kib=(16, 256, 4096, 32768, 262144)),
+    },
+    # Reading, hashing and comparing a file is computing: it must delay nobody else's calls.
+    computes=True,
+    can_be_open=False,
+)

@@ -1,0 +1,32 @@
+"""What a whole team does at once."""
+
+from pydantic import Field
+
+from workloads.plan import Objectives, Profile
+from workloads.scenarios.artifacts import ArtifactsParameters
+from workloads.scenarios.metrics import MetricsParameters
+from workloads.scenarios.scenario import Scenario
+
+
+class MixedParameters(MetricsParameters, ArtifactsParameters):
+    """What runs log, and which files."""
+
+    sizes_kib: tuple[int, ...] = Field(
+        default=(16, 64), description="sizes in KiB, with commas between"
+    )
+
+
+MIXED = Scenario(
+    name="mixed",
+    summary="a team: logging, looking around, small files, models; closed, or open by --rate",
+    users="workloads.users.mixed:Team",
+    profiles={
+        "quick": Profile(users=8, warm_up_s=4, load_s=15, finish_s=60),
+        "full": Profile(users=16, warm_up_s=15, load_s=120, finish_s=60),
+    },
+    objectives={
+        "quick": Objectives(error_rate=0, p95_ms=1000, min_rate=10),
+        "full": Objectives(error_rate=0, p95_ms=1000, min_rate=10),
+    },
+    parameters={"quick": MixedParameters(), "full": MixedParameters()},
+)
