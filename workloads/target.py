@@ -106,9 +106,14 @@ def _objectives(stack: str) -> dict[str, float]:
     if not isinstance(found, dict) or found.keys() - Objectives.model_fields.keys():
         raise CannotRunError(f"{path}: {OBJECTIVES}: give an object with any of {known}")
     try:
-        return {name: float(value) for name, value in found.items()}
+        numbers = {name: float(value) for name, value in found.items()}
+        Objectives.model_validate({"error_rate": 0, "p95_ms": 1, "min_rate": 0} | numbers)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CannotRunError(f"{path}: {OBJECTIVES}.{first['loc'][0]}: {first['msg']}") from None
     except (TypeError, ValueError):
         raise CannotRunError(f"{path}: {OBJECTIVES}: every value is a number") from None
+    return numbers
 
 
 def _not_deployed(stack: str) -> str:

@@ -52,11 +52,12 @@ def render(result: Result, record: Record) -> str:
 
 
 def _gates(result: Result) -> Iterator[tuple[str, Gate]]:
-    """Yield every gate with what it is of: the run, or a stage where there are several."""
+    """Yield gates with what they are of: the run's and the judged stage's all, else what failed."""
     yield from (("", gate) for gate in result.gates)
     for stage in result.stages:
         where = f"{stage.stage.name}: " if len(result.stages) > 1 else ""
-        yield from ((where, gate) for gate in stage.gates)
+        judged = stage.stage.name == result.judged_stage
+        yield from ((where, gate) for gate in stage.gates if judged or gate.passed is not True)
 
 
 def repeat(plan: Plan) -> str:
@@ -67,8 +68,10 @@ def repeat(plan: Plan) -> str:
     if plan.profile.rate is not None:
         command += ["--rate", f"{plan.profile.rate:g}"]
     command += ["--duration", f"{plan.profile.load_s:g}", "--seed", str(plan.seed)]
-    for name in SCENARIOS[plan.scenario].parameters_of(plan.profile_name).model_dump():
-        value = plan.parameters[name]
+    own = SCENARIOS[plan.scenario].parameters_of(plan.profile_name).model_dump()
+    for name, value in plan.parameters.items():
+        if name not in own:  # made by the set-up
+            continue
         shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
         command += ["--set", f"{name}={shown}"]
     return shlex.join(command)

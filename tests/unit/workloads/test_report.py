@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.workloads.builders import Folder
+from tests.unit.workloads.test_stages import climb, observe
 from workloads.judge import conclude
 
 MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
@@ -160,9 +161,37 @@ def test_colours_follow_the_scheme(chromium: str, report: Path, tmp_path: Path) 
     assert dark == {"rgb(48, 57, 70)"}
 
 
+@pytest.fixture(scope="module")
+def climbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = climb(tmp_path_factory.mktemp("climb"))
+    for number in range(6):
+        observe(folder, number, busy=1.9)
+    return conclude_in(folder)
+
+
+def test_a_climb_has_its_curve_and_components(chromium: str, climbed: Path, tmp_path: Path) -> None:
+    source, log = dump(chromium, tmp_path, climbed.as_uri())
+    assert "CONSOLE" not in log
+    page = Page(source)
+    drawn = [p["id"] for p in page.all("div", role="img")]
+    assert [drawn[0], *drawn[-2:]] == ["plot-capacity", "plot-cpu", "plot-memory"]
+    text = re.sub(r"\s+", " ", page.text)
+    for part in (
+        "The dotted line is the knee: 8 users have 95 % of the best rate.",
+        "Fitted law: ",
+        "What gave out first: the machine's CPU (1.90 of 2 cores busy",
+        "2000 calls/s against a server that does nothing",
+        "20 of 220 connections open at most",
+        "8 users *",
+    ):
+        assert part in text, part
+
+
+@pytest.mark.parametrize("name", ["report", "climbed"])
 def test_a_narrow_screen_does_not_scroll_sideways(
-    chromium: str, report: Path, tmp_path: Path
+    chromium: str, name: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
+    report: Path = request.getfixturevalue(name)
     measure = "<script>document.title = `${document.documentElement.scrollWidth}`</script></body>"
     page = tmp_path / "report.html"
     page.write_text(report.read_text().replace("</body>", measure))

@@ -69,3 +69,40 @@ def test_no_pulumi_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CannotRunError, match=r"pulumi is not on PATH: run `\. scripts/activate`"):
         target.load("local")
+
+
+def test_a_stack_files_objectives(
+    pulumi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "PROJECT", tmp_path)
+    (tmp_path / "stacks").mkdir()
+    path = tmp_path / "stacks" / "Pulumi.local.yaml"
+    (pulumi / "out").write_text(json.dumps({"target": example().model_dump(mode="json")}))
+    path.write_text("config:\n  workloads:objectives:\n    p95_ms: 250\n    min_rate: '40'\n")
+    assert target.load("local").objectives == {"p95_ms": 250, "min_rate": 40}
+    path.write_text("config: {}\n")
+    assert target.load("local").objectives == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("[1]", "give an object with any of error_rate, p95_ms, min_rate"),
+        ("{p99_ms: 5}", "give an object with any of error_rate, p95_ms, min_rate"),
+        ("{p95_ms: fast}", "every value is a number"),
+        ("{p95_ms: -1}", "p95_ms: Input should be greater than 0"),
+    ],
+)
+def test_objectives_that_are_none_are_said(
+    pulumi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, said: str
+) -> None:
+    monkeypatch.setattr(target, "PROJECT", tmp_path)
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "stacks" / "Pulumi.local.yaml").write_text(
+        f"config:\n  workloads:objectives: {value}\n"
+    )
+    (pulumi / "out").write_text(json.dumps({"target": example().model_dump(mode="json")}))
+    with pytest.raises(CannotRunError) as caught:
+        target.load("local")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -105,6 +105,41 @@ def test_names_have_no_ids(method: str, url: str, name: str) -> None:
                 Write(Kind.TAG, None, "team", "a"),
             ],
         ),
+        (
+            "runs/create",
+            {"experiment_id": "1", "run_name": "first"},
+            [
+                Write(Kind.RUN, "1", "", None),
+                Write(Kind.STATUS, None, "status", "RUNNING"),
+                Write(Kind.TAG, None, "mlflow.runName", "first"),
+            ],
+        ),
+        (
+            "registered-models/create",
+            {"name": "churn", "tags": [{"key": "team", "value": "a"}]},
+            [
+                Write(Kind.REGISTERED, "registry", "churn", "churn"),
+                Write(Kind.TAG, "churn", "team", "a"),
+            ],
+        ),
+        (
+            "model-versions/create",
+            {"name": "churn", "source": "s", "tags": [{"key": wire.TOKEN_TAG, "value": "t1"}]},
+            [
+                Write(Kind.VERSION, "churn", "t1", None),
+                Write(Kind.TAG, None, wire.TOKEN_TAG, "t1"),
+            ],
+        ),
+        (
+            "registered-models/alias",
+            {"name": "churn", "alias": "champion", "version": "3"},
+            [Write(Kind.ALIAS, "churn", "champion", "3")],
+        ),
+        (
+            "model-versions/set-tag",
+            {"name": "churn", "version": "3", "key": "stage", "value": "tested"},
+            [Write(Kind.TAG, "churn/3", "stage", "tested")],
+        ),
         ("runs/search", {"experiment_ids": ["1"]}, []),
     ],
 )
@@ -143,3 +178,8 @@ def test_reading_wants_nothing_kept() -> None:
 )
 def test_ids_that_the_server_chose(path: str, answer: object, expected: str | None) -> None:
     assert wire.created(path, json.dumps(answer).encode()) == expected
+
+
+def test_the_version_that_a_call_made() -> None:
+    answer = json.dumps({"model_version": {"name": "churn", "version": "3"}}).encode()
+    assert wire.created("model-versions/create", answer) == "churn/3"

@@ -1,0 +1,96 @@
+"""A scenario against a deployed stack: what only a stack shows of itself."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.e2e.stack import ROOT, Stack, end, new_stack
+from workloads.result import DurabilityVerdict, Result
+
+pytestmark = pytest.mark.e2e
+
+PREFIX = "mlflow-bench-e2e-load-"
+
+
+@pytest.fixture(scope="module")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
+) -> Iterator[Stack]:
+    stack = new_stack("e2e-load", tmp_path_factory.mktemp("load"))
+    try:
+        stack.up()
+        yield stack
+    finally:
+        end(stack, docker_client)
+
+
+@pytest.fixture(scope="module")
+def result(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
+) -> Result:
+    """Half a core for the tracking server, which is then what gives out."""
+    docker_client.containers.get(PREFIX + "mlflow-a-1").update(cpu_period=100_000, cpu_quota=50_000)
+    # The stack's file is not in stacks/, where the command looks for those of a project.
+    named = ROOT / "stacks" / stack.config_file.name
+    named.write_text(stack.config_file.read_text())
+    folder = tmp_path_factory.mktemp("results") / "run"
+    command = [sys.executable, "-m", "workloads", "run", "--stack", stack.name]
+    command += ["--scenario", "metrics", "--users", "4", "--duration", "8"]
+    try:
+        done = subprocess.run(
+            [*command, "--results", str(folder)],
+            cwd=ROOT,
+            env=os.environ | stack.environment,
+            capture_output=True,
+            text=True,
+            timeout=150,
+        )
+    finally:
+        named.unlink()
+    assert "Traceback" not in done.stderr + done.stdout
+    assert (folder / "result.json").exists(), done.stderr
+    _no_secret_in(folder, stack)
+    return Result.model_validate_json((folder / "result.json").read_text())
+
+
+def _no_secret_in(folder: Path, stack: Stack) -> None:
+    secret = stack.outputs()["audit_secrets"]["database_password"]
+    assert len(secret) > 10
+    assert [path for path in folder.iterdir() if secret in path.read_text()] == []
+
+
+def test_nothing_is_lost(result: Result) -> None:
+    assert result.durability.verdict is DurabilityVerdict.PASS
+    assert result.errors == {}
+    assert result.not_done == []
+
+
+def test_components_and_database_are_seen(result: Result) -> None:
+    seen = result.stages[0].observed
+    assert seen
+    assert set(seen.components) == {"mlflow-a-1", "postgres"}
+    server = seen.components["mlflow-a-1"]
+    assert server.cpu_limit == 0.5
+    assert 0.1 < server.cpu < 0.6
+    assert server.memory_bytes > 100 << 20
+    assert seen.database
+    assert 0 < seen.database.connections <= seen.database.most_connections
+    assert seen.database.most_connections < seen.database.max_connections
+    assert seen.database.size_bytes > 1 << 20
+    assert seen.cpu_ms_per_call
+    assert 1 < seen.cpu_ms_per_call < 500
+
+
+def test_what_was_made_scarce_is_named(result: Result) -> None:
+    assert result.bottleneck
+    assert result.bottleneck.what == "the CPU limit of mlflow-a-1"
+
+
+def test_no_process_restarted(result: Result) -> None:
+    gate = next(gate for gate in result.gates if gate.name == "no server process restarted")
+    assert gate.passed is True
