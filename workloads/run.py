@@ -12,15 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import gevent  # type: ignore[import-untyped]
+from docker.errors import DockerException
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from infra.outputs import Target
 from workloads import environment, figures, history, record, servers, set_up
 from workloads.ceiling import Ceiling
-from workloads.errors import CannotRunError
+from workloads.errors import CannotRunError, summary
 from workloads.generator import Generator
 from workloads.history import History
 from workloads.judge import HISTORY, READBACK, conclude
+from workloads.observation import balancer
 from workloads.observation.observer import Observer
 from workloads.plan import Load, Objectives, Plan, Profile, Stage
 from workloads.readback import Reader
@@ -136,13 +139,17 @@ def _load(
         generator.connect()
         observer.start()
         writer.event("server", processes=servers.processes(plan.target))
-        for stage in scenario.stages(plan, lambda: _rates(folder / HISTORY)):
+        spans = [
             _run_stage(stage, generator, plan, writer, view)
+            for stage in scenario.stages(plan, lambda: _rates(folder / HISTORY))
+        ]
         writer.event("phase", phase="finish")
         view.phase("finishing", None)
         generator.stop()
         observer.stop()
         writer.event("server", processes=servers.processes(plan.target))
+        if plan.target:
+            _look_at_balancer(plan.target, spans, writer)
     except BaseException:
         generator.kill()
         observer.kill()
@@ -157,7 +164,7 @@ def _load(
 
 def _run_stage(
     stage: Stage, generator: Generator, plan: Plan, writer: History, view: LiveView
-) -> None:
+) -> balancer.Span:
     known = stage.model_dump(mode="json")
     generator.begin(stage)
     writer.event("phase", phase="warm-up", stage=known)
@@ -168,9 +175,19 @@ def _run_stage(
         while not generator.warm(stage) and time.monotonic() < patience and not generator.ended():
             gevent.sleep(0.25)
             view.load(generator.master.stats)
+    begin = time.time()
     writer.event("phase", phase="load", stage=known)
     _wait(generator, view, f"load of {stage.name}", stage.load_s)
     writer.event("phase", phase="between")
+    return stage.name, begin, time.time()
+
+
+def _look_at_balancer(target: Target, spans: list[balancer.Span], writer: History) -> None:
+    try:
+        for found in balancer.replicas(target, spans):
+            writer.event("balancer", **found)
+    except (DockerException, OSError) as error:
+        writer.event("not_done", said=f"the balancer's log was not read: {summary(error)}")
 
 
 def _rates(path: Path) -> dict[int, float]:

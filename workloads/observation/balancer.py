@@ -1,0 +1,88 @@
+"""What nginx's log says of each replica: requests, answer times, and how many it worked on.
+
+The log is that of `infra.nginx`: one JSON object a line, with the replica's address and its time
+as lists where a request was passed on; the last one is the replica that answered.
+"""
+
+import json
+from array import array
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from datetime import datetime
+from typing import Any
+
+import docker
+import numpy as np
+
+from infra.outputs import Platform, Target
+from workloads.figures import latency
+
+Span = tuple[str, float, float]
+"""A stage's name with begin and end of its load phase, in s of the Unix clock."""
+
+
+def replicas(target: Target, spans: list[Span]) -> Iterator[dict[str, Any]]:
+    """Yield for each stage what the log says of each replica, by the component's name.
+
+    Nothing where there is no load balancer. Raises `DockerException` if its log cannot be read.
+    """
+    if target.platform is not Platform.DOCKER or not spans:
+        return
+    balancers = [c.container for c in target.components if c.kind == "nginx"]
+    with closing(docker.from_env(timeout=30)) as client:
+        if not balancers:
+            return
+        names = dict(_addresses(client, target))
+        lines = client.api.logs(
+            client.api.inspect_container(balancers[0])["Id"],
+            stdout=True,
+            stderr=False,
+            stream=True,
+            timestamps=True,
+            since=spans[0][1],
+            until=spans[-1][2] + 1,
+        )
+        yield from summary(lines, spans, names)
+
+
+def summary(
+    lines: Iterable[bytes], spans: list[Span], names: dict[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Sort log lines, each after its time as Docker puts it, into stages; and count them.
+
+    `names` has components by address. `in_flight` is a mean by Little's law: what the answers
+    took together, divided by the time in which they were given.
+    """
+    took: dict[str, dict[str, array[float]]] = {name: {} for name, _, _ in spans}
+    for line in lines:
+        stamp, _, text = line.decode().partition(" ")
+        try:
+            entry = json.loads(text)
+            at = datetime.fromisoformat(stamp[:26].rstrip("Z") + "+00:00").timestamp()
+            address = entry["upstream"].split(", ")[-1].rsplit(":", 1)[0]
+            seconds = float(entry["response"].split(", ")[-1])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # a line of nginx's own, or a request that no replica answered
+        for name, begin, end in spans:
+            if begin <= at < end and address in names:
+                took[name].setdefault(names[address], array("d")).append(seconds)
+    for name, begin, end in spans:
+        found = {}
+        for replica, seconds_of in sorted(took[name].items()):
+            spread = latency(np.array(seconds_of) * 1000)
+            found[replica] = {
+                "requests": len(seconds_of),
+                "in_flight": round(sum(seconds_of) / (end - begin), 3),
+                "p50_ms": spread.p50_ms,
+                "p95_ms": spread.p95_ms,
+            }
+        if found:
+            yield {"stage": name, "replicas": found}
+
+
+def _addresses(client: docker.DockerClient, target: Target) -> Iterator[tuple[str, str]]:
+    for component in target.components:
+        if component.kind == "mlflow":
+            attributes = client.api.inspect_container(component.container)
+            for network in attributes["NetworkSettings"]["Networks"].values():
+                yield network["IPAddress"], component.name
