@@ -109,9 +109,12 @@ class Process:
         session = self._sessions.get(gevent.getcurrent()) or self._only
         if session is None:
             return send(http, method, url, **kwargs)
-        path = wire.route(url)
-        name = wire.name(method, path)
-        writes = wire.writes(method, path, kwargs.get("json") or {}, kwargs.get("data"))
+        if url.startswith(self.plan.tracking_uri):
+            path = wire.route(url)
+            name = wire.name(method, path)
+            writes = wire.writes(method, path, kwargs.get("json") or {}, kwargs.get("data"))
+        else:  # the server sent the client to the artifact store itself
+            path, name, writes = "", f"{method} artifact by presigned URL", []
         background = not session.in_foreground
         op = session.next_op()
         response = None

@@ -15,6 +15,7 @@ from urllib3.util import Retry
 from tests.unit.workloads.builders import plan
 from workloads import history
 from workloads.client import WARM, Process
+from workloads.errors import summary
 from workloads.history import History, Operation
 
 CREATED = b'{"run": {"info": {"run_id": "r1"}}}'
@@ -34,7 +35,8 @@ class Bench:
             events=SimpleNamespace(request=SimpleNamespace(fire=self.fire)),
             runner=SimpleNamespace(send_message=lambda *message: self.sent.append(message)),
         )
-        process = Process(environment, writer, plan(processes=4), 3)  # type: ignore[arg-type]
+        made = plan(processes=4, tracking_uri="http://127.0.0.1")  # at whichever port
+        process = Process(environment, writer, made, 3)  # type: ignore[arg-type]
         self.process = process
         self.session = process.enter()
         self.session.begin()
@@ -186,3 +188,18 @@ def test_tokens_follow_from_seed_and_user(tmp_path: Path) -> None:
 
     assert tokens(0, 1) == tokens(0, 1)
     assert len({*tokens(0, 1), *tokens(1, 1), *tokens(0, 2)}) == 9
+
+
+def test_a_call_past_the_server_is_named_without_its_url(bench: Bench) -> None:
+    bench.script[:] = [200]
+    port = bench.uri.rsplit(":", 1)[1]
+    bench.http.request("POST", f"http://localhost:{port}/bucket/key?X-Amz-Signature=ab", data=b"x")
+    assert bench.last().name == "POST artifact by presigned URL"
+    assert bench.last().writes == []
+    assert "X-Amz" not in bench.path.read_text()
+
+
+def test_an_error_has_no_signature() -> None:
+    url = "/bucket/key?X-Amz-Credential=me&X-Amz-Signature=0123"
+    said = summary(OSError(f"Max retries exceeded with url: {url} (Caused by …)"))
+    assert said == "OSError: Max retries exceeded with url: /bucket/key?… (Caused by …)"
