@@ -1,9 +1,12 @@
 """What holds for every test."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import kubernetes_cluster
 
 HERE = Path(__file__).parent
 
@@ -26,3 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(shared))
     order = ("e2e", "plugins", "images", "cluster", "unit")
     items.sort(key=lambda item: order.index(folder(item)))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """A real Kubernetes, by the context of the test cluster in KUBECONFIG."""
+    with kubernetes_cluster.running():
+        yield

@@ -25,8 +25,8 @@ GO_NEEDED = (1, 25, 11)
 
 BASE_IMAGE = "debian:trixie-slim"
 
-PLUGINS = ("docker", "random")
-"""Resource plugins of the Docker stacks; the version of each is that of its SDK."""
+PLUGINS = ("docker", "kubernetes", "random")
+"""Resource plugins of the stacks; the version of each is that of its SDK."""
 
 
 def pin(package: str) -> str:

@@ -61,7 +61,7 @@ def pulumi_home(plugins: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Pulumi home with the plugins under test, and nothing else."""
     home = tmp_path_factory.mktemp("pulumi-home")
     own = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
-    for name in ("docker", "random"):
+    for name in ("docker", "kubernetes", "random"):
         folder = f"resource-{name}-v{sdk_version(f'pulumi_{name}')}"
         target = home / "plugins" / folder
         target.parent.mkdir(exist_ok=True)

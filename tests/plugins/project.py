@@ -35,12 +35,13 @@ def labels(kind):
 
 @dataclass
 class Result:
-    """One run of the engine: what it did with each resource, and what it said."""
+    """One run of the engine: what it did with each resource, and what it said (of each)."""
 
     ok: bool
     text: str
     ops: dict[str, str] = field(default_factory=dict)
     diffs: dict[str, list[str]] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
 
     @property
     def changed(self) -> dict[str, str]:
@@ -66,11 +67,12 @@ class Project:
         prelude = PRELUDE.format(run=self.run, here=str(self.folder), label=LABEL)
         (self.folder / "__main__.py").write_text(prelude + source)
 
-    def up(self, source: str | None = None, *, ok: bool = True) -> Result:
+    def up(self, source: str | None = None, *, ok: bool = True, keep_going: bool = False) -> Result:
         """Deploy, without a preview before it."""
         if source is not None:
             self.program(source)
-        return self._run("up", "--yes", "--skip-preview", ok=ok)
+        more = ["--continue-on-error"] if keep_going else []
+        return self._run("up", "--yes", "--skip-preview", *more, ok=ok)
 
     def preview(self, source: str | None = None, *, ok: bool = True) -> Result:
         """Say what a deployment would do."""
@@ -115,6 +117,8 @@ class Project:
                 message = event["diagnosticEvent"]
                 if message["severity"] != "debug":
                     said.append(message["message"])
+                    name = message.get("urn", "").rpartition("::")[2]
+                    result.said[name] = result.said.get(name, "") + message["message"]
             if "resourcePreEvent" in event:
                 step = event["resourcePreEvent"]["metadata"]
                 name = step["urn"].rpartition("::")[2]

@@ -75,9 +75,9 @@ def write(programs: Path) -> None:
     _write(CONFIG / "cni" / "10-pods.conflist", _network())
     _write(CONFIG / "kubelet.json", _kubelet())
     _write(CONFIG / "kube-proxy.json", _proxy())
-    for path, current in ((KUBECONFIG, ""), (OWN_KUBECONFIG, CONTEXT)):
+    for path, more in ((KUBECONFIG, {}), (OWN_KUBECONFIG, {"current-context": CONTEXT})):
         path.touch(mode=0o600)
-        _write(path, kubeconfig() | {"current-context": current})
+        _write(path, kubeconfig() | more)
 
 
 def commands(programs: Path) -> dict[str, list[str]]:

@@ -23,6 +23,31 @@ def names() -> set[str]:
     return set(done.stdout.split())
 
 
+def load(image: str, name: str) -> bool:
+    """Copy an image of this machine's Docker to the node as `name`, unless it has that name.
+
+    Returns whether it was copied. Raises `SetupError` when Docker does not have it.
+    """
+    full = f"docker.io/{name if '/' in name else f'library/{name}'}"
+    if full in names():
+        return False
+    saved = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
+    with saved:
+        argv = [*CTR, "images", "import", "-"]
+        done = subprocess.run(argv, stdin=saved.stdout, capture_output=True, text=True)
+    if saved.returncode or done.returncode:
+        reason = (done.stderr or "docker save failed").strip().splitlines()[-1]
+        raise ui.SetupError(f"{image} cannot be loaded into the test cluster: {reason}")
+    first = done.stdout.split()[1]
+    if first != full:
+        tagged = subprocess.run(
+            [*CTR, "images", "tag", "--force", first, full], capture_output=True, text=True
+        )
+        if tagged.returncode:
+            raise ui.SetupError(f"{image} cannot be named {name}: {tagged.stderr.strip()}")
+    return True
+
+
 def load_pause(program: Path) -> None:
     """Make the image of the process that holds a pod's namespaces, unless it is there."""
     layer = io.BytesIO()

@@ -1,0 +1,1 @@
+"""The bundled plugin for the official SDK `pulumi_kubernetes`."""
