@@ -18,8 +18,8 @@ from workloads.plan import Plan, Profile, Stage
 
 WARM_UP_S = 1.0
 LOAD_S = 3.0
-USERS_EACH = 4
-"""Users of each process: enough that one always has something to do."""
+LEAST_USERS = 8
+"""Users, at least one of each process: enough that one always has something to do."""
 
 
 class Ceiling:
@@ -40,7 +40,7 @@ class Ceiling:
         uri = f"http://127.0.0.1:{self._server.stdout.readline().strip()}"
         self._folder = tempfile.TemporaryDirectory(prefix="mlflow-bench-")
         self._path = Path(self._folder.name) / "history.jsonl"
-        users = USERS_EACH * plan.processes
+        users = max(LEAST_USERS, plan.processes)
         profile = Profile(users=users, warm_up_s=WARM_UP_S, load_s=LOAD_S, finish_s=5)
         self._plan = plan.model_copy(
             update={"profile": profile, "parameters": {}, "tracking_uri": uri, "computes": False}

@@ -4,7 +4,7 @@ import random
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -17,6 +17,7 @@ from workloads.errors import summary
 from workloads.history import History
 from workloads.pace import Pace
 from workloads.plan import Plan, Stage
+from workloads.priority import WhileCalling
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -43,6 +44,7 @@ class Process:
         self.index = index
         self.pace: Pace | None = None
         self.in_flight: set[str] = set()
+        """Calls under way that are timed."""
         self.last_end_ns = 0
         self.call_cpu_s = 0.0
         self._environment = environment
@@ -51,6 +53,8 @@ class Process:
         self._sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
         self._only: Session | None = None
         self._changed = Event()
+        # The processes of users that do not compute are before others all the time.
+        self._calling = WhileCalling() if plan.computes else nullcontext()
 
     def enter(self) -> "Session":
         """Return the session of a new user; numbers are unique among all processes."""
@@ -100,7 +104,8 @@ class Process:
         send = requests.Session.request
 
         def request(session: requests.Session, method: str, url: str, **kwargs: Any) -> Any:
-            return self._call(send, session, method, url, kwargs)
+            with self._calling:
+                return self._call(send, session, method, url, kwargs)
 
         requests.Session.request = request  # type: ignore[method-assign, assignment]
 
@@ -120,7 +125,8 @@ class Process:
         response = None
         outcome = "info" if writes else "fail"
         ended: dict[str, Any] = {}
-        self.in_flight.add(op)
+        if not background:  # those are not timed: what delays them is in no figure
+            self.in_flight.add(op)
         began_ns = self.history.invoke(
             op,
             session.user,
@@ -154,11 +160,13 @@ class Process:
             if not background:
                 self.call_cpu_s += cpu
             self.in_flight.discard(op)
-            self.last_end_ns = self.history.complete(outcome, op, **ended)
+            ended_ns = self.history.complete(outcome, op, **ended)
+            if not background:
+                self.last_end_ns = ended_ns
             self._environment.events.request.fire(  # type: ignore[no-untyped-call]
                 request_type=method,
                 name=name.split(" ", 1)[1],
-                response_time=(self.last_end_ns - began_ns) / 1e6,
+                response_time=(ended_ns - began_ns) / 1e6,
                 response_length=0,
                 exception=None if outcome == "ok" else ended.get("error"),
                 context={},

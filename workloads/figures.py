@@ -9,6 +9,7 @@ from workloads.record import NEVER, Record, Rows, Window, durations_ms
 from workloads.result import Latency, OperationFigures
 
 ALL_CALLS = "all API calls"
+BATCHES = 10
 SAMPLES = {50: 1, 95: 20, 99: 1000}
 """Fewest samples by percentile: one beyond the 95th, ten beyond the 99th."""
 
@@ -70,6 +71,20 @@ def lags_ms(rows: Rows) -> NDArray[np.float64]:
     return (planned["invoked"] - planned["planned"]) / 1e6  # type: ignore[no-any-return]
 
 
+def rate_margin(rows: Rows, window: Window) -> float | None:
+    """Half of the 95 % confidence interval of a stage's rate, in 1/s; None with under 100 answers.
+
+    From the means of ten batches of equal length (Law, "Simulation Modeling and Analysis", batch
+    means): 2.262 is Student's t with nine degrees of freedom.
+    """
+    answered = rows["invoked"][rows["ok"]]
+    if len(answered) < 10 * BATCHES or not window.seconds:
+        return None
+    edges = np.linspace(window.begin_ns, window.end_ns, BATCHES + 1)
+    rates = np.histogram(answered, bins=edges)[0] / (window.seconds / BATCHES)
+    return float(2.262 * rates.std(ddof=1) / np.sqrt(BATCHES))
+
+
 def _row(type_: str, name: str, rows: Rows, window: Window) -> OperationFigures:
     good = int(rows["ok"].sum())
     counted = timed(rows)
@@ -83,6 +98,7 @@ def _row(type_: str, name: str, rows: Rows, window: Window) -> OperationFigures:
         count=len(rows),
         errors=len(rows) - good,
         rate=good / window.seconds if window.seconds else 0.0,
+        rate_margin=rate_margin(rows, window),
         background=int(rows["background"].sum()),
         retried=int(rows["retried"].sum()),
         intended=latency(waits) if len(waits) else None,

@@ -33,7 +33,11 @@ def judge(folder: Path) -> tuple[Result, Record]:
     gates = validity.run_gates(read)
     kept = durability.judge(folder / HISTORY, folder / READBACK)
     stage = stages[judged] if judged is not None else None
-    limit = bottleneck.find(read.plan, stage, saturated=bool(climbed and climbed.knee.reached))
+    limit = bottleneck.find(
+        read.plan,
+        _fullest(stages) if climbed else stage,
+        saturated=bool(climbed and climbed.knee.reached),
+    )
     result = Result(
         plan=read.plan,
         load_s=stage.load_s if stage else 0.0,
@@ -97,6 +101,12 @@ def _capacity(read: Record, stages: list[StageFigures]) -> Capacity | None:
         fit=capacity.fit(counted),
         users_within_objectives=max(good, default=None),
     )
+
+
+def _fullest(stages: list[StageFigures]) -> StageFigures | None:
+    """The last stage of a climb that counts: there, what gave out is at its limit for sure."""
+    climb = [stage for stage in stages if stage.stage.load is Load.CLOSED]
+    return next((stage for stage in reversed(climb) if stage.counts), None)
 
 
 def _judged(stages: list[StageFigures], climbed: Capacity | None) -> int | None:

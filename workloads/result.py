@@ -31,6 +31,9 @@ class OperationFigures(Latency):
     count: int
     errors: int
     rate: float = Field(description="Successes per second of the load phase.")
+    rate_margin: float | None = Field(
+        default=None, description="Half of the rate's 95 % interval, by batch means; None: too few."
+    )
     background: int = Field(description="Calls beside the trainer's own work; not in latencies.")
     retried: int = Field(description="Operations that the client sent more than once.")
     intended: Latency | None = Field(

@@ -3,6 +3,7 @@
 # Locust patches the standard library for gevent when it is imported: before everything else.
 import locust  # noqa: F401, I001
 
+import math
 import os
 import secrets
 import signal
@@ -33,6 +34,12 @@ from workloads.scenarios.scenario import Parameters, Scenario
 from workloads.target import Subject
 
 USERS_LOG = "users.log"
+
+USERS_EACH = 4
+"""Users of a generator process, up to the most processes. Answers come in bunches, as commits
+do; each costs the client 2 ms, and in one process the last of sixteen would wait for the others."""
+
+MOST_PROCESSES = 16
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,8 @@ def decide(subject: Subject, wanted: Wanted) -> Plan:
     """
     scenario, profile = wanted.scenario, wanted.profile
     aims = scenario.objectives[wanted.profile_name].model_dump() | (subject.objectives or {})
-    shared = min(profile.users, os.cpu_count() or 1)
+    shared = min(MOST_PROCESSES, math.ceil(profile.users / USERS_EACH))
+    shared = max(shared, min(profile.users, os.cpu_count() or 1))
     return Plan(
         scenario=scenario.name,
         profile_name=wanted.profile_name,

@@ -1,4 +1,4 @@
-"""What gave out first: the resource that was at its limit in the judged stage, with the evidence.
+"""What gave out first: the resource that was at its limit in a stage, with the evidence.
 
 The order is that of the USE method (Brendan Gregg: utilization, saturation, errors): a limit that
 is set is looked at before the machine, since it gives out whatever the machine still has.

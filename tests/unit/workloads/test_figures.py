@@ -94,3 +94,23 @@ def test_steps_are_not_calls(tmp_path: Path) -> None:
     assert got["curves"].type == "step"
     assert got["curves"].p50_ms == pytest.approx(700)
     assert got[figures.ALL_CALLS].count == 102
+
+
+def test_the_margin_of_a_rate_holds_the_true_rate(tmp_path: Path) -> None:
+    """Of 100 stages of a random load of 50/s, about 95 intervals hold 50."""
+    from tests.unit.workloads.builders import S, stage
+    from workloads.record import FIELDS, Window
+
+    window = Window(stage(), 0, 0, 20 * S)
+    held = 0
+    for seed in range(100):
+        chance = np.random.default_rng(seed)
+        begun = np.cumsum(chance.exponential(1 / 50, 2000))
+        begun = begun[begun < 20]
+        rows = np.zeros(len(begun), dtype=FIELDS)
+        rows["invoked"], rows["ok"] = begun * S, True
+        margin = figures.rate_margin(rows, window)
+        assert margin
+        held += abs(len(begun) / 20 - 50) <= margin
+    assert 88 <= held <= 100
+    assert figures.rate_margin(rows[:99], window) is None

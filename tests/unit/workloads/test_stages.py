@@ -186,7 +186,7 @@ LIMITS: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_what_gave_out_first(tmp_path: Path, case: str) -> None:
     changes, what, evidence = LIMITS[case]
     folder = climb(tmp_path)
-    observe(folder, 3, **changes)
+    observe(folder, 5, **changes)
     result, _ = judge(folder.save())
     assert result.bottleneck
     assert (result.bottleneck.what or "").startswith(what)
@@ -196,7 +196,7 @@ def test_what_gave_out_first(tmp_path: Path, case: str) -> None:
 
 def test_a_knee_without_a_known_reason_is_said(tmp_path: Path) -> None:
     folder = climb(tmp_path)
-    observe(folder, 3)
+    observe(folder, 5)
     result, _ = judge(folder.save())
     assert result.bottleneck
     assert result.bottleneck.what is None
