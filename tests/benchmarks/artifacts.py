@@ -2,13 +2,17 @@
 
     python -m tests.benchmarks.artifacts --engines minio seaweedfs
 
-Deploys `multi-az` with presigned access for each engine in turn, and moves files of random bytes
-with the real client: `server` through the load balancer and a replica, `presigned` by multipart
-over presigned URLs, and `bare`, one PutObject or GetObject of the same store by `requests`, the
-library that the client uses too. All from this process, on ports of the same machine. A round has
-every size; a size has every way in a random order and the bare one twice, which shows how much two
-measurements of the same thing differ here. Ratios are to the bare throughput of the same round;
-what is given is their median. The content is compared after every download.
+Deploys `multi-az` with presigned access for each engine in turn, and moves files of random bytes:
+
+- `bare`: one PutObject or GetObject of the store, by `requests`, the library of MLflow's client
+- `server`: one PUT or GET through the load balancer and a replica, as the client sends it
+- `client`: MLflow's client through the server, with the calls that it makes around that
+- `presigned`: MLflow's client past the server, in parts by presigned URLs
+
+All from this process, on ports of the same machine, from and to memory. A round has every size; a
+size has every way in a random order and the bare one twice, which shows how much two measurements
+of the same thing differ here. Ratios are to the bare throughput of the same round; what is given
+is their median. The content is compared after every download.
 
 The memory of the replicas is sampled while each way is measured: what is not a cache of files.
 """
@@ -24,9 +28,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from configparser import ConfigParser
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,6 +47,7 @@ import mlflow
 
 from infra.docker.object_store import BUCKET
 from infra.spec import S3Engine
+from tests.e2e.artifacts import ROUTE, memory
 from tests.e2e.stack import Stack, end, free_port, new_stack
 
 KIB, MIB = 2**10, 2**20
@@ -80,26 +86,21 @@ class Way(Protocol):
     def download(self, name: str, folder: Path) -> Path: ...
 
 
-class Bare:
-    """One request to the store for a file; signing is local and takes no time of the store."""
+class Request:
+    """One request for a file, to an address that `url` returns for a method and a name."""
 
-    def __init__(self, s3: Any, prefix: str) -> None:
-        self.s3 = s3
-        self.prefix = prefix
+    def __init__(self, url: Callable[[str, str], str]) -> None:
+        self.url = url
         self.session = requests.Session()
-
-    def _url(self, action: str, name: str) -> str:
-        place = {"Bucket": BUCKET, "Key": f"{self.prefix}/{name}"}
-        return str(self.s3.generate_presigned_url(action, Params=place))
 
     def upload(self, source: Path) -> None:
         with source.open("rb") as file:
-            url = self._url("put_object", source.name)
+            url = self.url("put", source.name)
             self.session.put(url, data=file, timeout=600).raise_for_status()
 
     def download(self, name: str, folder: Path) -> Path:
         target = folder / name
-        url = self._url("get_object", name)
+        url = self.url("get", name)
         with self.session.get(url, stream=True, timeout=600) as answer, target.open("wb") as file:
             answer.raise_for_status()
             for chunk in answer.iter_content(CHUNK):
@@ -170,16 +171,12 @@ def statistics_of(container: Container) -> Any:
     return container.stats(stream=False, one_shot=True)
 
 
-def memory(container: Container) -> int:
-    details = statistics_of(container)["memory_stats"]["stats"]
-    return int(details.get("rss", details.get("anon", 0)))
-
-
 class Deployed:
     """A deployed stack with what the measurement needs of it."""
 
     def __init__(self, stack: Stack, client: docker.DockerClient) -> None:
-        target = stack.outputs()["target"]
+        outputs = stack.outputs()
+        target = outputs["target"]
         self.uri = str(target["tracking_uri"])
         self.containers = {
             one["name"]: client.containers.get(one["container"]) for one in target["components"]
@@ -187,19 +184,16 @@ class Deployed:
         self.replicas = [one for name, one in self.containers.items() if name.startswith("mlflow-")]
         self.endpoint = str(target["artifact_store"]["endpoint"])
         keys = ConfigParser()
-        keys.read_string(self._secret(self.replicas[0], "aws-credentials"))
+        keys.read_string(outputs["audit_secrets"]["s3_credentials"])
         self.s3 = self._s3(
             keys["default"]["aws_access_key_id"], keys["default"]["aws_secret_access_key"]
         )
-        root = self._secret(self.containers["object-store"], "object-store-root-password")
-        self.root = self._s3("root-admin", root.strip())
-
-    @staticmethod
-    def _secret(container: Container, name: str) -> str:
-        code, output = container.exec_run(["cat", f"/run/secrets/{name}"])
+        code, root = self.containers["object-store"].exec_run(
+            ["cat", "/run/secrets/object-store-root-password"]
+        )
         assert code == 0
-        assert isinstance(output, bytes)
-        return output.decode()
+        assert isinstance(root, bytes)
+        self.root = self._s3("root-admin", root.decode().strip())
 
     def _s3(self, user: str, password: str) -> Any:
         return boto3.session.Session().client(
@@ -211,11 +205,17 @@ class Deployed:
             config=Config(signature_version="s3v4"),
         )
 
+    def signed(self, prefix: str, method: str, name: str) -> str:
+        """Return a URL of the store; signing is local and takes no time of the store."""
+        place = {"Bucket": BUCKET, "Key": f"{prefix}/{name}"}
+        return str(self.s3.generate_presigned_url(f"{method}_object", Params=place))
+
     def ways(self) -> dict[str, Way]:
         return {
-            "bare": Bare(self.s3, "bare"),
-            "bare again": Bare(self.s3, "bare-again"),
-            "server": Client(self.uri, THROUGH_SERVER),
+            "bare": Request(partial(self.signed, "bare")),
+            "bare again": Request(partial(self.signed, "bare-again")),
+            "server": Request(lambda _, name: f"{self.uri}{ROUTE}/server/{name}"),
+            "client": Client(self.uri, THROUGH_SERVER),
             "presigned": Client(self.uri, PRESIGNED),
         }
 
@@ -274,7 +274,8 @@ def run(
     random_ = random.Random(seed)
     ways = deployed.ways()
     measured: dict[str, dict[str, dict[str, list[float]]]] = {}
-    with tempfile.TemporaryDirectory() as temporary:
+    in_memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=in_memory if in_memory.is_dir() else None) as temporary:
         folder, target = Path(temporary), Path(temporary, "target")
         target.mkdir()
         for number in range(-1, rounds):
@@ -323,7 +324,7 @@ def table(measured: dict[str, dict[str, dict[str, list[float]]]]) -> Iterator[st
                         f" ({min(ratios):.2f} to {max(ratios):.2f})"
                     )
             yield line
-    for name in ("server", "presigned"):
+    for name in ("server", "client", "presigned"):
         yield f"memory of a replica, {name}: " + ", ".join(
             f"{case} {max(ways[name]['memory']):.0f} MiB" for case, ways in measured.items()
         )

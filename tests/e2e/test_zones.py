@@ -1,6 +1,8 @@
 """Two zones with a replica each, S3 and the load balancer, on a real engine and Docker."""
 
 import configparser
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,11 +17,27 @@ import pytest
 import requests
 
 from infra.host_check import wrong_answers
-from tests.e2e.stack import CLIENT, Stack, end, eventually, new_stack, search
+from tests.e2e import artifacts
+from tests.e2e.stack import CLIENT, Stack, end, eventually, free_port, new_stack, search
 
 pytestmark = pytest.mark.e2e
 
 PREFIX = "mlflow-bench-e2e-zones-"
+REPLICAS = ("mlflow-a-1", "mlflow-b-1")
+
+PRESIGNED_CLIENT = """
+import hashlib, os, pathlib, sys, mlflow
+source = pathlib.Path("source.bin")
+source.write_bytes(os.urandom(100 * 2**20))
+client = mlflow.MlflowClient(sys.argv[1])
+run = client.create_run("0").info.run_id
+client.log_artifact(run, str(source))
+os.mkdir("target")
+received = pathlib.Path(client.download_artifacts(run, source.name, "target"))
+print(hashlib.file_digest(source.open("rb"), "sha256").hexdigest() ==
+      hashlib.file_digest(received.open("rb"), "sha256").hexdigest())
+"""
+"""A person's upload of 100 MiB, which goes by presigned URLs as soon as the client may."""
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +148,34 @@ def test_clients_are_not_sent_to_an_address_that_they_cannot_reach(
     assert not any(offered.values())
 
 
+def test_an_artifact_of_a_gibibyte_passes_without_growth_of_a_replica(
+    outputs: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    replicas = [docker_client.containers.get(PREFIX + name) for name in REPLICAS]
+    with artifacts.growth(replicas) as grown:
+        sent = artifacts.upload(outputs["tracking_uri"], "large.bin", 2**30)
+        received = artifacts.download(outputs["tracking_uri"], "large.bin")
+    assert received == sent
+    assert grown[0] < 100 * 2**20
+    # Nor was it kept in a file.
+    for name in REPLICAS:
+        assert run(docker_client, name, "find", "/var/tmp", "-type", "f") == (0, "")
+
+
+def test_nothing_stays_of_an_upload_that_is_cut_off(outputs: dict[str, Any]) -> None:
+    bucket = artifacts.Bucket(outputs)
+    with artifacts.interrupted(outputs["tracking_uri"], "cut/off.bin", 64 * 2**20):
+        eventually(lambda: bucket.uploads("cut/off.bin") == 1, 20)
+        assert bucket.objects("cut/") == []
+    eventually(lambda: bucket.uploads("cut/off.bin") == 0, 20)
+    assert bucket.objects("cut/") == []
+
+
+def test_an_artifact_that_is_not_there_is_told_at_once(outputs: dict[str, Any]) -> None:
+    url = f"{outputs['tracking_uri']}{artifacts.ROUTE}/no/such.bin"
+    assert requests.get(url, timeout=10).status_code == 404
+
+
 def test_the_names_of_the_stack_are_served_and_no_others(
     outputs: dict[str, Any],
 ) -> None:
@@ -196,7 +242,7 @@ def test_another_stack_runs_beside_it_with_three_zones_of_two_replicas(
     docker_client: docker.DockerClient,
 ) -> None:
     beside = new_stack("e2e-beside", tmp_path)
-    beside.configure(zones=3, replicas=2, artifacts="s3")
+    beside.configure(zones=3, replicas=2, artifacts="s3", presigned="true", s3_port=free_port())
     try:
         beside.up()
         target = beside.outputs()["target"]
@@ -214,6 +260,28 @@ def test_another_stack_runs_beside_it_with_three_zones_of_two_replicas(
         assert "second" not in search(ours).text
         assert "first" not in search(f"http://{replicas[-1]['audit']}").text
         assert "second" in search(f"http://{replicas[-1]['audit']}").text
+        moves_artifacts_past_the_server(theirs, docker_client, tmp_path)
     finally:
         end(beside, docker_client)
     assert search(ours).status_code == 200, "removing one stack does not touch the other"
+
+
+def moves_artifacts_past_the_server(uri: str, client: docker.DockerClient, folder: Path) -> None:
+    """A client on this machine, in none of the stack's networks, uses S3 by presigned URLs."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PRESIGNED_CLIENT, uri],
+        cwd=folder,
+        env=os.environ | {"MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": str(50 * 10**6)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "True"
+    log = client.containers.get("mlflow-bench-e2e-beside-nginx").logs().decode()
+    requested = [
+        json.loads(line)["uri"] for line in log.splitlines() if "mlflow-artifacts/" in line
+    ]
+    for step in ("/mpu/create/", "/mpu/complete/", "/presigned/"):
+        assert any(step in one for one in requested), step
+    assert not any(f"{artifacts.ROUTE}/0/" in one for one in requested), "not through the server"

@@ -1,5 +1,7 @@
 """An upload of unknown size in parts, against a store that keeps books."""
 
+import io
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from infra.images.mlflow.stores.mlflow_bench_stores.upload import IN_FLIGHT, PART, Upload, part_size
+from infra.images.mlflow.stores.mlflow_bench_stores.upload import (
+    IN_FLIGHT,
+    PART,
+    Pieces,
+    Upload,
+    part_size,
+)
+
+
+def content_of(body: Pieces) -> bytes:
+    return b"".join(iter(lambda: body.read(10), b""))
 
 
 class Store:
@@ -22,21 +34,21 @@ class Store:
         self.storing = self.most_storing = 0
         self._lock = threading.Lock()
 
-    def put_object(self, Body: bytes, **_: Any) -> None:  # noqa: N803
-        self.objects.append(bytes(Body))
+    def put_object(self, Body: Pieces, **_: Any) -> None:  # noqa: N803
+        self.objects.append(content_of(Body))
 
     def create_multipart_upload(self, **_: Any) -> dict[str, str]:
         self.open.add("id")
         return {"UploadId": "id"}
 
-    def upload_part(self, PartNumber: int, Body: bytes, **_: Any) -> dict[str, str]:  # noqa: N803
+    def upload_part(self, PartNumber: int, Body: Pieces, **_: Any) -> dict[str, str]:  # noqa: N803
         with self._lock:
             self.storing += 1
             self.most_storing = max(self.most_storing, self.storing)
         try:
             if PartNumber == self.fails_at:
                 raise ConnectionError("the store went away")
-            self.parts[PartNumber] = bytes(Body)
+            self.parts[PartNumber] = content_of(Body)
             return {"ETag": str(PartNumber)}
         finally:
             with self._lock:
@@ -105,3 +117,22 @@ def test_ten_thousand_parts_suffice_for_the_largest_object() -> None:
         parts += 1
     assert parts <= 10_000
     assert part_size(2**30) == PART
+
+
+def test_pieces_are_read_and_measured_as_a_file_is() -> None:
+    pieces, file = Pieces([b"abc", b"de", b"f"]), io.BytesIO(b"abcdef")
+    for whence, place in ((os.SEEK_END, 0), (os.SEEK_SET, 3), (os.SEEK_SET, 0)):
+        assert pieces.seek(place, whence) == file.seek(place, whence)
+        assert (pieces.tell(), content_of(pieces)) == (file.tell(), file.read())
+        assert (pieces.tell(), pieces.read()) == (6, b"")
+    with pytest.raises(ValueError, match="1"):
+        pieces.seek(1)
+
+
+def test_an_empty_piece_does_not_end_a_part(threads: ThreadPoolExecutor) -> None:
+    store = Store()
+    upload = Upload(store, threads, {}, {})
+    for piece in (b"one", b"", b"two"):
+        upload.add(piece)
+    upload.finish().result()
+    assert store.objects == [b"onetwo"]
