@@ -33,10 +33,11 @@ def judge(folder: Path) -> tuple[Result, Record]:
     gates = validity.run_gates(read)
     kept = durability.judge(folder / HISTORY, folder / READBACK)
     stage = stages[judged] if judged is not None else None
+    climb = climbed if stage and stage.stage.load is Load.CLOSED else None
     limit = bottleneck.find(
         read.plan,
-        _fullest(stages) if climbed else stage,
-        saturated=bool(climbed and climbed.knee.reached),
+        _fullest(stages) if climb else stage,
+        saturated=bool(climb and climb.knee.reached),
     )
     result = Result(
         plan=read.plan,

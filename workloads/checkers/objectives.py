@@ -49,8 +49,8 @@ def judge(
         doubts.append("Does not count: nothing was measured.")
     else:
         doubts += [_doubt(gate) for gate in judged.gates if gate.passed is False]
-    if capacity and judged and not doubts and capacity.knee.users is None:
-        doubts.append("Does not count: no stage of the climb counts.")
+    if capacity and judged and judged.stage.load is Load.CLOSED and not capacity.knee.reached:
+        doubts += _no_knee(stages)
     if durability.verdict is DurabilityVerdict.UNKNOWN:
         unread = sum(k.unread for k in durability.kinds.values())
         why = f" ({durability.read_errors[0]})" if durability.read_errors else ""
@@ -62,6 +62,16 @@ def judge(
         return Verdict(judgement=Judgement.BAD, reasons=[*slow, *_climb(capacity, stages), *hint])
     praise = _praise(plan, judged, stages, durability)
     return Verdict(judgement=Judgement.GOOD, reasons=[*praise, *_climb(capacity, stages), *hint])
+
+
+def _no_knee(stages: list[StageFigures]) -> list[str]:
+    """A climb that the generator ended tells of no knee: the server might have had one there."""
+    ended = next((stage for stage in stages if not stage.counts), None)
+    if ended is None:
+        return []
+    gate = next(gate for gate in ended.gates if gate.passed is False)
+    said = f"No knee can be told, as the climb does not count from {ended.stage.name} on."
+    return [f"{said} {_doubt(gate)}"]
 
 
 def _doubt(gate: Gate) -> str:
@@ -173,22 +183,23 @@ def _climb(capacity: Capacity | None, stages: list[StageFigures]) -> list[str]:
     knee = capacity.knee
     by_users = {stage.stage.users: stage for stage in stages if stage.stage.load is Load.CLOSED}
     most = max(by_users)
+    at_knee = _load(by_users[capacity.knee.users])
     reasons = []
     if knee.reached:
         reasons.append(
-            f"The knee is at {knee.users} users with {knee.rate:.0f} calls/s: up to {most} users "
-            "bring no more work done, and only make each other wait."
+            f"The knee is at {at_knee} with {knee.rate:.0f} calls/s: up to "
+            f"{most} users bring no more work done, and only make each other wait."
         )
     else:
         reasons.append(
-            f"No knee up to {knee.users} users ({knee.rate:.0f} calls/s): more may bring more. "
+            f"No knee up to {at_knee} ({knee.rate:.0f} calls/s): more may bring more. "
             "Give more with --users."
         )
     if (users := capacity.users_within_objectives) and users in by_users:
         p95 = by_users[users].calls.p95_ms
         reasons.append(
-            f"Within the objectives: up to {users} users who log without a pause, at p95 "
-            f"{p95 or 0:.0f} ms."
+            f"Within the objectives: up to {_load(by_users[users])} at once who log without a "
+            f"pause, at p95 {p95 or 0:.0f} ms."
         )
     ignored = [stage for stage in stages if not stage.counts]
     if ignored:

@@ -86,18 +86,31 @@ def test_no_knee_is_said(tmp_path: Path) -> None:
     assert any(r.startswith("No knee up to 32 users") for r in result.verdict.reasons)
 
 
-def test_a_level_that_does_not_count_ends_the_climb(tmp_path: Path) -> None:
-    folder = climb(tmp_path)
+def too_busy_from(folder: Folder, second: int) -> Result:
+    """Let the generator be the limit from then on."""
     for line in folder.lines:
-        if line["type"] == "sample" and line["mono_ns"] > 500 * S:
+        if line["type"] == "sample" and line["mono_ns"] > second * S:
             line["cpu_s"] = 0.95
-    result, _ = judge(folder.save())
-    assert [s.counts for s in result.stages] == [True, True, True, True, False, False]
+    return judge(folder.save())[0]
+
+
+def test_levels_beyond_the_knee_may_not_count(tmp_path: Path) -> None:
+    result = too_busy_from(climb(tmp_path), 600)
+    assert [s.counts for s in result.stages] == [True] * 5 + [False]
+    assert result.verdict.judgement is Judgement.GOOD
     assert result.capacity
-    assert result.capacity.knee.model_dump() == {"users": 8, "rate": 60.0, "reached": False}
-    assert result.capacity.fit is None, "four points are no law"
+    assert result.capacity.knee.model_dump() == {"users": 8, "rate": 60.0, "reached": True}
+    assert result.capacity.fit is None, "five points are no law"
     said = " ".join(result.verdict.reasons)
-    assert "Not counted: 16 users, 32 users (generator CPU: 95% at most)" in said
+    assert "Not counted: 32 users (generator CPU: 95% at most)" in said
+
+
+def test_a_climb_that_the_generator_ended_is_invalid(tmp_path: Path) -> None:
+    result = too_busy_from(climb(tmp_path), 500)
+    assert [s.counts for s in result.stages] == [True] * 4 + [False] * 2
+    assert result.verdict.judgement is Judgement.INVALID
+    said = " ".join(result.verdict.reasons)
+    assert "No knee can be told, as the climb does not count from 16 users on." in said
 
 
 def test_no_level_that_counts_is_invalid(tmp_path: Path) -> None:
