@@ -235,6 +235,13 @@ func (f *file) publish() syscall.Errno {
 	return f.arrive()
 }
 
+// unseen tells whether something was written that the server may not have yet.
+func (f *file) unseen() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.filling != nil || len(f.sent) > 0
+}
+
 // truncated notes that the content changed otherwise than by a write.
 func (f *file) truncated() {
 	f.mu.Lock()

@@ -87,7 +87,8 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 	if err != 0 {
 		return nil, err
 	}
-	if f := n.c.opened(handle); f != nil && f.publish() == 0 {
+	if f := n.c.opened(handle); f != nil && f.unseen() {
+		f.publish() // an error is told by close
 		if a, err = n.c.getAttr(handle, fileAttributes); err != 0 {
 			return nil, err
 		}

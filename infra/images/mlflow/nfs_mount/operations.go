@@ -540,7 +540,7 @@ func (c *client) read(handle []byte, offset uint64, size uint32) ([]byte, syscal
 		r.op(opRead)
 		r.anonymous()
 		r.u64(offset + uint64(len(data)))
-		r.u32(size - uint32(len(data)))
+		r.u32(min(size-uint32(len(data)), c.ioSize.Load()))
 		answer, err := c.call(r)
 		if err == 0 {
 			err = answer.steps(opPutFH, opRead)
@@ -569,12 +569,12 @@ func (c *client) read(handle []byte, offset uint64, size uint32) ([]byte, syscal
 func (c *client) write(handle []byte, offset uint64, data []byte, how uint32) ([]byte, syscall.Errno) {
 	var verifier []byte
 	for first := true; first || len(data) > 0; first = false {
-		r := &request{tail: data}
+		r := &request{tail: data[:min(len(data), int(c.ioSize.Load()))]}
 		r.putFH(handle)
 		r.op(opWrite)
 		r.anonymous()
 		r.u64(offset)
-		r.u32(how, uint32(len(data)))
+		r.u32(how, uint32(len(r.tail)))
 		answer, err := c.call(r)
 		if err == 0 {
 			err = answer.steps(opPutFH, opWrite)
@@ -583,7 +583,7 @@ func (c *client) write(handle []byte, offset uint64, data []byte, how uint32) ([
 			return nil, err
 		}
 		count, committed, life := answer.u32(), answer.u32(), answer.fixed(8)
-		if err = answer.end(0); err != 0 || count == 0 || int(count) > len(data) {
+		if err = answer.end(0); err != 0 || count == 0 || int(count) > len(r.tail) {
 			return nil, syscall.EIO
 		}
 		if committed != fileSync {

@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	program        = 100003
-	lastFragment   = 1 << 31
-	recordOverhead = 4096 // of headers around the data of a READ or WRITE
-	ioSize         = 1 << 20
-	wantedSlots    = 64
-	setupTimeout   = 30 * time.Second
-	retryPause     = 250 * time.Millisecond
-	silentTimeout  = 2 * time.Second
+	program       = 100003
+	lastFragment  = 1 << 31
+	headers       = 1024 // bytes at most around the data of a READ or WRITE
+	ioSize        = 1 << 20
+	wantedSlots   = 64
+	setupTimeout  = 30 * time.Second
+	retryPause    = 250 * time.Millisecond
+	silentTimeout = 2 * time.Second
 )
 
 var errBroken = errors.New("the connection to the NFS server broke")
@@ -68,7 +68,8 @@ type client struct {
 	changed chan struct{} // closed and replaced with each new session
 	problem error         // of the last attempt to connect
 
-	silent    atomic.Bool // a request has waited for the whole timeout, and nothing came since
+	silent    atomic.Bool   // a request has waited for the whole timeout, and nothing came since
+	ioSize    atomic.Uint32 // bytes of data that the server takes and sends at once
 	unsettled atomic.Int64
 	hides     atomic.Int64
 	files     files
@@ -111,6 +112,7 @@ func (c *client) keep() {
 		c.mu.Lock()
 		c.session, c.problem = nil, s.reason
 		c.mu.Unlock()
+		time.Sleep(retryPause)
 	}
 }
 
@@ -118,9 +120,7 @@ func (c *client) keep() {
 func (c *client) renew(s *session) {
 	select {
 	case one := <-s.slots:
-		if _, _, err := s.sequenced(&request{}, c.uid, one, time.After(c.timeout)); err == nil {
-			c.silent.Store(false)
-		}
+		s.sequenced(&request{}, c.uid, one, time.After(c.timeout))
 	default: // every slot is in use, and each use renews it
 	}
 }
@@ -178,9 +178,7 @@ func (c *client) call(r *request) (*reply, syscall.Errno) {
 			c.silent.Store(true)
 			return nil, syscall.EIO
 		}
-		c.silent.Store(false)
-		switch status {
-		case nfsDelay, nfsGrace:
+		if status == nfsDelay || status == nfsGrace {
 			// A step before the one that was refused may have been carried out.
 			again = true
 			select {
@@ -203,6 +201,7 @@ type session struct {
 	slots  chan *slot
 	broken chan struct{}
 	reason error
+	silent *atomic.Bool // the client's
 
 	writing sync.Mutex
 	mu      sync.Mutex
@@ -248,7 +247,7 @@ func (c *client) connect() (*session, time.Duration, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	s := &session{conn: conn, broken: make(chan struct{}), waiting: map[uint32]chan []byte{}}
+	s := &session{conn: conn, silent: &c.silent, broken: make(chan struct{}), waiting: map[uint32]chan []byte{}}
 	go s.receive()
 	lease, err := s.setUp(c)
 	if err != nil {
@@ -285,7 +284,7 @@ func (s *session) setUp(c *client) (time.Duration, error) {
 	r.op(opCreateSession)
 	r.u64(id)
 	r.u32(sequence, 0)
-	r.u32(0, ioSize+recordOverhead, ioSize+recordOverhead, recordOverhead, 16, wantedSlots, 0)
+	r.u32(0, ioSize+headers, ioSize+headers, headers, 16, wantedSlots, 0)
 	r.u32(0, 4096, 4096, 0, 2, 1, 0)
 	r.u32(0, 1, 0)
 	if answer, err = plain(r); err != nil {
@@ -294,12 +293,13 @@ func (s *session) setUp(c *client) (time.Duration, error) {
 	answer.op(opCreateSession)
 	s.id = append([]byte(nil), answer.fixed(16)...)
 	answer.fixed(4 * 3)
-	size, slots := answer.u32(), uint32(0)
-	answer.fixed(4 * 3)
-	slots = answer.u32()
-	if answer.bad || slots == 0 || size < ioSize+recordOverhead {
-		return 0, fmt.Errorf("the NFS server takes requests of %d bytes in %d slots: too few", size, slots)
+	size := min(answer.u32(), answer.u32())
+	answer.fixed(4 * 2)
+	slots := answer.u32()
+	if answer.bad || slots == 0 || size < 16*headers {
+		return 0, fmt.Errorf("the NFS server takes messages of %d bytes in %d slots: too few", size, slots)
 	}
+	c.ioSize.Store(min(ioSize, size-headers))
 	s.slots = make(chan *slot, slots)
 	for number := range slots {
 		s.slots <- &slot{number, 1}
@@ -348,6 +348,7 @@ func (s *session) sequenced(r *request, uid uint32, one *slot, deadline <-chan t
 		return nil, 0, err
 	}
 	if err != nil {
+		s.fail(err)
 		return nil, 0, errBroken
 	}
 	switch refused := answer.op(opSequence); {
@@ -419,7 +420,7 @@ func (s *session) receive() {
 			length := binary.BigEndian.Uint32(mark[:])
 			last = length&lastFragment != 0
 			length &^= lastFragment
-			if len(record)+int(length) > ioSize+2*recordOverhead {
+			if len(record)+int(length) > ioSize+headers {
 				s.fail(errors.New("the NFS server sent more than was asked for"))
 				return
 			}
@@ -438,6 +439,7 @@ func (s *session) receive() {
 			s.fail(errors.New("the NFS server sent an empty record"))
 			return
 		}
+		s.silent.Store(false)
 		xid := binary.BigEndian.Uint32(record)
 		s.mu.Lock()
 		answer := s.waiting[xid]

@@ -1,0 +1,166 @@
+"""Two zones on one NFS server: what one replica acknowledges the other has, whatever happens."""
+
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import docker
+import psutil
+import pytest
+import requests
+
+from tests.e2e.stack import Stack, end, new_stack
+
+pytestmark = pytest.mark.e2e
+
+PREFIX = "mlflow-bench-e2e-nfs-"
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
+) -> Iterator[Stack]:
+    stack = new_stack("e2e-nfs", tmp_path_factory.mktemp("nfs"))
+    stack.configure(zones=2, artifacts="nfs")
+    try:
+        said = stack.up()
+        assert "NFS is mounted by " in said
+        yield stack
+    finally:
+        end(stack, docker_client)
+        assert "fuse.nfs" not in Path("/proc/mounts").read_text()
+        assert "nfs-mount" not in {process.name() for process in psutil.process_iter()}
+
+
+@pytest.fixture(scope="module")
+def replicas(stack: Stack) -> tuple[str, str]:
+    """Addresses of the two replicas, past the load balancer."""
+    target: dict[str, Any] = stack.outputs()["target"]
+    one, other = (part["audit"] for part in target["components"] if part["kind"] == "mlflow")
+    return f"http://{one}", f"http://{other}"
+
+
+def place(replica: str, path: str) -> str:
+    return f"{replica}/api/2.0/mlflow-artifacts/artifacts/{path}"
+
+
+def upload(replica: str, path: str, data: Any) -> requests.Response:
+    return requests.put(place(replica, path), data=data, timeout=90)
+
+
+def download(replica: str, path: str) -> requests.Response:
+    return requests.get(place(replica, path), timeout=90)
+
+
+def slowly(data: bytes, seconds: float) -> Iterator[bytes]:
+    """Yield data in pieces of a mebibyte over so many seconds."""
+    pieces = [data[at : at + MIB] for at in range(0, len(data), MIB)]
+    for piece in pieces:
+        yield piece
+        time.sleep(seconds / len(pieces))
+
+
+def test_an_artifact_is_at_once_in_the_other_replica(replicas: tuple[str, str]) -> None:
+    """New ones and ones that take another's place, and the folder that lists them."""
+    for number in range(30):
+        here, there = replicas if number % 2 else replicas[::-1]
+        new, same = f"runs/{number}/new", "runs/same"
+        assert download(there, new).status_code == 404
+        content = os.urandom(1000 + number)
+        for path in (new, same):
+            assert upload(here, path, content).status_code == 200
+            assert download(there, path).content == content
+        listed = requests.get(place(there, ""), {"path": f"runs/{number}"}, timeout=30).json()
+        assert listed["files"] == [{"path": "new", "is_dir": False, "file_size": 1000 + number}]
+
+
+def test_nobody_sees_half_an_artifact(replicas: tuple[str, str]) -> None:
+    """What is read while it is being replaced is one version or the other, or breaks off."""
+    versions = [os.urandom(4 * MIB) for _ in range(8)]
+    known = {hashlib.sha256(version).hexdigest() for version in versions}
+    done = threading.Event()
+    seen: list[str] = []
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                answer = download(replicas[1], "half")
+            except requests.ConnectionError:
+                continue
+            if answer.status_code == 200:
+                seen.append(hashlib.sha256(answer.content).hexdigest())
+
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(read)
+        for version in versions:
+            assert upload(replicas[0], "half", slowly(version, 0.3)).status_code == 200
+        done.set()
+        reading.result()
+    assert seen
+    assert set(seen) <= known
+    assert download(replicas[1], "half").content == versions[-1]
+
+
+def test_a_killed_nfs_server_costs_no_acknowledged_artifact(
+    replicas: tuple[str, str], docker_client: docker.DockerClient
+) -> None:
+    data = [os.urandom(48 * MIB) for _ in replicas]
+    with ThreadPoolExecutor() as pool:
+        uploads = [
+            pool.submit(upload, replica, f"killed/{number}", slowly(data[number], 4))
+            for number, replica in enumerate(replicas)
+        ]
+        time.sleep(1.5)
+        server = docker_client.containers.get(PREFIX + "nfs")
+        server.kill("SIGKILL")
+        server.wait(timeout=10)
+        server.start()
+        assert [one.result().status_code for one in uploads] == [200, 200]
+    for number, content in enumerate(data):
+        assert download(replicas[1 - number], f"killed/{number}").content == content
+
+
+def test_a_frozen_nfs_server_is_waited_for(
+    replicas: tuple[str, str], docker_client: docker.DockerClient
+) -> None:
+    """For 30 s, in the middle of an upload; meanwhile metadata is served as ever."""
+    data = os.urandom(32 * MIB)
+    server = docker_client.containers.get(PREFIX + "nfs")
+    with ThreadPoolExecutor() as pool:
+        uploading = pool.submit(upload, replicas[0], "frozen", slowly(data, 2))
+        time.sleep(1)
+        server.pause()
+        try:
+            time.sleep(15)
+            for replica in replicas:
+                search = f"{replica}/api/2.0/mlflow/experiments/search?max_results=1"
+                assert requests.get(search, timeout=5).status_code == 200
+            time.sleep(15)
+            assert not uploading.done()
+        finally:
+            server.unpause()
+        assert uploading.result().status_code == 200
+    assert download(replicas[1], "frozen").content == data
+
+
+def test_a_replica_without_its_store_is_not_ready_and_comes_back(
+    docker_client: docker.DockerClient,
+) -> None:
+    """It starts while the NFS server is down, and goes on when that is up."""
+    server = docker_client.containers.get(PREFIX + "nfs")
+    replica = docker_client.containers.get(PREFIX + "mlflow-b-1")
+    server.stop(timeout=10)
+    replica.restart(timeout=10)
+    time.sleep(3)
+    assert replica.exec_run(["ready"]).exit_code != 0
+    server.start()
+    deadline = time.monotonic() + 60
+    while replica.exec_run(["ready"]).exit_code != 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
