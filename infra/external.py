@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
 
 # Amazon's rules: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
@@ -288,7 +296,8 @@ class ExternalNfs(BaseModel):
     path: Annotated[str, AfterValidator(_export)] = Field(
         description="Path of the export.", examples=["/exports/mlflow"]
     )
-    version: NfsVersion = Field(
+    # `pulumi config set --path` writes a number.
+    version: Annotated[NfsVersion, BeforeValidator(str)] = Field(
         default=NfsVersion.V4_1,
         description="Version of the protocol; the FUSE client speaks 4.1 only.",
         examples=["4.1"],

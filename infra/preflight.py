@@ -65,8 +65,8 @@ def _check_nfs(given: ExternalNfs) -> None:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise SpecError(
-            f"no NFS server answers at {given.server}:{NFS_PORT} ({reason}); correct "
-            "artifacts.server, or start it"
+            f"artifacts.server: no NFS server answers at {given.server}:{NFS_PORT} ({reason}); "
+            "correct it, or start the server"
         ) from None
 
 

@@ -33,9 +33,21 @@ def stack(
         assert "NFS is mounted by " in said
         yield stack
     finally:
+        processes = clients(docker_client)
         end(stack, docker_client)
+        assert not any(process.is_running() for process in processes)
         assert "fuse.nfs" not in Path("/proc/mounts").read_text()
-        assert "nfs-mount" not in {process.name() for process in psutil.process_iter()}
+
+
+def clients(docker_client: docker.DockerClient) -> list[psutil.Process]:
+    """Return the processes that mount for the replicas, if they do so by themselves."""
+    return [
+        psutil.Process(int(row[1]))
+        for name in ("mlflow-a-1", "mlflow-b-1")
+        for container in docker_client.containers.list(filters={"name": PREFIX + name})
+        for row in container.top()["Processes"]
+        if "nfs-mount" in row[-1]
+    ]
 
 
 @pytest.fixture(scope="module")
