@@ -159,20 +159,3 @@ def test_a_frozen_nfs_server_is_waited_for(
             server.unpause()
         assert uploading.result().status_code == 200
     assert download(replicas[1], "frozen").content == data
-
-
-def test_a_replica_without_its_store_is_not_ready_and_comes_back(
-    docker_client: docker.DockerClient,
-) -> None:
-    """It starts while the NFS server is down, and goes on when that is up."""
-    server = docker_client.containers.get(PREFIX + "nfs")
-    replica = docker_client.containers.get(PREFIX + "mlflow-b-1")
-    server.stop(timeout=10)
-    replica.restart(timeout=10)
-    time.sleep(3)
-    assert replica.exec_run(["ready"]).exit_code != 0
-    server.start()
-    deadline = time.monotonic() + 60
-    while replica.exec_run(["ready"]).exit_code != 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
