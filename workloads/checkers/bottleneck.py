@@ -105,11 +105,20 @@ def _overview(seen: Observed) -> list[str]:
         f"{machine.cpu:.2f} of {machine.cores} cores busy",
         *(f"{name} {part.cpu:.2f}" for name, part in parts if part.cpu >= 0.05),
         f"load generator {machine.generator_cpu:.2f}",
+        f"other work {_other(seen):.2f}",
     ]
+
+
+def _other(seen: Observed) -> float:
+    """Cores in use by neither the components nor the generator: Docker's own, or other programs."""
+    known = sum(part.cpu for part in seen.components.values()) + seen.machine.generator_cpu
+    return max(0.0, seen.machine.cpu - known)
 
 
 def _more_cpu(seen: Observed) -> str:
     busiest = max(seen.components, key=lambda name: seen.components[name].cpu, default=None)
     if busiest is None:
         return "Use a machine with more cores, and another one for the load generator."
+    if _other(seen) > max(part.cpu for part in seen.components.values()):
+        return "End the other work on this machine, which uses the most of it, and run it again."
     return f"Give it more cores; {busiest} uses the most of them."

@@ -39,6 +39,7 @@ def render(result: Result, record: Record) -> str:
         unknown=UNKNOWN,
         used=next((s.observed for s in result.stages if s.stage.name == result.judged_stage), None),
         gates=list(_gates(result)),
+        planned=any(stage.calls.intended for stage in result.stages),
         repeat=repeat(plan),
         plots=[
             {"name": p.name, "title": p.title, "caption": p.caption, "figure": Markup(p.figure)}  # noqa: S704

@@ -207,6 +207,18 @@ def test_what_gave_out_first(tmp_path: Path, case: str) -> None:
     assert any(r.startswith(f"What gave out first: {what}") for r in result.verdict.reasons)
 
 
+@pytest.mark.parametrize(
+    ("cores", "remedy"), [(1.2, "mlflow uses the most"), (0.3, "End the other")]
+)
+def test_other_work_on_the_machine_is_told_apart(tmp_path: Path, cores: float, remedy: str) -> None:
+    folder = climb(tmp_path)
+    observe(folder, 5, busy=1.9, cpu={"mlflow": cores})
+    result, _ = judge(folder.save())
+    assert result.bottleneck
+    assert remedy in result.bottleneck.remedy
+    assert f"other work {1.9 - cores - 0.1 - 0.3:.2f}" in result.bottleneck.evidence
+
+
 def test_a_knee_without_a_known_reason_is_said(tmp_path: Path) -> None:
     folder = climb(tmp_path)
     observe(folder, 5)
