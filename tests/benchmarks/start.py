@@ -78,13 +78,12 @@ class Lab:
 
     def prepare(self, database: str) -> str:
         """Make the template of a kind of database; return the id of the run in it, if any."""
-        self.postgres.sql(f"CREATE DATABASE {database} OWNER mlflow", "postgres")
         if database == "empty":
+            self.postgres.sql("CREATE DATABASE empty OWNER mlflow", "postgres")
             return ""
-        uri = (
-            f"postgresql+psycopg2://mlflow:{self.password}@127.0.0.1:{self.postgres.port}"
-            f"/{database}"
-        )
+        # The server lets the role into the database of its own name only.
+        self.reset("template1")
+        uri = f"postgresql+psycopg2://mlflow:{self.password}@127.0.0.1:{self.postgres.port}/mlflow"
         uv = shutil.which("uv")
         if uv is None:
             raise FileNotFoundError("uv is missing: . scripts/activate")
@@ -95,6 +94,7 @@ class Lab:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self.postgres.sql(f"ALTER DATABASE mlflow RENAME TO {database}", "postgres")
         return done.stdout.split()[-1]
 
     def reset(self, template: str) -> None:
