@@ -70,6 +70,7 @@ class Process:
 
     def take(self, stage: Stage | None, begin_ns: int) -> None:
         """Follow this stage's schedule from now on; None: let users wait for the next one."""
+        self._note_unserved()
         self.pace = None
         if stage:
             self.pace = Pace(
@@ -81,6 +82,13 @@ class Process:
             )
         changed, self._changed = self._changed, Event()
         changed.set()
+
+    def _note_unserved(self) -> None:
+        """Write down which calls of an open schedule were due and never begun."""
+        if self.pace and self.pace.planned:
+            left = self.pace.overdue(time.monotonic_ns())
+            if left:
+                self.history.event("unserved", process=self.index, planned_ns=left)
 
     def due(self, user: int) -> int | None:
         """When this user's next call is planned, in ns; None: now, as the load is closed.

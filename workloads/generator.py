@@ -129,6 +129,7 @@ class Generator:
 
     def stop(self) -> None:
         """Let users finish what they began, within the plan's time, and end their processes."""
+        self._announce(None)
         self.master.quit()
         self._reap(self._plan.profile.finish_s + 2)
 

@@ -77,6 +77,7 @@ def _stage(read: Record, window: Window) -> StageFigures:
         stage=window.stage,
         load_s=window.seconds,
         calls=calls,
+        unserved=read.unserved(window),
         gates=validity.stage_gates(read, window),
         observed=observed(read, window, calls),
     )

@@ -29,6 +29,14 @@ class Pace:
         self._after_s = 0.0
         self._bursts: dict[int, int] = defaultdict(int)
 
+    def overdue(self, now_ns: int) -> list[int]:
+        """Arrivals of an open schedule that nobody has taken until now; none of a burst."""
+        found: list[int] = []
+        if self._stage.load is Load.OPEN:
+            while (planned := self.next(0)) is not None and planned <= now_ns:
+                found.append(planned)
+        return found
+
     def next(self, user: int) -> int | None:
         """When this user's next call is due; None when the schedule has ended.
 

@@ -73,9 +73,22 @@ class Record:
         return "interrupted" in self.other
 
     def within(self, window: Window) -> Rows:
-        """Operations that began in this window."""
-        invoked = self.operations["invoked"]
-        return self.operations[(invoked >= window.begin_ns) & (invoked < window.end_ns)]
+        """Operations of this window: those that were planned in it, else those that began in it.
+
+        A planned call that had to wait beyond the window belongs to it with all of its waiting.
+        """
+        planned = self.operations["planned"]
+        due = np.where(planned == NEVER, self.operations["invoked"], planned)
+        return self.operations[(due >= window.begin_ns) & (due < window.end_ns)]
+
+    def unserved(self, window: Window) -> int:
+        """Calls that were planned in this window and never begun, as every user stayed busy."""
+        lines = self.other.get("unserved", [])
+        return sum(
+            window.begin_ns <= planned < window.end_ns
+            for line in lines
+            for planned in line["planned_ns"]
+        )
 
     def of_type(self, rows: Rows, type_: str) -> Rows:
         """Of these operations, the calls or the steps."""

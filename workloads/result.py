@@ -112,6 +112,9 @@ class StageFigures(_Closed):
     stage: Stage
     load_s: float = Field(description="Length of the load phase, in s.")
     calls: OperationFigures = Field(description="All API calls together.")
+    unserved: int = Field(
+        default=0, description="Calls that were planned and never begun, as every user was busy."
+    )
     gates: list[Gate] = Field(description="Whether the figures of this stage count.")
     observed: Observed | None = None
 

@@ -140,6 +140,12 @@ def _speed(plan: Plan, judged: StageFigures, operations: list[OperationFigures])
     aims, calls = plan.objectives, judged.calls
     p95 = _counted(calls).p95_ms
     reasons = []
+    if judged.unserved:
+        reasons.append(
+            f"{judged.unserved} of {judged.unserved + calls.count} planned calls were never begun "
+            f"at {_load(judged)}: all {judged.stage.users} users were waiting for answers. Plan a "
+            "lower rate, or change what is named below."
+        )
     if p95 is not None and p95 > aims.p95_ms:
         slowest = max(
             (o for o in operations if o.type == "call" and o.name != ALL_CALLS),

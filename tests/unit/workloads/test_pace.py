@@ -54,3 +54,12 @@ def test_a_burst_is_each_users_at_the_same_moments() -> None:
 def test_a_closed_stage_plans_nothing() -> None:
     assert not Pace(stage(), 0, seed=1, process=0, processes=1).planned
     assert Pace(OPEN, 0, seed=1, process=0, processes=1).planned
+
+
+def test_what_nobody_took_in_time_is_known() -> None:
+    pace = Pace(OPEN, 0, seed=1, process=0, processes=1)
+    taken = [pace.next(0) for _ in range(100)]
+    left = pace.overdue(50 * S)
+    assert [*taken, *left] == [t - 5 * S for t in made() if t <= 55 * S]
+    burst = Pace(stage(load=Load.BURST, rate=1, users=2), 0, seed=1, process=0, processes=1)
+    assert burst.overdue(50 * S) == []

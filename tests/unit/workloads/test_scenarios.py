@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 def run(server: Server, folder: Path, scenario: str, *arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "workloads", "run", "--url", server.uri, "--users", "2"]
-    command += ["--scenario", scenario, "--results", str(folder), "--duration", "4", *arguments]
+    command += ["--scenario", scenario, "--results", str(folder), "--duration", "3", *arguments]
     done = subprocess.run(
         command,
         cwd=ROOT,

@@ -147,14 +147,42 @@ def late(folder: Folder, by_s: float, queued: bool) -> None:
 
 @pytest.mark.parametrize(
     ("by_s", "queued", "passed"),
-    [(0.009, False, True), (0.011, False, False), (0.5, True, False)],
+    [(0.009, False, True), (0.011, False, False), (0.5, True, None)],
 )
-def test_schedule_lag(tmp_path: Path, by_s: float, queued: bool, passed: bool) -> None:
+def test_schedule_lag(tmp_path: Path, by_s: float, queued: bool, passed: bool | None) -> None:
     """A call that waited for a user is no lag; if none was on time, nothing is known of it."""
     folder = Folder(tmp_path).api_run(stage(name="60/s", load=Load.OPEN, rate=60, users=4))
     late(folder, by_s, queued)
     gates = judge(folder.save())[0].stages[0].gates
     assert next(g for g in gates if g.name == "schedule lag").passed is passed
+
+
+def test_a_planned_call_belongs_to_its_planned_window(tmp_path: Path) -> None:
+    """Those of the last second begin 5 s late, beyond the window: their waiting still counts."""
+    folder = Folder(tmp_path).api_run(stage(name="60/s", load=Load.OPEN, rate=60, users=4))
+    moved = set()
+    for line in folder.lines:
+        if line["type"] == "invoke" and line["planned_ns"] and line["planned_ns"] >= 111 * S:
+            line |= {"mono_ns": line["mono_ns"] + 5 * S, "queued": True}
+            moved.add(line["op"])
+        elif line.get("op") in moved:
+            line["mono_ns"] += 5 * S
+    calls = judge(folder.save())[0].stages[0].calls
+    assert calls.count == 600
+    assert calls.intended
+    assert calls.intended.max_ms is not None
+    assert calls.intended.max_ms > 5000
+
+
+def test_planned_calls_that_were_never_begun_are_bad(tmp_path: Path) -> None:
+    folder = Folder(tmp_path).api_run(stage(name="60/s", load=Load.OPEN, rate=60, users=4))
+    before = judge(folder.save())[0].verdict.judgement
+    assert before is Judgement.GOOD
+    folder.event("unserved", 140, process=0, planned_ns=[50 * S, 105 * S, 106 * S, 130 * S])
+    result, _ = judge(folder.save())
+    assert result.stages[0].unserved == 2
+    assert result.verdict.judgement is Judgement.BAD
+    assert "2 of 602 planned calls were never begun at 60.0 planned" in result.verdict.reasons[0]
 
 
 @pytest.mark.parametrize(("rate", "passed"), [(2000.0, True), (119.0, False), (None, False)])
