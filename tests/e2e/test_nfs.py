@@ -103,7 +103,7 @@ def test_nobody_sees_half_an_artifact(replicas: tuple[str, str]) -> None:
         while not done.is_set():
             try:
                 answer = download(replicas[1], "half")
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
                 continue
             if answer.status_code == 200:
                 seen.append(hashlib.sha256(answer.content).hexdigest())
