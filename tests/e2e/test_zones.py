@@ -171,6 +171,17 @@ def test_nothing_stays_of_an_upload_that_is_cut_off(outputs: dict[str, Any]) -> 
     assert bucket.objects("cut/") == []
 
 
+def test_artifacts_are_kept_from_other_names_and_sites_as_all_else_is(
+    outputs: dict[str, Any],
+) -> None:
+    url = f"{outputs['tracking_uri']}{artifacts.ROUTE}/guarded.txt"
+    assert requests.put(url, data=b"content", timeout=10).status_code == 200
+    for headers in ({"Host": "left-out.example.com"}, {"Origin": "http://left-out.example.com"}):
+        assert requests.put(url, data=b"other", headers=headers, timeout=10).status_code == 403
+    assert requests.get(url, headers={"Host": "left-out"}, timeout=10).status_code == 403
+    assert requests.get(url, timeout=10).content == b"content"
+
+
 def test_an_artifact_that_is_not_there_is_told_at_once(outputs: dict[str, Any]) -> None:
     url = f"{outputs['tracking_uri']}{artifacts.ROUTE}/no/such.bin"
     assert requests.get(url, timeout=10).status_code == 404

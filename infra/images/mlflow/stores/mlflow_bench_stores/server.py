@@ -1,8 +1,8 @@
 """MLflow's server with artifacts that pass through it; `mlflow server --app-name mlflow-bench`.
 
 MLflow's own answer to a download is a file that it has fetched before, sent without its length: a
-client cannot tell when the end is missing. And of an upload it takes each piece that the network
-gives through layers that start two tasks for it; here they get larger pieces.
+client cannot tell when the end is missing. And each piece of a body passes two layers, of no use to
+artifacts, that start tasks for it and end an answer as if it were whole when it is not.
 """
 
 # mypy: allow-untyped-calls
@@ -10,22 +10,23 @@ gives through layers that start two tasks for it; here they get larger pieces.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
-CHUNK = 2**20
-"""Bytes that pass through at once."""
+ROUTES = ("/api/2.0/mlflow-artifacts/artifacts/", "/ajax-api/2.0/mlflow-artifacts/artifacts/")
 
 
 def create() -> "ASGIApp":
-    """Return MLflow's application with our route before its own, and larger pieces of uploads."""
+    """Return MLflow's application, with one of its own for artifacts beside it."""
     # Here, as MLflow's command line imports this module only to see what it holds.
     import json
     import posixpath
 
-    from fastapi import Response
+    from fastapi import FastAPI, Response
     from fastapi.responses import JSONResponse, StreamingResponse
+    from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
     from mlflow.exceptions import MlflowException
     from mlflow.server import artifact_router, fastapi_app
+    from mlflow.server.fastapi_security import init_fastapi_security
     from mlflow.utils.mime_type_utils import _guess_mime_type
     from mlflow.utils.uri import validate_path_is_safe
 
@@ -53,32 +54,21 @@ def create() -> "ASGIApp":
             },
         )
 
-    app = fastapi_app.app
-    for root in ("/api", "/ajax-api"):
-        route = root + "/2.0/mlflow-artifacts/artifacts/{artifact_path:path}"
-        app.add_api_route(route, download, methods=["GET"])
-        app.router.routes.insert(0, app.router.routes.pop())
+    artifacts = FastAPI(openapi_url=None)
+    init_fastapi_security(artifacts)
+    if MLFLOW_ENABLE_WORKSPACES.get():
+        fastapi_app.add_fastapi_workspace_middleware(artifacts)
+    for route in ROUTES:
+        artifacts.add_api_route(route + "{artifact_path:path}", download, methods=["GET"])
+        upload = artifact_router.upload_artifact
+        artifacts.add_api_route(route + "{artifact_path:path}", upload, methods=["PUT"])
 
     async def application(scope: "Scope", receive: "Receive", send: "Send") -> None:
-        upload = scope["type"] == "http" and scope["method"] == "PUT"
-        await app(scope, gathered(receive) if upload else receive, send)
+        passes = (
+            scope["type"] == "http"
+            and scope["method"] in ("GET", "PUT")
+            and scope["path"].startswith(ROUTES)
+        )
+        await (artifacts if passes else fastapi_app.app)(scope, receive, send)
 
     return application
-
-
-def gathered(receive: "Receive") -> "Receive":
-    """Return `receive` with the pieces of a body put together to `CHUNK` bytes or more."""
-
-    async def receive_more() -> "Message":
-        content = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                return message
-            content.append(message.get("body", b""))
-            size += len(content[-1])
-            if size >= CHUNK or not message.get("more_body"):
-                return {**message, "body": b"".join(content)}
-
-    return receive_more
