@@ -1,5 +1,6 @@
 """The Pulumi program: read the stack file, deploy it, say where it is."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -11,14 +12,15 @@ import pulumi
 from pulumi.runtime import get_config_env, get_config_secret_keys_env
 
 from infra.build_context import BuildContextError
-from infra.docker.deployment import Deployment
 from infra.outputs import SECRETS_OUTPUT, TARGET_OUTPUT, TRACKING_URI_OUTPUT
 from infra.spec import SpecError, load_spec
 
 try:
     folder = Path(__file__).resolve().parent.parent
     spec = load_spec(get_config_env(), folder, get_config_secret_keys_env())
-    deployment = Deployment(pulumi.get_stack(), spec)
+    # Only the platform's own SDK is loaded.
+    platform = importlib.import_module(f"infra.{spec.platform}.deployment")
+    deployment = platform.Deployment(pulumi.get_stack(), spec)
 except (SpecError, BuildContextError) as error:
     raise pulumi.RunError(str(error)) from None
 target = deployment.target

@@ -23,7 +23,9 @@ from pydantic import (
 )
 
 from infra.capacity import Capacity, capacity
+from infra.cluster import ClusterSpec
 from infra.external import ExternalDatabase, ExternalNfs, ExternalS3, NfsVersion, StoreKind
+from infra.outputs import Platform
 from infra.postgres import least_memory
 
 PROJECT = "mlflow-bench"
@@ -112,6 +114,7 @@ _WORD = "word"
 _OBJECTS: dict[str, dict[str, type[BaseModel]]] = {
     "artifacts": {"s3": ExternalS3, "nfs": ExternalNfs},
     "database": {"": ExternalDatabase},
+    "kubernetes": {"": ClusterSpec},
 }
 """Keys that may be objects, and their models by `kind`; the union below has the same."""
 
@@ -136,10 +139,30 @@ def _object(value: object) -> object:
     return value
 
 
+def _cluster(value: object) -> object:
+    if not isinstance(value, (dict, BaseModel)):
+        raise ValueError(
+            "context: is missing: kubernetes has to be an object; set it as in: "
+            "pulumi config set --path kubernetes.context NAME"
+        )
+    return value
+
+
 class DeploymentSpec(BaseModel):
     """One deployment of a remote MLflow, as its stack file describes it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    platform: Platform = Field(
+        default=Platform.DOCKER,
+        description="What runs the components: `docker` or `kubernetes`.",
+        examples=["docker"],
+    )
+    kubernetes: Annotated[ClusterSpec, BeforeValidator(_cluster)] | None = Field(
+        default=None,
+        description="The cluster of a stack of platform `kubernetes`.",
+        examples=["{context: …}"],
+    )
 
     port: int = Field(
         default=5000,
@@ -298,6 +321,22 @@ class DeploymentSpec(BaseModel):
         return self.presigned and self.artifacts is StoreKind.S3
 
     @property
+    def uses_own_s3(self) -> bool:
+        """Whether the artifacts are in an S3 service of the stack's own."""
+        return self.artifacts is StoreKind.S3
+
+    @property
+    def server_memory(self) -> int:
+        """Bytes that one replica needs."""
+        return SERVER_MEMORY + self.workers * WORKER_MEMORY + self.jobs * JOBS_MEMORY
+
+    @property
+    def tracking_uri(self) -> str:
+        """Address that a client on this machine uses."""
+        local = self.bind.is_loopback or self.bind.is_unspecified
+        return f"http://{'localhost' if local else self.bind}:{self.port}"
+
+    @property
     def all_replicas(self) -> int:
         """Number of replicas in all zones together."""
         return self.zones * self.replicas
@@ -331,6 +370,7 @@ def _conflicts(spec: DeploymentSpec) -> list[str]:
         if any(subnet.overlaps(other) for other in spec.subnets[:number]):
             found.append(f"subnets: {subnet}: overlaps another zone's; give separate ones")
     found += _without_use(spec)
+    found += _platform_conflicts(spec)
     if isinstance(spec.artifacts, ExternalNfs) and spec.nfs_client is NfsClient.FUSE:
         found += [f"{line}; or set nfs_client kernel" for line in beyond_fuse(spec.artifacts)]
     found += _presigned_conflicts(spec)
@@ -346,7 +386,7 @@ def _conflicts(spec: DeploymentSpec) -> list[str]:
             f"bind: {spec.bind}: clients elsewhere would get 403 Invalid Host header; set "
             "allowed_hosts to the names they use"
         )
-    needed = SERVER_MEMORY + spec.workers * WORKER_MEMORY + spec.jobs * JOBS_MEMORY
+    needed = spec.server_memory
     if spec.mlflow_memory is not None and spec.mlflow_memory < needed:
         found.append(
             f"mlflow_memory: {_mebibytes(spec.mlflow_memory)}: {spec.workers} worker(s)"
@@ -370,6 +410,43 @@ def _postgres_conflicts(spec: DeploymentSpec) -> list[str]:
             f"connections need {_mebibytes(least)}; raise it, or set fewer workers or replicas"
         ]
     return []
+
+
+def _platform_conflicts(spec: DeploymentSpec) -> list[str]:
+    """Return a line for each setting that the platform does not have."""
+    if spec.platform is Platform.DOCKER:
+        if spec.kubernetes is None:
+            return []
+        return ["kubernetes: is of no use with platform docker; pulumi config rm kubernetes"]
+    found = []
+    if spec.kubernetes is None:
+        found.append(
+            "kubernetes.context: is missing; set it as in: "
+            "pulumi config set --path kubernetes.context NAME"
+        )
+    if spec.artifact_store is not StoreKind.S3:
+        found.append(
+            f"artifacts: {spec.artifact_store}: is not served on kubernetes yet; set artifacts s3"
+        )
+    if spec.presigned:
+        found.append("presigned: true: is not served on kubernetes yet; set presigned false")
+    if spec.zones > 1:
+        found.append(
+            f"zones: {spec.zones}: on kubernetes, replicas are spread over the cluster's own "
+            "zones; set replicas instead, and zones 1"
+        )
+    if spec.jobs and spec.replicas > 1:
+        found.append(
+            "jobs: true: replicas on kubernetes are all alike, and one of them at most may run "
+            "jobs; set replicas 1 or jobs false"
+        )
+    idle = ("subnets", "nginx_image", "nfs_client")
+    found += [
+        f"{key}: is of no use on kubernetes; pulumi config rm {key}"
+        for key in idle
+        if key in spec.model_fields_set
+    ]
+    return found
 
 
 def beyond_fuse(given: ExternalNfs) -> list[str]:

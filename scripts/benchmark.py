@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from pathlib import Path
 
 from scripts import deployed
-from scripts.prepare import ui
+from scripts.prepare import cluster, ui
 from scripts.prepare.__main__ import prepare
 from scripts.prepare.pins import LOGS, ROOT
 from scripts.prepare.source import Source
@@ -83,6 +83,24 @@ def bench(stack: str, profile: str, keep: bool) -> Status:
     if folder:
         ui.say(stack, f"report: {(folder / 'report.html').relative_to(ROOT)}")
     return status
+
+
+@contextlib.contextmanager
+def _cluster(stacks: Iterable[str], keep: bool) -> Iterator[None]:
+    """Have the test cluster run if one of the stacks goes there; end it if it was started here."""
+    there = [stack for stack in stacks if cluster.wanted([stack])]
+    if not there or not cluster.start():
+        yield
+        return
+    try:
+        for stack in there:
+            if deployed.read_state(stack).resources:
+                ui.say(stack, "was in a test cluster that has ended")
+                _remove(stack)
+        yield
+    finally:
+        if not keep:
+            cluster.end()
 
 
 def _remove(stack: str) -> tuple[bool, float]:
@@ -188,7 +206,8 @@ def main() -> int:
     ui.interrupt_on_termination()
     try:
         os.environ.update(prepare(Source.AUTO, os.environ, quiet=True))
-        return worst([bench(stack, options.profile, options.keep) for stack in options.stacks])
+        with _cluster(options.stacks, options.keep):
+            return worst([bench(stack, options.profile, options.keep) for stack in options.stacks])
     except ui.SetupError as error:
         ui.say("bench", f"could not run: {error}")
     except KeyboardInterrupt:

@@ -173,7 +173,7 @@ class Deployment(pulumi.ComponentResource):
                 lambda known: Target(
                     stack=stack,
                     platform=Platform.DOCKER,
-                    tracking_uri=tracking_uri(spec),
+                    tracking_uri=spec.tracking_uri,
                     mlflow_version=version("mlflow"),
                     artifacts=spec.artifact_store,
                     replicas=spec.all_replicas,
@@ -359,7 +359,7 @@ class Deployment(pulumi.ComponentResource):
     ) -> None:
         """Note a container for the stack's outputs."""
         port = self._audit.get(Identity.physical_name(self._identity.stack, name))
-        own = tracking_uri(self._spec).removeprefix("http://") if kind == "mlflow" else None
+        own = self._spec.tracking_uri.removeprefix("http://") if kind == "mlflow" else None
         audit = f"{LOOPBACK}:{port}" if port else own
         self._components.append(
             pulumi.Output.all(container, self._images[image]).apply(
@@ -406,9 +406,3 @@ def presigned_endpoint(spec: DeploymentSpec) -> str | None:
     # Where others than this machine's clients are let in, they come by an allowed name.
     host = spec.bind if spec.bind.is_loopback else spec.allowed_hosts[0]
     return f"http://{host}:{spec.s3_port}"
-
-
-def tracking_uri(spec: DeploymentSpec) -> str:
-    """Return the address that a client on this machine uses."""
-    host = "localhost" if spec.bind.is_loopback or spec.bind.is_unspecified else spec.bind
-    return f"http://{host}:{spec.port}"

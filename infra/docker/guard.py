@@ -46,14 +46,19 @@ class Sweeper(dynamic.ResourceProvider):
 
 
 def load() -> Sweeper:
-    """Return the provider in its own process, and end that process when the engine is gone.
+    """Return the provider in its own process."""
+    end_with_engine()
+    return Sweeper()
+
+
+def end_with_engine() -> None:
+    """End this process, one of a dynamic provider, when the engine is gone.
 
     Pulumi ends it in order only; after a `kill -9` of the engine it would wait for ever.
     """
     engine = next((one for one in psutil.Process().parents() if one.name() == "pulumi"), None)
     if engine is not None:
         threading.Thread(target=_end_with, args=(engine,), daemon=True).start()
-    return Sweeper()
 
 
 def _end_with(engine: psutil.Process) -> None:

@@ -45,7 +45,7 @@ def check_port(
         try:
             probe.bind((str(bind), port))
         except OSError as error:
-            raise SpecError(_port_problem(error, bind, port, key)) from None
+            raise SpecError(port_problem(error, bind, port, key)) from None
 
 
 def subnets(
@@ -136,7 +136,8 @@ def docker_is_here() -> bool:
     return os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
 
 
-def _port_problem(error: OSError, bind: IPv4Address, port: int, key: str) -> str:
+def port_problem(error: OSError, bind: IPv4Address, port: int, key: str) -> str:
+    """Return the line about a port, of the setting `key`, that cannot be opened."""
     if error.errno == errno.EADDRNOTAVAIL:
         return f"bind: {bind}: is no address of this machine; set bind to 127.0.0.1"
     if error.errno == errno.EACCES:

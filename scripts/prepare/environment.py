@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from scripts.offline.test_cluster.layout import kubeconfig_path
 from scripts.prepare.pins import CACHE, PASSPHRASE, PULUMI_HOME, VENV
 
 
@@ -32,6 +33,8 @@ def variables(
         "VIRTUAL_ENV": str(VENV),
         "PULUMI_HOME": str(PULUMI_HOME),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # The person's own come first, and the test cluster's makes no context the current one.
+        "KUBECONFIG": kubeconfig_path(environ.get("KUBECONFIG", "")),
     }
     if bundled_plugins:
         found["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"

@@ -57,7 +57,7 @@ def deployment(name, replicas=1, app=None, after=(), more={{}}, **container):
 
 
 @pytest.fixture
-def kubernetes(project: Project, cluster: None) -> Iterator[Project]:
+def kubernetes(project: Project, cluster: None, bundled_only: None) -> Iterator[Project]:
     """An empty project whose namespace is removed in the end."""
     project.env["KUBECONFIG"] = os.environ["KUBECONFIG"]
     yield project

@@ -90,3 +90,10 @@ def test_an_old_python_gets_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("Python 3.11 or newer is needed, found: Python 3.9.2.")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_test_clusters_contexts_come_after_the_persons_own() -> None:
+    own = variables({"KUBECONFIG": "/home/me/work"})["KUBECONFIG"]
+    assert own == f"/home/me/work:{pins.CACHE}/test-cluster/kubeconfig"
+    assert variables({"KUBECONFIG": own})["KUBECONFIG"] == own
+    assert variables({})["KUBECONFIG"].split(":")[0].endswith("/.kube/config")

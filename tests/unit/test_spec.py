@@ -1,6 +1,7 @@
 """A stack file is refused with one line that names the key, the value and the remedy."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -198,7 +199,13 @@ def test_the_stack_files_are_valid_for_editors_and_for_the_program(path: Path) -
     content = yaml.safe_load(path.read_text())
     schema = json.loads((ROOT / "stacks/schema.json").read_text())
     jsonschema.validate(content, schema)
-    load_spec({key: str(value) for key, value in content["config"].items()}, ROOT)
+    # As Pulumi hands them over.
+    config = {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in content["config"].items()
+        if key.startswith("mlflow-bench:")
+    }
+    load_spec(config, ROOT)
 
 
 @pytest.mark.parametrize(
@@ -214,3 +221,56 @@ def test_the_readme_names_every_key() -> None:
     readme = (ROOT / "README.md").read_text()
     missing = [key for key in DeploymentSpec.model_fields if f"`{key}`" not in readme]
     assert missing == []
+
+
+CLUSTER = {"platform": "kubernetes", "artifacts": "s3", "kubernetes": '{"context": "work"}'}
+
+
+def test_a_cluster_is_named_by_its_context() -> None:
+    spec = load(**CLUSTER)
+    assert spec.kubernetes is not None
+    assert spec.kubernetes.context == "work"
+    assert spec.kubernetes.namespace_of("My_stack") == "mlflow-bench-my-stack"
+    named = load(**CLUSTER | {"kubernetes": '{"context": "work", "namespace": "here"}'})
+    assert named.kubernetes is not None
+    assert named.kubernetes.namespace_of("any") == "here"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"platform": "nomad"}, r"platform: 'nomad': .*'docker' or 'kubernetes'"),
+        ({"platform": "docker"}, "kubernetes: is of no use with platform docker"),
+        (
+            {"kubernetes": "work"},
+            r"kubernetes\.context: is missing: kubernetes has to be an object",
+        ),
+        ({"kubernetes": "{}"}, r"kubernetes\.context: field required"),
+        ({"kubernetes": '{"context": ""}'}, r"kubernetes\.context: string should have at least 1"),
+        ({"kubernetes": '{"contxt": "work"}'}, r"kubernetes\.contxt: .* did you mean .*context"),
+        (
+            {"kubernetes": '{"context": "work", "namespace": "No Name"}'},
+            r"kubernetes\.namespace: is not lower-case letters",
+        ),
+        (
+            {"kubernetes": '{"context": "work", "storage": "ten"}'},
+            r"kubernetes\.storage: string should match",
+        ),
+        ({"artifacts": "volume"}, "artifacts: volume: is not served on kubernetes yet"),
+        ({"artifacts": "nfs"}, "artifacts: nfs: is not served on kubernetes yet"),
+        ({"presigned": "true"}, "presigned: true: is not served on kubernetes yet"),
+        ({"zones": "2"}, "zones: 2: on kubernetes, replicas are spread"),
+        ({"jobs": "true", "replicas": "2"}, "jobs: true: replicas on kubernetes are all alike"),
+        ({"subnets": "10.89.0.0/24"}, "subnets: is of no use on kubernetes"),
+        ({"nginx_image": "nginx:1"}, "nginx_image: is of no use on kubernetes"),
+    ],
+)
+def test_what_kubernetes_has_not_is_refused(change: dict[str, str], line: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(**(CLUSTER | change))
+    assert [one for one in str(caught.value).splitlines() if re.match(line, one)]
+
+
+def test_a_stack_on_kubernetes_without_a_context_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"^kubernetes\.context: is missing; set it as in: "):
+        load(platform="kubernetes", artifacts="s3")

@@ -23,14 +23,19 @@ def names() -> set[str]:
     return set(done.stdout.split())
 
 
+def has(name: str) -> bool:
+    """Tell whether the node has an image of this name."""
+    return _full(name) in names()
+
+
 def load(image: str, name: str) -> bool:
     """Copy an image of this machine's Docker to the node as `name`, unless it has that name.
 
     Returns whether it was copied. Raises `SetupError` when Docker does not have it.
     """
-    full = f"docker.io/{name if '/' in name else f'library/{name}'}"
-    if full in names():
+    if has(name):
         return False
+    full = _full(name)
     saved = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
     with saved:
         argv = [*CTR, "images", "import", "-"]
@@ -75,6 +80,11 @@ def load_pause(program: Path) -> None:
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
     _import(image.getvalue())
+
+
+def _full(name: str) -> str:
+    """Return a name as the node keeps it."""
+    return f"docker.io/{name if '/' in name else f'library/{name}'}"
 
 
 def _import(image: bytes) -> None:

@@ -1,0 +1,55 @@
+"""The cluster that a stack of platform `kubernetes` goes to, as its stack file names it."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+TEST_CONTEXT = "mlflow-bench-test"
+"""Context of the test cluster (`scripts/offline/cluster`), which runs images built here."""
+
+
+def _label(value: str) -> str:
+    parts = value.split("-")
+    if len(value) > 63 or not all(part.isalnum() and part.isascii() for part in parts if part):
+        raise ValueError("is not lower-case letters, digits and -, 63 at most")
+    if value != value.lower() or value.startswith("-") or value.endswith("-"):
+        raise ValueError("is not lower-case letters, digits and -, with neither end a -")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1), AfterValidator(_label)]
+
+
+class ClusterSpec(BaseModel):
+    """Where in which cluster a stack is deployed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    context: str = Field(
+        min_length=1,
+        description="Context of the kubeconfig; the current one is never taken by itself.",
+        examples=[TEST_CONTEXT],
+    )
+    namespace: Name | None = Field(
+        default=None,
+        description="Namespace, which the stack makes and removes with all that is in it; without "
+        "one, `mlflow-bench-` and the stack's name.",
+        examples=["mlflow-bench"],
+    )
+    storage: str = Field(
+        default="10Gi",
+        pattern=r"^\d+(Mi|Gi|Ti)$",
+        description="Size of the volume of the database, and of that of the object store.",
+        examples=["10Gi"],
+    )
+    storage_class: Name | None = Field(
+        default=None,
+        description="Storage class of the volumes; without it, the cluster's default.",
+        examples=["standard"],
+    )
+
+    def namespace_of(self, stack: str) -> str:
+        """Return the namespace of `stack`: the given one, or one by its name."""
+        own = re.sub(r"[^a-z0-9]+", "-", f"mlflow-bench-{stack}".lower())
+        return self.namespace or own[:63].strip("-")

@@ -1,0 +1,1 @@
+"""The components of a deployment as Kubernetes objects."""

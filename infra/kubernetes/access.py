@@ -1,0 +1,25 @@
+"""How this machine reaches a cluster: by a named context of the person's kubeconfig."""
+
+from typing import Any
+
+from kubernetes import config
+from kubernetes.client import Configuration
+from kubernetes.config import ConfigException
+
+from infra.cluster import TEST_CONTEXT
+from infra.spec import SpecError
+
+
+def configuration(context: str) -> Any:
+    """Return the client's configuration for `context` of the files in KUBECONFIG.
+
+    Raises `SpecError` when there is no such context, or it cannot be used.
+    """
+    found: Any = Configuration()
+    try:
+        config.load_kube_config(context=context, client_configuration=found)
+    except (ConfigException, OSError, TypeError) as error:
+        start = "; scripts/offline/cluster up starts it" if context == TEST_CONTEXT else ""
+        reason = str(error).splitlines()[0]
+        raise SpecError(f"kubernetes.context: {context!r}: {reason}{start}") from None
+    return found

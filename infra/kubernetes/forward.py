@@ -1,0 +1,335 @@
+"""Ports of this machine that lead to Services of a stack, through the cluster's API.
+
+A process of its own, started by the deployment and ended by `destroy`. It opens a stream for
+each connection, to a pod that is ready at that moment: so a pod that is replaced takes only its
+own connections with it. The protocol is Kubernetes' port-forward over WebSocket
+(`v4.channel.k8s.io`: the first byte of a message is its channel, 0 for data and 1 for errors).
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import itertools
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pulumi
+from pulumi import dynamic
+
+from infra.kubernetes.access import configuration
+from infra.kubernetes.own_provider import OwnProvider
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / ".state" / "forward"
+LOOPBACK = "127.0.0.1"
+START_SECONDS = 20
+STOP_SECONDS = 10
+PATIENCE_SECONDS = 10
+"""How long a connection waits for a pod that takes it."""
+
+LOOK_SECONDS = 0.5
+CHUNK = 1 << 18
+DATA, ERROR = b"\x00", b"\x01"
+
+
+# --- the process
+
+
+class Forward:
+    """Listens on this machine and passes each connection on to a ready pod."""
+
+    def __init__(self, plan: dict[str, Any], listening: Callable[[dict[str, Any]], None]) -> None:
+        """`plan` has context, namespace and `ports`: address, port (0: any) and Service of each.
+
+        `listening` gets the plan with the ports that were opened.
+        """
+        self._plan = plan
+        self._listening = listening
+        self._ready: dict[str, list[tuple[str, int]]] = {}
+        self._turn = itertools.count()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        access = configuration(self._plan["context"])
+        self._base = f"{access.host}/api/v1/namespaces/{self._plan['namespace']}"
+        self._slices = (
+            f"{access.host}/apis/discovery.k8s.io/v1/namespaces/{self._plan['namespace']}"
+            "/endpointslices"
+        )
+        connector = aiohttp.TCPConnector(ssl=_tls(access), limit=0)
+        headers = {}
+        if token := access.get_api_key_with_prefix("authorization"):
+            headers["Authorization"] = token
+        async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+            self._session = session
+            servers, ports = [], []
+            for one in self._plan["ports"]:
+                handler = _handler(self._pass_on, one["service"])
+                server = await asyncio.start_server(handler, one["address"], one["port"])
+                servers.append(server)
+                ports.append({**one, "port": server.sockets[0].getsockname()[1]})
+            self._listening({**self._plan, "ports": ports})
+            while True:
+                with contextlib.suppress(aiohttp.ClientError, asyncio.TimeoutError):
+                    await self._look()
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        """See which pods are ready."""
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with self._session.get(self._slices, timeout=timeout) as answer:
+            answer.raise_for_status()
+            found: dict[str, list[tuple[str, int]]] = {}
+            for one in (await answer.json())["items"]:
+                service = one["metadata"]["labels"].get("kubernetes.io/service-name", "")
+                for endpoint in one.get("endpoints") or []:
+                    if endpoint["conditions"].get("ready") and endpoint.get("targetRef"):
+                        pod = endpoint["targetRef"]["name"]
+                        found.setdefault(service, []).append((pod, one["ports"][0]["port"]))
+            self._ready = found
+
+    async def _pass_on(
+        self, service: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            stream = await self._open(service)
+            if stream is None:
+                return
+            async with stream:
+                pumps = [
+                    asyncio.create_task(_upwards(reader, stream)),
+                    asyncio.create_task(_downwards(stream, writer)),
+                ]
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+                for pump in pumps:
+                    pump.cancel()
+                await asyncio.gather(*pumps, return_exceptions=True)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _open(self, service: str) -> aiohttp.ClientWebSocketResponse | None:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < end:
+            pods = self._ready.get(service, [])
+            turn = next(self._turn)
+            for pod, port in [pods[(turn + n) % len(pods)] for n in range(len(pods))]:
+                url = f"{self._base}/pods/{pod}/portforward?ports={port}"
+                with contextlib.suppress(aiohttp.ClientError, asyncio.TimeoutError):
+                    return await asyncio.wait_for(
+                        self._session.ws_connect(
+                            url, protocols=("v4.channel.k8s.io",), max_msg_size=0, compress=0
+                        ),
+                        5,
+                    )
+            await asyncio.sleep(LOOK_SECONDS)
+        return None
+
+
+def _handler(pass_on: Any, service: str) -> Any:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await pass_on(service, reader, writer)
+
+    return handle
+
+
+async def _upwards(reader: asyncio.StreamReader, stream: aiohttp.ClientWebSocketResponse) -> None:
+    while chunk := await reader.read(CHUNK):
+        await stream.send_bytes(DATA + chunk)
+
+
+async def _downwards(stream: aiohttp.ClientWebSocketResponse, writer: asyncio.StreamWriter) -> None:
+    opened: set[bytes] = set()
+    async for message in stream:
+        if message.type is not aiohttp.WSMsgType.BINARY:
+            return
+        channel, content = message.data[:1], message.data[1:]
+        if channel not in opened:
+            opened.add(channel)  # Each begins with the number of its port.
+            content = content[2:]
+        if channel == ERROR and content:
+            return
+        if channel == DATA and content:
+            writer.write(content)
+            await writer.drain()
+
+
+def _tls(access: Any) -> ssl.SSLContext | bool:
+    if not access.verify_ssl:
+        return False
+    context = ssl.create_default_context(cafile=access.ssl_ca_cert)
+    if access.cert_file:
+        context.load_cert_chain(access.cert_file, access.key_file)
+    return context
+
+
+def main(path: Path) -> None:
+    """Serve the plan in a file until SIGTERM; a lock on the file shows that this process lives."""
+    with path.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        plan = json.load(file) | {"pid": os.getpid()}
+        _write(file, plan)
+        loop = asyncio.new_event_loop()
+        forward = Forward(plan, lambda opened: _write(file, opened | {"listening": True}))
+        task = loop.create_task(forward.run())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+
+
+# --- starting and ending it
+
+
+def plan_file(stack: str) -> Path:
+    """Return where the process of a stack finds what to do."""
+    return FOLDER / f"{stack}.json"
+
+
+def alive(stack: str) -> bool:
+    """Tell whether the process of a stack runs."""
+    try:
+        with plan_file(stack).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
+
+
+def held(stack: str) -> dict[str, int]:
+    """Return the ports that the process of a stack holds, by Service."""
+    if not alive(stack):
+        return {}
+    try:
+        plan = json.loads(plan_file(stack).read_text())
+    except ValueError:
+        return {}  # It is being written.
+    if not plan.get("listening"):
+        return {}
+    return {one["service"]: one["port"] for one in plan["ports"]}
+
+
+def start(stack: str, plan: dict[str, Any]) -> dict[str, int]:
+    """Start the process of a stack; return its ports by Service when they are open.
+
+    Raises `RuntimeError`, with its last words, when it does not.
+    """
+    stop(stack)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path = plan_file(stack)
+    path.touch(mode=0o600)
+    with path.open("w") as file:
+        _write(file, plan)
+    log = path.with_suffix(".log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(path)],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    end = time.monotonic() + START_SECONDS
+    while not (ports := held(stack)):
+        if process.poll() is not None or time.monotonic() > end:
+            words = log.read_text(errors="replace").strip().splitlines() or ["no word"]
+            stop(stack)
+            raise RuntimeError(f"the port-forward of {stack} did not start: {words[-1]}")
+        time.sleep(0.05)
+    process.returncode = 0  # It outlives this one, and nobody here waits for it.
+    return ports
+
+
+def stop(stack: str) -> None:
+    """End the process of a stack, if it runs."""
+    path = plan_file(stack)
+    end = time.monotonic() + STOP_SECONDS
+    while alive(stack):
+        number = signal.SIGTERM if time.monotonic() < end else signal.SIGKILL
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            os.kill(json.loads(path.read_text())["pid"], number)
+        time.sleep(0.1)
+    path.unlink(missing_ok=True)
+
+
+def _write(file: Any, plan: dict[str, Any]) -> None:
+    file.seek(0)
+    file.truncate()
+    json.dump(plan, file)
+    file.flush()
+
+
+# --- as a resource
+
+
+class Forwarder(OwnProvider):
+    """Starts and ends the process of a stack."""
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Start it."""
+        return dynamic.CreateResult(id_=props["stack"], outs=_start(props, {}))
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
+        """Tell whether it has to be started anew, also because it was killed."""
+        asked = [key for key in news if key != "ports" and olds.get(key) != news[key]]
+        stack = olds["stack"]
+        return dynamic.DiffResult(
+            changes=bool(asked) or not alive(stack),
+            replaces=["stack"] if "stack" in asked else [],
+            delete_before_replace=True,
+        )
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Start it anew; checks keep their ports."""
+        return dynamic.UpdateResult(outs=_start(news, olds.get("ports") or {}))
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """End it."""
+        stop(props["stack"])
+
+
+def _start(props: dict[str, Any], known: dict[str, int]) -> dict[str, Any]:
+    stack = props["stack"]
+    stop(stack)
+    listen = [{"address": props["bind"], "port": int(props["port"]), "service": props["main"]}]
+    listen += [
+        {"address": LOOPBACK, "port": int(known.get(service) or 0), "service": service}
+        for service in props["others"]
+    ]
+    plan = {"context": props["context"], "namespace": props["namespace"], "ports": listen}
+    try:
+        ports = start(stack, plan)
+    except RuntimeError:
+        if not known:
+            raise
+        return _start(props, {})  # Another program may hold a port of before.
+    return {**props, "ports": ports}
+
+
+class PortForward(dynamic.Resource):
+    """This machine's ports that lead to the Services of a stack."""
+
+    ports: pulumi.Output[dict[str, int]]
+    """Port by Service."""
+
+    def __init__(
+        self, name: str, props: dict[str, pulumi.Input[Any]], opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__(Forwarder(), name, {**props, "ports": None}, opts)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

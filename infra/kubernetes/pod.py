@@ -1,0 +1,252 @@
+"""One way to run a pod: what the restricted Pod Security level asks, and a read-only root."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes.apps.v1 import StatefulSet
+from pulumi_kubernetes.core.v1 import PersistentVolumeClaim, Secret, Service
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
+
+from infra.docker.container import SECRETS_FOLDER
+from infra.kubernetes.identity import LABEL_CLIENT, Identity
+
+PROBE_SECONDS = 8
+"""Above the 5 s and 6 s after which the images' checks themselves give up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodSpec:
+    """What differs between pods; memory in bytes, times in seconds."""
+
+    image: pulumi.Input[str]
+    command: Sequence[str]
+    user: int
+    """The image's own user, and the group that may read secrets and write volumes."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    claims: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Path in the container to the claim that is mounted there."""
+    scratch: Sequence[str] = ("/tmp",)
+    """Paths that may be written to, and are forgotten."""
+    shared_memory: int | None = None
+    """Size of /dev/shm."""
+    request_memory: int
+    memory: int | None = None
+    """Limit; None: there is none."""
+    port: int | None = None
+    ready: bool = True
+    """The image has a command `ready`; a job has none."""
+    health_path: str | None = None
+    """What tells, by HTTP, that the process lives, whatever its stores do."""
+    drain: int = 0
+    """Seconds that a pod still serves after it was taken out of its Service."""
+    stop_timeout: int = 30
+    start_timeout: int = 180
+    client: bool = False
+    """It may reach the stores."""
+    restart: str = "Always"
+
+
+def template(
+    identity: Identity, component: str, spec: PodSpec, parent: pulumi.Resource
+) -> dict[str, Any]:
+    """Return the pod template of `component`; declares the Secret of its files."""
+    mounts: list[dict[str, Any]] = []
+    volumes: list[dict[str, Any]] = []
+    annotations: dict[str, pulumi.Input[str]] = {}
+    if spec.secrets:
+        secret = Secret(
+            f"{component}-secrets",
+            metadata=identity.metadata(f"{component}-secrets", component),
+            string_data=dict(spec.secrets),
+            opts=identity.options(parent),
+        )
+        name = secret.metadata.name
+        volumes.append({"name": "secrets", "secret": {"secretName": name, "defaultMode": 0o440}})
+        mounts.append({"name": "secrets", "mountPath": SECRETS_FOLDER, "readOnly": True})
+        # A pod does not see a new password until it is started anew.
+        annotations["mlflow-bench.secrets"] = _digest(spec.secrets)
+    for number, (path, claim) in enumerate(sorted(spec.claims.items())):
+        volumes.append({"name": f"data-{number}", "persistentVolumeClaim": {"claimName": claim}})
+        mounts.append({"name": f"data-{number}", "mountPath": path})
+    for number, path in enumerate(spec.scratch):
+        volumes.append({"name": f"scratch-{number}", "emptyDir": {}})
+        mounts.append({"name": f"scratch-{number}", "mountPath": path})
+    if spec.shared_memory is not None:
+        size = f"{spec.shared_memory // 2**20}Mi"
+        volumes.append({"name": "memory", "emptyDir": {"medium": "Memory", "sizeLimit": size}})
+        mounts.append({"name": "memory", "mountPath": "/dev/shm"})
+    labels = identity.labels(component) | ({LABEL_CLIENT: "true"} if spec.client else {})
+    return {
+        "metadata": {"labels": labels, "annotations": annotations},
+        "spec": {
+            "automountServiceAccountToken": False,
+            # Else a Service named `mlflow` sets MLFLOW_PORT and more of MLflow's own names.
+            "enableServiceLinks": False,
+            "restartPolicy": spec.restart,
+            "terminationGracePeriodSeconds": spec.stop_timeout + spec.drain,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": spec.user,
+                "runAsGroup": spec.user,
+                "fsGroup": spec.user,
+                "fsGroupChangePolicy": "OnRootMismatch",
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "topologySpreadConstraints": [
+                {
+                    "maxSkew": 1,
+                    "topologyKey": key,
+                    "whenUnsatisfiable": "ScheduleAnyway",
+                    "labelSelector": {"matchLabels": identity.selector(component)},
+                }
+                for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+            ],
+            "containers": [_container(component, spec, mounts)],
+            "volumes": volumes,
+        },
+    }
+
+
+def _container(component: str, spec: PodSpec, mounts: list[dict[str, Any]]) -> dict[str, Any]:
+    memory = f"{spec.request_memory // 2**20}Mi"
+    resources: dict[str, Any] = {"requests": {"cpu": "100m", "memory": memory}}
+    if spec.memory is not None:
+        resources["limits"] = {"memory": f"{spec.memory // 2**20}Mi"}
+    container: dict[str, Any] = {
+        "name": component,
+        "image": spec.image,
+        # Images have exact names; those that were loaded can be pulled from nowhere.
+        "imagePullPolicy": "IfNotPresent",
+        "args": list(spec.command),
+        "env": [{"name": key, "value": value} for key, value in sorted(spec.environment.items())],
+        "resources": resources,
+        "volumeMounts": mounts,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+    }
+    if spec.port is not None:
+        container["ports"] = [{"name": "main", "containerPort": spec.port}]
+    if spec.ready:
+        check = {"exec": {"command": ["ready"]}, "timeoutSeconds": PROBE_SECONDS}
+        container["startupProbe"] = check | {
+            "periodSeconds": 2,
+            "failureThreshold": max(spec.start_timeout // 2, 1),
+        }
+        container["readinessProbe"] = check | {"periodSeconds": 5, "failureThreshold": 2}
+    if spec.health_path is not None:
+        get = {
+            "path": spec.health_path,
+            "port": spec.port,
+            # The server knows the names of its stack, and no pod's address.
+            "httpHeaders": [{"name": "Host", "value": "localhost"}],
+        }
+        # A busy server is slow, not dead.
+        container["livenessProbe"] = {
+            "httpGet": get,
+            "periodSeconds": 10,
+            "timeoutSeconds": 10,
+            "failureThreshold": 6,
+        }
+    if spec.drain:
+        wait = ["sleep", str(spec.drain)]
+        container["lifecycle"] = {"preStop": {"exec": {"command": wait}}}
+    return container
+
+
+def claim(
+    identity: Identity,
+    component: str,
+    size: str,
+    storage_class: str | None,
+    parent: pulumi.Resource,
+) -> PersistentVolumeClaim:
+    """Declare the claim of a component's data."""
+    name = f"{component}-data"
+    spec: Any = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": size}},
+    }
+    if storage_class is not None:
+        spec["storageClassName"] = storage_class
+    return PersistentVolumeClaim(
+        name,
+        metadata=identity.metadata(name, component),
+        spec=spec,
+        opts=identity.options(parent),
+    )
+
+
+def single(
+    identity: Identity, component: str, pod: PodSpec, parent: pulumi.Resource
+) -> StatefulSet:
+    """Declare a workload of one pod, which keeps its name and never runs twice at once."""
+    spec: Any = {
+        "serviceName": component,
+        "replicas": 1,
+        "selector": {"matchLabels": identity.selector(component)},
+        "template": template(identity, component, pod, parent),
+    }
+    return StatefulSet(
+        component,
+        metadata=identity.metadata(component, component),
+        spec=spec,
+        opts=identity.options(parent),
+    )
+
+
+def service(
+    identity: Identity,
+    component: str,
+    port: int,
+    parent: pulumi.Resource,
+    after: list[pulumi.Resource],
+) -> Service:
+    """Declare the Service by whose name the others reach a component, once it has a ready pod."""
+    spec: Any = {
+        "selector": identity.selector(component),
+        "ports": [{"name": "main", "port": port, "targetPort": port}],
+    }
+    return Service(
+        component,
+        metadata=identity.metadata(component, component),
+        spec=spec,
+        opts=identity.options(parent, after),
+    )
+
+
+def reachable(
+    identity: Identity, component: str, port: int, everyone: bool, parent: pulumi.Resource
+) -> None:
+    """Declare who may reach a component's pods: everyone, or only the stores' clients."""
+    rule: dict[str, Any] = {"ports": [{"port": port, "protocol": "TCP"}]}
+    if not everyone:
+        rule["from"] = [{"podSelector": {"matchLabels": {LABEL_CLIENT: "true"}}}]
+    spec: Any = {
+        "podSelector": {"matchLabels": identity.selector(component)},
+        "policyTypes": ["Ingress"],
+        "ingress": [rule],
+    }
+    NetworkPolicy(
+        component,
+        metadata=identity.metadata(component, component),
+        spec=spec,
+        opts=identity.options(parent),
+    )
+
+
+def _digest(secrets: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
+    """Return what changes with the secrets and tells nothing of them."""
+    names = sorted(secrets)
+    return pulumi.Output.unsecret(
+        pulumi.Output.all(*(secrets[name] for name in names)).apply(
+            lambda known: hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
+        )
+    )

@@ -1,0 +1,88 @@
+"""Looks at the cluster and this machine before anything is created."""
+
+import socket
+from ipaddress import IPv4Address
+from typing import Any
+
+from kubernetes.client import ApiClient, CoreV1Api, VersionApi
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from infra.cluster import TEST_CONTEXT, ClusterSpec
+from infra.docker.identity import LABEL_STACK
+from infra.docker.preflight import port_problem
+from infra.kubernetes import forward
+from infra.kubernetes.access import configuration
+from infra.spec import DeploymentSpec, SpecError
+
+OLDEST = (1, 30)
+TIMEOUT_SECONDS = 10
+
+
+def check_cluster(stack: str, cluster: ClusterSpec) -> None:
+    """Raise `SpecError` when the cluster is not there, too old, or the namespace another's."""
+    name = cluster.namespace_of(stack)
+    access = configuration(cluster.context)
+    access.retries = False
+    where = f"kubernetes.context: {cluster.context!r} at {access.host}"
+    client = ApiClient(access)
+    try:
+        found: Any = VersionApi(client).get_code(_request_timeout=TIMEOUT_SECONDS)
+        version = int(found.major), int(found.minor.rstrip("+"))
+        if version < OLDEST:
+            raise SpecError(f"{where}: is Kubernetes {found.git_version}; 1.30 or newer is needed")
+        namespace: Any = CoreV1Api(client).read_namespace(name, _request_timeout=TIMEOUT_SECONDS)
+    except ApiException as error:
+        if error.status == 404:
+            return
+        raise SpecError(f"{where}: refuses: {error.status} {error.reason}") from None
+    except (HTTPError, OSError) as error:
+        start = (
+            "start it: scripts/offline/cluster up"
+            if cluster.context == TEST_CONTEXT
+            else "start it, or name another context"
+        )
+        reason = str(getattr(error, "reason", error)).rpartition(": ")[2]
+        raise SpecError(f"{where}: does not answer ({reason}); {start}") from None
+    owner = (namespace.metadata.labels or {}).get(LABEL_STACK)
+    if owner != stack:
+        raise SpecError(
+            f"kubernetes.namespace: {name!r}: exists already in {cluster.context} "
+            + (f"and is stack {owner}'s" if owner else "and is not of this project")
+            + "; name another: pulumi config set --path kubernetes.namespace NAME"
+        )
+    if namespace.status.phase == "Terminating":
+        raise SpecError(f"kubernetes.namespace: {name!r}: is being removed; wait, or name another")
+
+
+def check_images(spec: DeploymentSpec, cluster: ClusterSpec) -> None:
+    """Raise `SpecError` for each image that a cluster other than the test cluster would miss."""
+    if cluster.context == TEST_CONTEXT:
+        return
+    wanted = {"mlflow_image": spec.mlflow_image}
+    if spec.database is None:
+        wanted["postgres_image"] = spec.postgres_image
+    if spec.uses_own_s3:
+        wanted["object_store_image"] = spec.object_store_image
+    missing = [key for key, image in wanted.items() if image is None]
+    if missing:
+        raise SpecError(
+            "\n".join(
+                f"{key}: is missing: the cluster of {cluster.context!r} has no image that is built "
+                "here; push it to a registry of the cluster's, and name it: "
+                f"pulumi config set {key} REGISTRY/NAME:TAG"
+                for key in missing
+            )
+        )
+
+
+def check_port(stack: str, bind: IPv4Address, port: int) -> None:
+    """Raise `SpecError` naming who holds `port`, unless it is free or the stack's own."""
+    if port in forward.held(stack).values():
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((str(bind), port))
+        except OSError as error:
+            raise SpecError(port_problem(error, bind, port, "port")) from None

@@ -1,0 +1,41 @@
+"""The test cluster, for the stacks that go to it and no others."""
+
+import os
+import subprocess
+from collections.abc import Iterable
+
+from scripts.offline.test_cluster.layout import CONTEXT
+from scripts.prepare import machine, ui
+from scripts.prepare.pins import ROOT, VENV
+
+PART = "cluster"
+COMMAND = [f"{VENV}/bin/python", "-m", "scripts.offline.test_cluster"]
+
+
+def wanted(stacks: Iterable[str]) -> bool:
+    """Tell whether one of these stacks' files names the test cluster's context."""
+    files = (ROOT / "stacks" / f"Pulumi.{stack}.yaml" for stack in stacks)
+    return any(f"context: {CONTEXT}\n" in file.read_text() for file in files)
+
+
+def start() -> bool:
+    """Start the cluster; return False where it runs already.
+
+    Raises:
+        ui.SetupError: it cannot be started; the reason was printed.
+    """
+    if machine.output([*COMMAND, "status"], timeout=60, cwd=ROOT) is not None:
+        return False
+    _run("up")
+    return True
+
+
+def end() -> None:
+    """End the cluster."""
+    _run("down")
+
+
+def _run(command: str) -> None:
+    done = subprocess.run([*COMMAND, command], cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ)
+    if done.returncode:
+        raise ui.SetupError("the test cluster is needed by a stack; see docs/kubernetes.md")

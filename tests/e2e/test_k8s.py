@@ -1,0 +1,299 @@
+"""A stack on a real Kubernetes: replicas, probes, restarts, rolling updates, and its end."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3  # type: ignore[import-untyped]
+import mlflow
+import psycopg2
+import pytest
+import requests
+import yaml
+
+from infra.cluster import TEST_CONTEXT
+from infra.kubernetes import forward
+from scripts.offline.test_cluster import lifecycle
+from tests.e2e.stack import CLIENT, Stack, eventually, new_stack, search
+from tests.kubernetes_cluster import get
+
+pytestmark = pytest.mark.e2e
+
+NAMESPACE = "e2e-k8s"
+SETTINGS = {
+    "platform": "kubernetes",
+    "artifacts": "s3",
+    "kubernetes": {"context": TEST_CONTEXT, "namespace": NAMESPACE},
+}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> Iterator[Stack]:
+    stack = new_stack("e2e-k8s", tmp_path_factory.mktemp("k8s"))
+    stack.configure(**SETTINGS)
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.run("cancel", "--yes")
+        stack.destroy()
+        assert not forward.alive(stack.name)
+        assert NAMESPACE not in [one["metadata"]["name"] for one in get("namespaces", "default")]
+
+
+@pytest.fixture(scope="module")
+def outputs(stack: Stack) -> dict[str, Any]:
+    return stack.outputs()
+
+
+def pods(component: str = "mlflow") -> list[Any]:
+    """The pods of a component that are not on their way out."""
+    return [
+        pod
+        for pod in get("pods", NAMESPACE)
+        if pod["metadata"]["labels"].get("mlflow-bench.component") == component
+        and "deletionTimestamp" not in pod["metadata"]
+    ]
+
+
+def names(component: str = "mlflow") -> set[str]:
+    return {pod["metadata"]["name"] for pod in pods(component)}
+
+
+class Load:
+    """Two people who log a metric point after the other, each by a connection of its own."""
+
+    def __init__(self, uri: str) -> None:
+        self._client = mlflow.MlflowClient(uri)
+        self._uri = uri
+        experiment = self._client.create_experiment(f"load {time.time_ns()}")
+        self._runs = [self._client.create_run(experiment).info.run_id for _ in range(2)]
+        self.acknowledged: dict[str, set[int]] = {run: set() for run in self._runs}
+        self.failed: list[str] = []
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._log, args=(run,)) for run in self._runs]
+
+    @contextmanager
+    def going(self) -> Iterator[None]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            for thread in self._threads:
+                thread.join()
+
+    def lost(self) -> list[int]:
+        """The steps that were acknowledged and are not there."""
+        return [
+            step
+            for run, steps in self.acknowledged.items()
+            for step in steps
+            - {point.step for point in self._client.get_metric_history(run, "points")}
+        ]
+
+    def _log(self, run: str) -> None:
+        step = 0
+        while not self._over.wait(0.05):
+            step += 1
+            point = {"run_id": run, "key": "points", "value": 1.0, "timestamp": 1, "step": step}
+            try:
+                answer = requests.post(
+                    f"{self._uri}/api/2.0/mlflow/runs/log-metric", json=point, timeout=60
+                )
+            except requests.RequestException as error:
+                self.failed.append(f"step {step}: {error}")
+                continue
+            if answer.status_code == 200:
+                self.acknowledged[run].add(step)
+            else:
+                self.failed.append(f"step {step}: {answer.status_code} {answer.text[:200]}")
+
+
+def test_a_person_trains_and_loads_the_model(outputs: dict[str, Any]) -> None:
+    assert outputs["target"]["platform"] == "kubernetes"
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT, outputs["tracking_uri"]],
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].split()[1:] == ["5", "5"]
+
+
+def test_checks_reach_both_stores(outputs: dict[str, Any]) -> None:
+    target, secrets = outputs["target"], outputs["audit_secrets"]
+    store = target["backend_store"]
+    with closing(
+        psycopg2.connect(
+            host=store["host"],
+            port=store["port"],
+            dbname=store["database"],
+            user=store["user"],
+            password=secrets["database_password"],
+        )
+    ) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT count(*) FROM experiments")
+        assert cursor.fetchone()[0] >= 1  # type: ignore[index]
+    lines = dict(
+        line.split("=", 1) for line in secrets["s3_credentials"].splitlines() if "=" in line
+    )
+    bucket = boto3.client(
+        "s3",
+        endpoint_url=target["artifact_store"]["endpoint"],
+        region_name=target["artifact_store"]["region"],
+        **lines,
+    )
+    assert bucket.list_objects_v2(Bucket="mlflow")["KeyCount"] > 0
+
+
+def test_the_api_server_takes_every_manifest_and_every_pod_is_restricted(stack: Stack) -> None:
+    level = get("namespace", "default", NAMESPACE)["metadata"]["labels"]
+    assert level["pod-security.kubernetes.io/enforce"] == "restricted"
+    kinds = "deployments,statefulsets,services,networkpolicies,poddisruptionbudgets,pvc,secrets"
+    found = get(kinds, NAMESPACE)
+    assert {one["kind"] for one in found} >= {"Deployment", "StatefulSet", "NetworkPolicy"}
+    for one in found:
+        for key in ("uid", "resourceVersion", "creationTimestamp"):
+            one["metadata"].pop(key)
+        one.pop("status", None)
+    text = yaml.safe_dump_all(found)
+    said = lifecycle.kubectl("apply", "--dry-run=server", "-f", "-", stdin=text, timeout=60)
+    assert len(said.splitlines()) == len(found)
+    # What the level forbids, this namespace refuses.
+    with pytest.raises(Exception, match="violates PodSecurity"):
+        lifecycle.kubectl(
+            *("run", "loose", "--image=mlflow-bench/pause:1", "-n", NAMESPACE), timeout=30
+        )
+    for pod in get("pods", NAMESPACE):
+        [container] = pod["spec"]["containers"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert pod["spec"]["securityContext"]["runAsUser"] >= 10001
+
+
+def test_no_secret_shows(stack: Stack, outputs: dict[str, Any]) -> None:
+    password = outputs["audit_secrets"]["database_password"]
+    places = {
+        "state": "".join(path.read_text() for path in stack.folder.rglob("*.json*")),
+        "pods": json.dumps(get("pods", NAMESPACE)),
+        "plan": forward.plan_file(stack.name).read_text(),
+    }
+    for pod in get("pods", NAMESPACE):
+        name = pod["metadata"]["name"]
+        places[f"log of {name}"] = lifecycle.kubectl("logs", name, "-n", NAMESPACE)
+    assert [place for place, text in places.items() if password in text] == []
+
+
+def test_probes_mean_what_they_say() -> None:
+    [pod] = pods()
+    [container] = pod["spec"]["containers"]
+    # Ready is what touches the stores; alive is what does not.
+    assert container["readinessProbe"]["exec"]["command"] == ["ready"]
+    assert container["startupProbe"]["exec"]["command"] == ["ready"]
+    assert container["livenessProbe"]["httpGet"]["path"] == "/health"
+    lifecycle.kubectl("scale", "statefulset/postgres", "--replicas=0", "-n", NAMESPACE)
+    try:
+
+        def unready() -> bool:
+            [now] = pods()
+            return not now["status"]["containerStatuses"][0]["ready"]
+
+        eventually(unready, 60)
+        [now] = pods()
+        assert now["status"]["containerStatuses"][0]["restartCount"] == 0
+    finally:
+        lifecycle.kubectl("scale", "statefulset/postgres", "--replicas=1", "-n", NAMESPACE)
+    eventually(lambda: pods()[0]["status"]["containerStatuses"][0]["ready"], 90)
+
+
+def test_what_was_changed_by_hand_is_seen_and_nothing_else(stack: Stack) -> None:
+    assert "unchanged" in stack.run("preview")
+    stack.run("refresh", "--yes", "--skip-preview")
+    shown = stack.run("preview")
+    assert "to update" not in shown
+    assert "to replace" not in shown
+
+
+def test_a_killed_port_forward_comes_back_with_up(stack: Stack, outputs: dict[str, Any]) -> None:
+    plan = json.loads(forward.plan_file(stack.name).read_text())
+    subprocess.run(["kill", "-9", str(plan["pid"])], check=True)
+    eventually(lambda: not forward.alive(stack.name), 5)
+    stack.up()
+    assert forward.alive(stack.name)
+    assert stack.outputs()["target"] == outputs["target"]
+    assert search(outputs["tracking_uri"]).status_code == 200
+
+
+def test_a_rolling_update_of_the_only_replica_fails_no_request(
+    stack: Stack, outputs: dict[str, Any]
+) -> None:
+    before = names()
+    load = Load(outputs["tracking_uri"])
+    with load.going():
+        # Another template, as of another image.
+        stack.configure(**SETTINGS, allowed_hosts="mlflow.example.com")
+        stack.up()
+        time.sleep(2)
+    assert names().isdisjoint(before)
+    assert load.failed == []
+    assert load.lost() == []
+    assert sum(map(len, load.acknowledged.values())) > 20
+
+
+def test_up_and_down_and_a_killed_pod_lose_nothing(stack: Stack, outputs: dict[str, Any]) -> None:
+    load = Load(outputs["tracking_uri"])
+    with load.going():
+        stack.configure(**SETTINGS, replicas=3)
+        stack.up()
+        assert len(names()) == 3
+        victim = sorted(names())[0]
+        lifecycle.kubectl(
+            *("delete", f"pod/{victim}", "--force", "--grace-period=0", "-n", NAMESPACE),
+            timeout=60,
+        )
+        eventually(
+            lambda: (
+                len(names()) == 3
+                and all(pod["status"]["containerStatuses"][0]["ready"] for pod in pods())
+            ),
+            90,
+        )
+        assert victim not in names()
+        stack.configure(**SETTINGS)
+        stack.up()
+        eventually(lambda: len(names()) == 1, 60)
+    assert load.lost() == []
+    assert sum(map(len, load.acknowledged.values())) > 50
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"context": "not-there"}, "kubernetes.context: 'not-there':"),
+        (
+            {"context": TEST_CONTEXT, "namespace": "kube-system"},
+            "kubernetes.namespace: 'kube-system': exists already in mlflow-bench-test and is not "
+            "of this project",
+        ),
+    ],
+)
+def test_a_wrong_cluster_is_one_line(
+    stack: Stack, tmp_path: Path, change: dict[str, str], line: str
+) -> None:
+    stack.configure(**(SETTINGS | {"kubernetes": change}))
+    try:
+        said = stack.run("preview", ok=False)
+    finally:
+        stack.configure(**SETTINGS)
+    # As progress, and among the diagnostics.
+    assert {one.partition("kubernetes.")[2] for one in said.splitlines() if line in one}
+    assert len({one.partition("kubernetes.")[2] for one in said.splitlines() if line in one}) == 1
