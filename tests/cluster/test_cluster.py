@@ -12,7 +12,7 @@ import psutil
 import pytest
 import yaml
 
-from scripts.offline.test_cluster import build, lifecycle
+from scripts.offline.test_cluster import build, images, lifecycle
 from scripts.offline.test_cluster.layout import (
     CGROUP,
     CGROUP_ROOT,
@@ -89,14 +89,19 @@ def test_up_gives_a_cluster_that_nobody_uses_by_accident() -> None:
     assert kubeconfig_path(kubeconfig_path("/a")) == kubeconfig_path("/a")
 
 
-@pytest.mark.parametrize("program", ["kubelet", "containerd", "kube-apiserver", "etcd", "coredns"])
-def test_a_killed_program_is_started_again(program: str) -> None:
+def test_killed_programs_are_started_again() -> None:
     lifecycle.up()
-    killed = processes()[program]
-    killed.kill()
-    assert eventually(lambda: processes().get(program, killed).pid != killed.pid)
+    programs = ("kubelet", "containerd", "kube-apiserver", "etcd", "coredns", "provisioner")
+    killed = {name: one for name, one in processes().items() if name in programs}
+    assert set(killed) == set(programs)
+    for one in killed.values():
+        one.kill()
+    assert eventually(
+        lambda: all(processes().get(name, one).pid != one.pid for name, one in killed.items())
+    )
     assert eventually(lambda: lifecycle.status()[0])
-    assert f"{program} (started" in lifecycle.status()[1]
+    for name in programs:
+        assert f"{name} (started" in lifecycle.status()[1]
 
 
 def test_a_claim_gets_a_volume_that_goes_with_it() -> None:
@@ -168,6 +173,22 @@ def test_down_leaves_nothing_on_the_host() -> None:
     assert traces() == []
     assert not KUBECONFIG.exists()
     assert not STATE.exists()
+
+
+def test_a_new_life_keeps_the_images_used_last() -> None:
+    lifecycle.up()
+    tag = [*images.CTR, "images", "tag", "docker.io/mlflow-bench/pause:1"]
+    for number in (0, 1, 2, 3, 1):  # One is used again.
+        name = f"mlflow-bench/test:{number}"
+        if not images.has(name):
+            subprocess.run([*tag, f"docker.io/{name}"], check=True, capture_output=True)
+        assert images.has(name)
+    lifecycle.down()
+    lifecycle.up()
+    found = {name for name in images.references() if "mlflow-bench/test:" in name}
+    assert found == {"docker.io/mlflow-bench/test:1", "docker.io/mlflow-bench/test:3"}
+    assert images.has("mlflow-bench/pause:1")
+    subprocess.run([*images.CTR, "images", "rm", *found], check=True, capture_output=True)
 
 
 def test_without_a_cluster_one_line_says_so() -> None:

@@ -8,24 +8,58 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from scripts.offline.test_cluster.layout import CONTAINERD_SOCKET, PAUSE_IMAGE
+from scripts.offline.test_cluster.layout import CONTAINERD_SOCKET, HOME, PAUSE_IMAGE
 from scripts.prepare import ui
 
 CTR = ("ctr", "--address", str(CONTAINERD_SOCKET), "--namespace", "k8s.io")
 NOBODY = "65535:65535"
 
+OWN = "docker.io/mlflow-bench/"
+"""What the names of this project's images begin with."""
 
-def names() -> set[str]:
-    """Return the references that the node has."""
-    done = subprocess.run([*CTR, "images", "ls", "-q"], capture_output=True, text=True)
+KEPT = 2
+"""Images of one repository that a new life of the cluster begins with."""
+
+USES = HOME / "uses"
+
+
+def references() -> dict[str, str]:
+    """Return the names of the node's images, each with the digest that it stands for."""
+    done = subprocess.run([*CTR, "images", "ls"], capture_output=True, text=True)
     if done.returncode:
         raise ui.SetupError(f"the test cluster's containerd does not answer: {done.stderr.strip()}")
-    return set(done.stdout.split())
+    rows = (line.split() for line in done.stdout.splitlines()[1:])
+    return {row[0]: row[2] for row in rows}
 
 
 def has(name: str) -> bool:
     """Tell whether the node has an image of this name."""
-    return _full(name) in names()
+    there = _full(name) in references()
+    if there:
+        _note_use(name)
+    return there
+
+
+def prune() -> None:
+    """Remove all but the images of each repository that were used last; none may be in use."""
+    known = references()
+    repositories: dict[str, list[str]] = {}
+    for full in known:
+        if full.startswith(OWN) and full != _full(PAUSE_IMAGE):
+            repositories.setdefault(full.rpartition(":")[0], []).append(full)
+    old = {
+        full
+        for tags in repositories.values()
+        for full in sorted(tags, key=_last_use, reverse=True)[KEPT:]
+    }
+    kept = {digest for full, digest in known.items() if full.startswith(OWN) and full not in old}
+    gone = {known[full] for full in old} - kept
+    # The kubelet's interface keeps a second name, by which the content would stay.
+    old |= {full for full, digest in known.items() if digest in gone}
+    if old:
+        subprocess.run([*CTR, "images", "rm", *sorted(old)], capture_output=True)
+    for full in old:
+        _marker(full).unlink(missing_ok=True)
 
 
 def load(image: str, name: str) -> bool:
@@ -50,6 +84,8 @@ def load(image: str, name: str) -> bool:
         )
         if tagged.returncode:
             raise ui.SetupError(f"{image} cannot be named {name}: {tagged.stderr.strip()}")
+        subprocess.run([*CTR, "images", "rm", first], capture_output=True)
+    _note_use(name)
     return True
 
 
@@ -85,6 +121,21 @@ def load_pause(program: Path) -> None:
 def _full(name: str) -> str:
     """Return a name as the node keeps it."""
     return f"docker.io/{name if '/' in name else f'library/{name}'}"
+
+
+def _marker(full: str) -> Path:
+    """Return the file whose time tells when an image was asked for last."""
+    return USES / full.replace("/", "_")
+
+
+def _note_use(name: str) -> None:
+    USES.mkdir(parents=True, exist_ok=True)
+    _marker(_full(name)).touch()
+
+
+def _last_use(full: str) -> float:
+    marker = _marker(full)
+    return marker.stat().st_mtime if marker.exists() else 0.0
 
 
 def _import(image: bytes) -> None:

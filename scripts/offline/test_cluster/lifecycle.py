@@ -81,6 +81,7 @@ def up() -> str:
             _start()
             # Again and again: containerd is started twice where an earlier life left containers.
             _wait(lambda: not _failure(lambda: images.load_pause(build.folder() / "pause")))
+            images.prune()
             _wait(lambda: not _problem())
         except BaseException:
             _end(keep_logs=True)
