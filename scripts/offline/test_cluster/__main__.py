@@ -1,9 +1,9 @@
-"""Command line: `scripts/offline/cluster up|down|status`."""
+"""Command line: `scripts/offline/cluster up|down|status|build`."""
 
 import argparse
 import sys
 
-from scripts.offline.test_cluster import lifecycle
+from scripts.offline.test_cluster import build, lifecycle
 from scripts.prepare import state, ui
 
 
@@ -14,10 +14,10 @@ def main() -> int:
         description="A real Kubernetes of one node on this machine, built from Go modules, for "
         "places that have no kind, minikube or k3d.",
     )
-    parser.add_argument("command", choices=("up", "down", "status"))
+    parser.add_argument("command", choices=("up", "down", "status", "build"))
     command = parser.parse_args().command
 
-    def work() -> None:
+    def run() -> None:
         state.ensure_folder()
         if command == "status":
             good, text = lifecycle.status()
@@ -25,9 +25,10 @@ def main() -> int:
                 raise ui.SetupError(text)
             ui.say(lifecycle.PART, text)
         else:
-            ui.say(lifecycle.PART, lifecycle.up() if command == "up" else lifecycle.down())
+            work = {"up": lifecycle.up, "down": lifecycle.down, "build": build.ensure}[command]
+            ui.say(lifecycle.PART, work())
 
-    return ui.report(lifecycle.PART, work)
+    return ui.report(lifecycle.PART, run)
 
 
 if __name__ == "__main__":
