@@ -299,6 +299,7 @@ class Forwarder(OwnProvider):
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """End it."""
         stop(props["stack"])
+        plan_file(props["stack"]).with_suffix(".log").unlink(missing_ok=True)
 
 
 def _start(props: dict[str, Any], known: dict[str, int]) -> dict[str, Any]:

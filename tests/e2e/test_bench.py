@@ -8,7 +8,9 @@ from pathlib import Path
 import docker
 import pytest
 
+from scripts.offline.test_cluster import lifecycle
 from tests.e2e.stack import ROOT, Stack, free_port
+from tests.kubernetes_cluster import get
 
 pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
@@ -53,6 +55,9 @@ def test_a_clone_gets_a_verdict_and_leaves_nothing(
         print(output)
         status, output = bench(clone, stack.name)
     assert stack.left(docker_client) == []
+    if "kubernetes" in settings and lifecycle.status()[0]:
+        left = [one["metadata"]["name"] for one in get("namespaces", "default")]
+        assert f"mlflow-bench-{stack.name}" not in left
     assert status == GOOD, output
     result = json.loads((clone / "results/latest/result.json").read_text())
     assert result["durability"]["verdict"] == "pass"
