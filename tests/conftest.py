@@ -16,19 +16,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests share what they start, for runs in several processes.
-
-    Real stacks stay in one process and come first, as they take longest; other modules stay whole.
-    """
-
-    def folder(item: pytest.Item) -> str:
-        return item.path.relative_to(HERE).parts[0]
-
-    for item in items:
-        shared = "e2e" if folder(item) == "e2e" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(shared))
+    """Put real stacks first: runs in several processes take whole modules in this order."""
     order = ("e2e", "plugins", "images", "cluster", "unit")
-    items.sort(key=lambda item: order.index(folder(item)))
+    items.sort(key=lambda item: order.index(item.path.relative_to(HERE).parts[0]))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Loopback ports by which checks reach each component past the load balancer."""
 
 import socket
+import zlib
 from collections.abc import Iterator, Mapping
 
 import docker
@@ -32,7 +33,8 @@ def audit_ports(client: docker.DockerClient, containers: Mapping[str, int]) -> d
                 wanted = containers.get(str(container.name))
                 if inside == f"{wanted}/tcp" and port in PORTS:
                     present[str(container.name)] = port
-    free = _free(taken)
+    # As for subnets, from a place of the stack's own.
+    free = _free(taken, zlib.crc32("".join(containers).encode()) % len(PORTS))
     return {name: present[name] if name in present else next(free) for name in containers}
 
 
@@ -41,8 +43,8 @@ def published(internal: int, external: int) -> pulumi_docker.ContainerPortArgs:
     return pulumi_docker.ContainerPortArgs(internal=internal, external=external, ip=LOOPBACK)
 
 
-def _free(taken: set[int]) -> Iterator[int]:
-    for port in PORTS:
+def _free(taken: set[int], start: int) -> Iterator[int]:
+    for port in (*PORTS[start:], *PORTS[:start]):
         if port in taken:
             continue
         with socket.socket() as probe:

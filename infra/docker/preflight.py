@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import zlib
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, ip_network
 
@@ -63,18 +64,23 @@ def subnets(
             subnet = ip_network(pool.get("Subnet", "::/128"))
             if isinstance(subnet, IPv4Network):
                 taken.setdefault(str(network.name), []).append(subnet)
-    free = iter(_free_subnets([one for some in taken.values() for one in some]))
+    # Stacks that are deployed at the same moment do not see each other yet: each looks from a
+    # place of its own.
+    start = zlib.crc32(networks[0].encode())
+    free = iter(_free_subnets([one for some in taken.values() for one in some], start))
     return [taken[name][0] if name in taken else next(free) for name in networks]
 
 
-def _free_subnets(taken: Sequence[IPv4Network]) -> Iterator[IPv4Network]:
+def _free_subnets(taken: Sequence[IPv4Network], start: int) -> Iterator[IPv4Network]:
     here = [
         IPv4Network(f"{address.address}/{address.netmask}", strict=False)
         for addresses in psutil.net_if_addrs().values()
         for address in addresses
         if address.family == socket.AF_INET and address.netmask
     ]
-    for subnet in SUBNETS.subnets(new_prefix=24):
+    every = list(SUBNETS.subnets(new_prefix=24))
+    start %= len(every)
+    for subnet in every[start:] + every[:start]:
         if not any(subnet.overlaps(other) for other in [*taken, *here]):
             yield subnet
     raise SpecError(f"subnets: none is free in {SUBNETS}; give one for each zone")
