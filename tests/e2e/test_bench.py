@@ -15,6 +15,7 @@ from tests.kubernetes_cluster import get
 pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
 GOOD, INVALID = 0, 3
+TRIES = 3
 PRESETS = sorted(path.name.split(".")[1] for path in (ROOT / "stacks").glob("Pulumi.*.yaml"))
 
 
@@ -49,11 +50,11 @@ def test_a_clone_gets_a_verdict_and_leaves_nothing(
     assert '"5000"' in settings
     named = clone / f"stacks/Pulumi.{stack.name}.yaml"
     named.write_text(settings.replace('"5000"', f'"{stack.port}"'))
-    status, output = bench(clone, stack.name)
-    if status == INVALID:
-        # Other work on the machine makes a measurement invalid, which is right; it is repeated.
-        print(output)
+    # Other work on the machine makes a measurement invalid, which is right; it is repeated.
+    for _ in range(TRIES):
         status, output = bench(clone, stack.name)
+        if status != INVALID:
+            break
     assert stack.left(docker_client) == []
     if "kubernetes" in settings and lifecycle.status()[0]:
         left = [one["metadata"]["name"] for one in get("namespaces", "default")]
