@@ -88,8 +88,10 @@ def test_an_artifact_is_at_once_in_the_other_replica(replicas: tuple[str, str]) 
         for path in (new, same):
             assert upload(here, path, content).status_code == 200
             assert download(there, path).content == content
-        listed = requests.get(place(there, ""), {"path": f"runs/{number}"}, timeout=30).json()
-        assert listed["files"] == [{"path": "new", "is_dir": False, "file_size": 1000 + number}]
+        listed = requests.get(place(there, "").rstrip("/"), {"path": f"runs/{number}"}, timeout=30)
+        assert listed.json() == {
+            "files": [{"path": "new", "is_dir": False, "file_size": 1000 + number}]
+        }, (number, listed.text)
 
 
 def test_nobody_sees_half_an_artifact(replicas: tuple[str, str]) -> None:
