@@ -1,4 +1,4 @@
-"""The command line: `run`, `list`, `recheck`, `schema`.
+"""The command line: `run`, `list`, `recheck`, `compare`, `schema`.
 
 Exit status: 0 verdict good, 1 verdict bad, 2 could not run, 3 result invalid, 130 interrupted.
 """
@@ -15,6 +15,7 @@ from typing import NoReturn, TypeVar
 
 from pydantic import ValidationError
 
+from workloads.comparison import needs
 from workloads.errors import CannotRunError
 from workloads.plan import Profile
 from workloads.scenarios import SCENARIOS
@@ -38,6 +39,8 @@ def main(arguments: list[str]) -> int:
                 return _schema()
             case "recheck":
                 return _recheck(options.folder, write=options.write)
+            case "compare":
+                return _compare(options)
             case _:
                 return _run(options)
     except CannotRunError as error:
@@ -89,6 +92,16 @@ def _parser() -> argparse.ArgumentParser:
     recheck.add_argument(
         "--write", action="store_true", help="write result.json and report.html anew"
     )
+    compare = commands.add_parser("compare", help="set saved results side by side, from files")
+    compare.add_argument(
+        "folders",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="the folder of a comparison (scripts/bench --compare), or those of several runs",
+    )
+    compare.add_argument("--out", type=Path, metavar="FILE", help="where the page is written")
+    needs.add_arguments(compare)
     return parser
 
 
@@ -200,6 +213,26 @@ def _recheck(folder: Path, *, write: bool) -> int:
     result = conclude(folder) if write else judge(folder)[0]
     terminal.show(result, terminal.console())
     return result.verdict.judgement.exit_status
+
+
+def _compare(options: argparse.Namespace) -> int:
+    """Print the table and write the page; 0 unless it could not be done."""
+    try:
+        wanted = needs.read(options)
+    except ValueError as error:
+        raise CannotRunError(str(error)) from None
+    from workloads.comparison import comparison, load, page, recommend
+    from workloads.comparison import terminal as table
+    from workloads.report import terminal
+
+    found = comparison.compare(load.load(options.folders))
+    advice = recommend.recommend(found.saved, wanted) if wanted.any else None
+    table.show(found, advice, terminal.console())
+    alone = len(options.folders) == 1 and options.folders[0].is_dir()
+    out: Path = options.out or (options.folders[0] / page.PAGE if alone else Path(page.PAGE))
+    page.write(out, found, advice)
+    print(f"\npage: {out}")  # noqa: T201
+    return 0
 
 
 def _one_of(what: str, name: str, known: Mapping[str, T]) -> T:

@@ -28,11 +28,13 @@ class CommandError(SetupError):
 
     Attributes:
         ending: how it ended, as `failed with status 1`.
+        status: its exit status; None when it has none of its own.
     """
 
-    def __init__(self, what: str, ending: str, more: str = "") -> None:
+    def __init__(self, what: str, ending: str, more: str = "", status: int | None = None) -> None:
         super().__init__(f"{what} {ending}{more}")
         self.ending = ending
+        self.status = status
 
 
 def say(part: str, text: str) -> None:
@@ -99,7 +101,8 @@ def run(
     if child.returncode:
         status = child.returncode
         ending = f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
-        raise CommandError(what, ending, f": {last_line(log)} (log: {log})")
+        more = f": {last_line(log)} (log: {log})"
+        raise CommandError(what, ending, more, status if status > 0 else None)
     return time.monotonic() - started
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts import benchmark, deployed
-from scripts.benchmark import Status
+from scripts import benchmark, deployed, deploying
 from scripts.prepare import pins, ui
+from scripts.status import Status, status_of, worst
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,12 @@ from scripts.prepare import pins, ui
     ],
 )
 def test_the_worst_status_counts(codes: list[int], status: Status) -> None:
-    assert benchmark.worst(map(Status, codes)) is status
+    assert worst(map(Status, codes)) is status
 
 
 @pytest.mark.parametrize(("code", "status"), [(3, Status.INVALID), (-9, 2), (137, 2)])
 def test_a_workload_that_died_could_not_run(code: int, status: int) -> None:
-    assert benchmark.status_of(code) == status
+    assert status_of(code) == status
 
 
 def test_an_unknown_stack_is_one_line_before_anything_else() -> None:
@@ -66,7 +66,7 @@ class Engine:
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     found = Engine()
-    monkeypatch.setattr(benchmark, "_pulumi", found)
+    monkeypatch.setattr(deploying, "pulumi", found)
     monkeypatch.setattr(benchmark, "ROOT", tmp_path)
     monkeypatch.setattr(benchmark, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(benchmark, "LOGS", tmp_path / "logs")

@@ -130,7 +130,7 @@ def _capacity(result: Result) -> Iterator[Plot]:
         name="capacity",
         title="Throughput against users",
         caption=f"{_knee(knee)} {_law(fit)}",
-        figure=_json(figure, "users at once, logarithmic", right=64),
+        figure=as_json(figure, "users at once, logarithmic", right=64),
     )
 
 
@@ -179,7 +179,7 @@ def _planned(record: Record) -> Iterator[Plot]:
         title="Latency against planned rate",
         caption="Time from the planned begin includes waiting for a generator's user to be free; "
         "service time is what the server took. Each point is a stage.",
-        figure=_json(figure, "planned calls per second"),
+        figure=as_json(figure, "planned calls per second"),
     )
 
 
@@ -225,7 +225,7 @@ def _latency(record: Record, calls: Rows) -> Plot:
         title="Latency of API calls over time",
         caption="Each call by when it was answered, with the median and the 95th percentile of "
         f"each second. The shaded time is warm-up and is in no figure.{left_out}",
-        figure=_json(figure, "seconds since the load began"),
+        figure=as_json(figure, "seconds since the load began"),
     )
 
 
@@ -250,7 +250,7 @@ def _throughput(record: Record, calls: Rows) -> Plot:
         name="throughput",
         title="Throughput over time",
         caption="API calls by the second in which they were answered.",
-        figure=_json(figure, "seconds since the load began"),
+        figure=as_json(figure, "seconds since the load began"),
     )
 
 
@@ -294,7 +294,7 @@ def _distribution(record: Record, window: Window) -> Plot:
         title="Latency by operation",
         caption="Box: the middle half with its median; whiskers: 5th and 95th percentile."
         f"{computing}{of}",
-        figure=_json(figure, "ms, logarithmic", log=True),
+        figure=as_json(figure, "ms, logarithmic", log=True),
     )
 
 
@@ -331,7 +331,7 @@ def _percentiles(record: Record) -> Plot:
         title="Latency as a distribution",
         caption="Share of the API calls that were answered within a time; to the right, the slow "
         "ones. Of planned calls, the time from their planned begin on.",
-        figure=_json(figure, "share of the calls"),
+        figure=as_json(figure, "share of the calls"),
     )
 
 
@@ -360,7 +360,7 @@ def _sizes(result: Result) -> Iterator[Plot]:
         name="artifacts",
         title="Artifacts by size",
         caption="MiB/s of the median artifact of each size, one user at it.",
-        figure=_json(figure, "MiB of an artifact, logarithmic"),
+        figure=as_json(figure, "MiB of an artifact, logarithmic"),
     )
 
 
@@ -405,7 +405,7 @@ def _components(record: Record) -> Iterator[Plot]:
             title=title,
             caption="Looked at once a second. The throughput over the same time is above."
             + ("" if what == "cpu_s" else " Without file pages that can be dropped."),
-            figure=_json(figure, "seconds since the load began"),
+            figure=as_json(figure, "seconds since the load began"),
         )
 
 
@@ -442,7 +442,8 @@ def _phases(figure: Any, record: Record) -> None:
             )
 
 
-def _json(figure: Any, x_title: str, *, log: bool = False, right: int = 12) -> str:
+def as_json(figure: Any, x_title: str, *, log: bool = False, right: int = 12) -> str:
+    """Dress a figure for the page, and return it as JSON for its script."""
     line = COLOURS["line"]
     figure.update_xaxes(title=x_title)
     if log:

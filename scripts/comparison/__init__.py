@@ -1,0 +1,1 @@
+"""Several stacks one after another, tested alike and set side by side."""

@@ -1,0 +1,1 @@
+"""Saved results of several deployments, set side by side."""

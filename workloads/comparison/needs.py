@@ -1,0 +1,127 @@
+"""What a person needs of a tracking server, as arguments say it; only the standard library."""
+
+import argparse
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+LONGEST_GAP_S = 10.0
+UNITS = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+}
+
+
+class Loss(StrEnum):
+    """What may fail while people go on."""
+
+    REPLICA = "replica"
+    ZONE = "zone"
+    DATABASE = "database"
+    STORE = "store"
+    BALANCER = "balancer"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What is needed; None or () where nothing was said.
+
+    Attributes:
+        users: people who log at once.
+        artifact_bytes: largest artifact.
+        must_survive: what may fail without anything acknowledged being lost.
+        longest_gap_s: seconds without any answer that are still survived.
+    """
+
+    users: int | None = None
+    artifact_bytes: int | None = None
+    must_survive: tuple[Loss, ...] = ()
+    longest_gap_s: float = LONGEST_GAP_S
+
+    @property
+    def any(self) -> bool:
+        """Whether anything was said."""
+        return bool(self.users or self.artifact_bytes or self.must_survive)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Let a command line take needs."""
+    parser.add_argument("--users", metavar="N", help="for a recommendation: users at once")
+    parser.add_argument(
+        "--artifact-size", metavar="SIZE", help="for a recommendation: largest file, as 200MB"
+    )
+    parser.add_argument(
+        "--must-survive",
+        metavar="LOSS,…",
+        help=f"for a recommendation: what may fail, of {', '.join(Loss)}",
+    )
+    parser.add_argument(
+        "--longest-gap",
+        metavar="S",
+        help="for a recommendation: seconds without an answer that are still survived "
+        f"(default: {LONGEST_GAP_S:g})",
+    )
+
+
+def read(options: argparse.Namespace) -> Needs:
+    """Return what a command line says; raises `ValueError`, in one line, for a mistake."""
+    return Needs(
+        users=_users(options.users),
+        artifact_bytes=_bytes(options.artifact_size),
+        must_survive=tuple(_losses(options.must_survive)),
+        longest_gap_s=_gap(options.longest_gap),
+    )
+
+
+def arguments(options: argparse.Namespace) -> list[str]:
+    """Return the same as arguments for another command line that takes needs."""
+    given = {
+        "--users": options.users,
+        "--artifact-size": options.artifact_size,
+        "--must-survive": options.must_survive,
+        "--longest-gap": options.longest_gap,
+    }
+    return [word for name, value in given.items() if value is not None for word in (name, value)]
+
+
+def _users(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"--users {text}: give a number of users, as 40")
+    return int(text)
+
+
+def _bytes(text: str | None) -> int | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", text)
+    unit = UNITS.get((found[2] or "B").upper()) if found else None
+    if not found or unit is None or float(found[1]) <= 0:
+        raise ValueError(f"--artifact-size {text}: give a size as 200MB or 1GiB")
+    return round(float(found[1]) * unit)
+
+
+def _losses(text: str | None) -> Iterator[Loss]:
+    for word in filter(None, (text or "").split(",")):
+        try:
+            yield Loss(word.strip())
+        except ValueError:
+            there = ", ".join(Loss)
+            raise ValueError(f"--must-survive {word.strip()}: there are {there}") from None
+
+
+def _gap(text: str | None) -> float:
+    try:
+        seconds = LONGEST_GAP_S if text is None else float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"--longest-gap {text}: give seconds, as 5")
+    return seconds
