@@ -45,9 +45,9 @@ def unlock(stack: str) -> bool:
     """
     if own_backend(os.environ):
         return False
-    holders = [lock for lock in map(_read_lock, _lock_files(stack)) if lock]
-    for pid, host in holders:
-        if host != socket.gethostname() or machine.program(pid) == "pulumi":
+    holders = locks(stack)
+    for pid, host, alive in holders:
+        if alive:
             raise ui.SetupError(
                 f"pulumi (process {pid} on {host}) is at work on {stack}: wait until it ends; if "
                 f"it is dead: . scripts/activate; pulumi cancel -s {stack}"
@@ -57,6 +57,13 @@ def unlock(stack: str) -> bool:
         argv = ["pulumi", "cancel", "--yes", "--stack", stack]
         ui.run(stack, "pulumi cancel", argv, log=LOGS / f"cancel-{stack}.log", cwd=ROOT)
     return bool(holders)
+
+
+def locks(stack: str) -> list[tuple[int, str, bool]]:
+    """Return process, host, and whether it may still run, of each lock on a stack."""
+    found = [lock for lock in map(_read_lock, _lock_files(stack)) if lock]
+    here = socket.gethostname()
+    return [(p, host, host != here or machine.program(p) == "pulumi") for p, host in found]
 
 
 def read_state(stack: str) -> State:

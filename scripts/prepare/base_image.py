@@ -10,10 +10,10 @@ PART = "image"
 
 def ensure(source: Source) -> str:
     """Find, pull or make the base image; return a line that says which."""
-    if _present():
+    if is_present():
         return f"{BASE_IMAGE} is there"
     with machine.one_at_a_time(PART) as scratch:
-        if _present():
+        if is_present():
             return f"{BASE_IMAGE} is there"
         reason = "--offline was given"
         if source is not Source.OFFLINE:
@@ -37,7 +37,8 @@ def ensure(source: Source) -> str:
         return f"{BASE_IMAGE} made with debootstrap in {ui.elapsed(took)} ({reason})"
 
 
-def _present() -> bool:
+def is_present() -> bool:
+    """Tell whether the engine has the image."""
     return (
         machine.output(["docker", "image", "inspect", "--format", "{{.Id}}", BASE_IMAGE])
         is not None

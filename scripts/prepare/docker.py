@@ -19,7 +19,7 @@ RETRY_S = 5.0
 
 def ensure() -> str:
     """Find or start a Docker engine; return a line that says which."""
-    version = _version()
+    version = answering()
     if version:
         return f"engine {version} at {host() or 'the default address'}"
     own = os.environ.get("DOCKER_HOST")
@@ -27,12 +27,12 @@ def ensure() -> str:
         raise ui.SetupError(f"no Docker engine answers at DOCKER_HOST={own}: start it, or unset it")
     if not machine.debian_root():
         raise ui.SetupError(
-            f"no Docker engine answers ({_complaint()}): install and start Docker (Docker Desktop, "
+            f"no Docker engine answers ({complaint()}): install and start Docker (Docker Desktop, "
             "or your system's package), see that `docker version` names a server, then run this "
             "again"
         )
     with machine.one_at_a_time(PART):
-        version = _version()
+        version = answering()
         return f"engine {version}" if version else _install_and_start()
 
 
@@ -72,7 +72,7 @@ def _install_and_start() -> str:
     ui.say(PART, "starting the engine")
     began = time.monotonic()
     daemon: subprocess.Popen[bytes] | None = None
-    while not (version := _version()):
+    while not (version := answering()):
         if time.monotonic() - began > START_S:
             raise ui.SetupError(f"dockerd does not answer after {ui.elapsed(START_S)} (log: {LOG})")
         if daemon and daemon.poll() is not None and time.monotonic() - began > RETRY_S:
@@ -106,12 +106,14 @@ def _start() -> subprocess.Popen[bytes] | None:
         )
 
 
-def _complaint() -> str:
+def complaint() -> str:
+    """Return what `docker version` says where no engine answers."""
     if shutil.which("docker") is None:
         return "there is no docker command"
     done = subprocess.run(["docker", "version"], capture_output=True, text=True, check=False)
     return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it names no server"
 
 
-def _version() -> str | None:
+def answering() -> str | None:
+    """Return the version of the engine that answers; None if none does."""
     return machine.output(["docker", "version", "--format", "{{.Server.Version}}"])

@@ -39,15 +39,21 @@ class Engine:
 def ensure(source: Source) -> Engine:
     """Find or make an engine of at least the version that the SDK is pinned to."""
     version = pin("pulumi")
-    if source is not Source.OFFLINE:
-        own = on_path(os.environ.get("PATH", ""), version)
-        if own:
-            return own
-    found = _cached(version, source)
+    found = find(source)
     if found:
         return found
     with machine.one_at_a_time(PART) as scratch:
         return _cached(version, source) or _new(version, source, scratch)
+
+
+def find(source: Source) -> Engine | None:
+    """Return the engine that is there, on PATH or in the cache; None where one has to be made."""
+    version = pin("pulumi")
+    if source is not Source.OFFLINE:
+        own = on_path(os.environ.get("PATH", ""), version)
+        if own:
+            return own
+    return _cached(version, source)
 
 
 def on_path(path: str, version: str) -> Engine | None:

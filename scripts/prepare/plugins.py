@@ -22,7 +22,7 @@ def ensure(engine: Engine, source: Source) -> str:
     if all(is_official(_folder(name)) for name in PLUGINS) and source is not Source.OFFLINE:
         return f"{names}, official"
     reason = "--offline was given"
-    if source is Source.ONLINE or (source is Source.AUTO and not _all_bundled()):
+    if source is Source.ONLINE or (source is Source.AUTO and missing()):
         reason = _install_official(engine)
         if not reason:
             return f"{names}, official"
@@ -96,8 +96,9 @@ def _install_official(engine: Engine) -> str:
     return ""
 
 
-def _all_bundled() -> bool:
-    return all(next(_folder(name).glob("pulumi-resource-*"), None) for name in PLUGINS)
+def missing() -> list[str]:
+    """Return the plugins that are not in Pulumi's home at the version of their SDK."""
+    return [name for name in PLUGINS if not any(_folder(name).glob("pulumi-resource-*"))]
 
 
 def _folder(name: str) -> Path:

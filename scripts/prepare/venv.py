@@ -22,7 +22,7 @@ def ensure() -> str:
     """Make `.venv` hold every pin; return a line that says what was done."""
     if not PROGRAM_VENV.is_symlink():
         PROGRAM_VENV.symlink_to(Path("..") / VENV.name)
-    if _stamp_is_current():
+    if is_current():
         return f"{PYTHON.resolve().name}, .venv holds every pin of requirements.txt"
     took = 0.0
     if not (PYTHON.exists() and machine.output([PYTHON, "-m", "pip", "--version"])):
@@ -117,5 +117,6 @@ def _stamp() -> str:
     return f"{pins}\n{PYTHON.resolve()}\n{VENV}\n"
 
 
-def _stamp_is_current() -> bool:
+def is_current() -> bool:
+    """Tell whether `.venv` was made from the present pins."""
     return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == _stamp()

@@ -1,0 +1,1 @@
+"""Looks at the machine, the tools and what is deployed; changes nothing."""

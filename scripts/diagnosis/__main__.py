@@ -1,0 +1,74 @@
+"""`scripts/doctor [STACK ...]`: every check, a line each."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Iterator
+
+from scripts.diagnosis import machine, ports, stacks, tools
+from scripts.diagnosis.finding import Finding
+from scripts.prepare import docker, engine, environment, plugins
+from scripts.prepare.pins import STATE
+from scripts.prepare.source import Source
+from scripts.prepare.state import presets
+
+HEALTHY, SICK, COULD_NOT_RUN = 0, 1, 2
+
+
+def main() -> int:
+    """Look at everything; return 0 if all is well, 1 if something is wrong."""
+    known = presets()
+    parser = argparse.ArgumentParser(
+        prog="scripts/doctor",
+        description="Look at this machine, the tools, ports, and every stack that is deployed with "
+        "its recent logs; say what is wrong, why, and what to do. Nothing is changed.",
+        epilog="Exit status: 0 all is well, 1 something is wrong, 2 could not look.",
+    )
+    parser.add_argument("stacks", metavar="STACK", nargs="*", help=f"only: {', '.join(known)}")
+    parser.add_argument("--all", action="store_true", help="print what is well, too")
+    options = parser.parse_args()
+    unknown = [stack for stack in options.stacks if stack not in known]
+    if unknown:
+        there = ", ".join(known) or "none"
+        print(
+            f"doctor: no stack {', '.join(unknown)} in stacks/; there is: {there}", file=sys.stderr
+        )
+        return COULD_NOT_RUN
+    found = engine.find(Source.AUTO)
+    if found and STATE.exists():
+        bundled = plugins.bundled()
+        os.environ.update(environment.variables(os.environ, found.folder, bundled, docker.host()))
+    return report(examine(options.stacks), everything=options.all)
+
+
+def examine(wanted: list[str]) -> Iterator[Finding]:
+    """Yield what every check says."""
+    yield from machine.check()
+    yield from tools.packages()
+    yield from tools.pulumi()
+    yield from tools.engine_of_containers()
+    yield from tools.own_state()
+    yield from tools.test_cluster()
+    yield from ports.check()
+    yield from stacks.check(wanted)
+
+
+def report(findings: Iterable[Finding], *, everything: bool) -> int:
+    """Print the findings, what is wrong with its reason and remedy; return the exit status."""
+    wrong = right = 0
+    for finding in findings:
+        if finding.good:
+            right += 1
+            if everything:
+                print(f"ok     {finding.part:<9} {finding.seen}")
+            continue
+        wrong += 1
+        print(f"wrong  {finding.part:<9} {finding.seen}")
+        print(f"{'':16} why: {finding.why}")
+        print(f"{'':16} do:  {finding.remedy}")
+    print(f"{wrong} wrong, {right} well" if wrong else f"all {right} checks are well")
+    return SICK if wrong else HEALTHY
+
+
+if __name__ == "__main__":
+    sys.exit(main())

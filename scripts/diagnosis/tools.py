@@ -1,0 +1,93 @@
+"""What scripts/setup makes: packages, engine, plugins, Docker, base image, state."""
+
+import os
+from collections.abc import Iterator
+
+from scripts import deployed
+from scripts.diagnosis.finding import Finding, good, wrong
+from scripts.offline.test_cluster.layout import CONTEXT
+from scripts.prepare import base_image, cluster, docker, engine, environment, plugins, state, venv
+from scripts.prepare import machine as programs
+from scripts.prepare.pins import BASE_IMAGE, PASSPHRASE, pin
+from scripts.prepare.source import Source
+
+SETUP = "run scripts/setup"
+
+
+def packages() -> Iterator[Finding]:
+    """Look at the virtual environment."""
+    if venv.is_current():
+        yield good("python", ".venv holds every pin of requirements.txt")
+    else:
+        why = "requirements.txt has changed since it was made, or it was never made"
+        yield wrong("python", ".venv does not hold every pin of requirements.txt", why, SETUP)
+
+
+def pulumi() -> Iterator[Finding]:
+    """Look at the engine and its plugins."""
+    found = engine.find(Source.AUTO)
+    if found is None:
+        why = f"neither PATH nor the cache has version {pin('pulumi')} or newer"
+        yield wrong("engine", "no Pulumi engine", why, SETUP)
+    else:
+        yield good("engine", found.why)
+    missing = plugins.missing()
+    if missing:
+        why = "they were never installed, or their SDK's pin has changed"
+        yield wrong("plugins", f"missing: {', '.join(missing)}", why, SETUP)
+    else:
+        yield good("plugins", "docker, kubernetes and random are there")
+
+
+def engine_of_containers() -> Iterator[Finding]:
+    """Look at Docker, and at the image that all others start from."""
+    version = docker.answering()
+    if version is None:
+        stale = [str(path) for path in docker.PID_FILES if docker.is_stale(path)]
+        why = docker.complaint()
+        if stale:
+            why += f"; a daemon was killed and left {', '.join(stale)}"
+        own = os.environ.get("DOCKER_HOST")
+        remedy = f"start the engine at DOCKER_HOST={own}, or unset it" if own else SETUP
+        yield wrong("docker", "no engine answers", why, remedy)
+        return
+    yield good("docker", f"engine {version} at {docker.host() or 'the default address'}")
+    if base_image.is_present():
+        yield good("image", f"{BASE_IMAGE} is there")
+    else:
+        why = "nothing was deployed here yet, or the image was removed"
+        yield wrong("image", f"{BASE_IMAGE} is missing", why, SETUP)
+
+
+def own_state() -> Iterator[Finding]:
+    """Look at the passphrase, and at locks that a killed engine left."""
+    if environment.own_passphrase(os.environ) or PASSPHRASE.exists():
+        yield good("state", "passphrase is there")
+    else:
+        yield wrong("state", f"{PASSPHRASE} is missing", "nothing was set up here yet", SETUP)
+    for stack in state.presets():
+        for pid, host, alive in deployed.locks(stack):
+            if not alive:
+                yield wrong(
+                    "state",
+                    f"{stack} is locked by process {pid} of {host}, which is dead",
+                    "pulumi was killed",
+                    f". scripts/activate; pulumi cancel -s {stack}; pulumi up --refresh -s {stack}",
+                )
+            else:
+                yield good("state", f"{stack}: pulumi is at work (process {pid} of {host})")
+
+
+def test_cluster() -> Iterator[Finding]:
+    """Look at the test cluster where a stack that is deployed needs it."""
+    running = programs.output([*cluster.COMMAND, "status"], timeout=60) is not None
+    for stack in state.presets():
+        if cluster.wanted([stack]) and not running and deployed.read_state(stack).resources:
+            yield wrong(
+                "cluster",
+                f"{stack} is deployed to {CONTEXT}, which does not run",
+                "the test cluster was ended, or the machine was restarted",
+                "scripts/offline/cluster up; pulumi refresh -s " + stack,
+            )
+    if running:
+        yield good("cluster", f"{CONTEXT} runs")

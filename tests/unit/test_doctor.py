@@ -1,0 +1,203 @@
+"""The doctor: what it makes of what it sees, and that it sees what is really there."""
+
+import http.server
+import json
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.diagnosis import causes, machine, ports, stacks
+from scripts.diagnosis.__main__ import report
+from scripts.diagnosis.finding import Finding, good, wrong
+from scripts.prepare import pins
+
+LINES = {
+    "QueuePool limit": "sqlalchemy.exc.TimeoutError: QueuePool limit of size 5 overflow 10 "
+    "reached, connection timed out, timeout 30.00",
+    "Invalid Host": "WARNING mlflow.server.fastapi_security: Rejected request with invalid Host "
+    "header: ml.example.com:5000",
+    "too many clients": "psycopg2.OperationalError: FATAL:  sorry, too many clients already",
+    "upstream prematurely": "[error] 29#29: *5 upstream prematurely closed connection while "
+    "reading response header from upstream",
+    "no live": "[error] 29#29: *7 no live upstreams while connecting to upstream",
+    "upstream timed": "[error] 29#29: *7 upstream timed out (110: Connection timed out) while "
+    "reading response header",
+    "too large body": "[error] 29#29: *9 client intended to send too large body: 33554432 bytes",
+    "psycopg2": "ModuleNotFoundError: No module named 'psycopg'",
+    "No space": "OSError: [Errno 28] No space left on device: '/tmp/upload'",
+    "Child process": "INFO:     Child process [123] died",
+    "password": 'FATAL:  password authentication failed for user "mlflow"',
+    "revision": "alembic.util.exc.CommandError: Can't locate revision identified by 'abc'",
+    "InvalidAccessKeyId": "botocore.exceptions.ClientError: An error occurred "
+    "(InvalidAccessKeyId) when calling the PutObject operation",
+    "Stale file": "OSError: [Errno 116] Stale file handle: '/artifacts/1'",
+}
+"""A real line for each known cause, by a word of its pattern."""
+
+
+def test_every_known_cause_is_found_in_its_line_and_in_no_other() -> None:
+    assert len(LINES) == len(causes.CAUSES)
+    for line in LINES.values():
+        assert len(list(causes.explain([line]))) == 1
+    found = list(causes.explain([*LINES.values(), *LINES.values()]))
+    assert {cause for cause, _, _ in found} == set(causes.CAUSES)
+    assert {count for _, count, _ in found} == {2}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "INFO:     127.0.0.1:1234 - POST /api/2.0/mlflow/runs/log-batch HTTP/1.1 200 OK",
+        "Rejected request with invalid Host header: elsewhere.invalid:5000",  # our own question
+        "LOG:  database system is ready to accept connections",
+        "",
+    ],
+)
+def test_ordinary_lines_have_no_cause(line: str) -> None:
+    assert list(causes.explain([line])) == []
+
+
+def container(restart: str = "unless-stopped", **state: Any) -> stacks.Container:
+    found = {"Running": True, "Paused": False, "OOMKilled": False, "ExitCode": 0} | state
+    return {
+        "Id": "1",
+        "Name": "/mlflow-bench-x-postgres",
+        "Config": {"Labels": {stacks.LABEL_STACK: "x", stacks.LABEL_COMPONENT: "postgres"}},
+        "HostConfig": {"RestartPolicy": {"Name": restart}, "Memory": 1 << 28},
+        "State": found,
+        "RestartCount": found.pop("restarts", 0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("known", "seen", "why"),
+    [
+        (container(), ["postgres runs"], ""),
+        (container("no", Running=False), ["postgres has done its work"], ""),
+        (
+            container("no", Running=False, ExitCode=1),
+            ["postgres does not run"],
+            "its process ended with status 1",
+        ),
+        (container(Running=False, ExitCode=137), ["postgres does not run"], "status 137"),
+        (container(Running=False, OOMKilled=True), ["postgres was killed for its"], "256 MiB"),
+        (container(Paused=True), ["postgres is paused"], "somebody froze it"),
+        (
+            container(Health={"Status": "unhealthy", "Log": [{"Output": "not ready: 503"}]}),
+            ["postgres is not ready"],
+            "its check says: not ready: 503",
+        ),
+        (container(Health={"Status": "unhealthy", "Log": []}), ["postgres is not"], "its check"),
+        (container(Health={"Status": "starting"}), ["postgres runs"], ""),
+        (container(restarts=3), ["postgres runs", "postgres was restarted 3 times"], ""),
+    ],
+)
+def test_the_state_of_a_container(known: stacks.Container, seen: list[str], why: str) -> None:
+    found = list(stacks.judge("x", known))
+    assert [f.seen[: len(s)] for f, s in zip(found, seen, strict=True)] == seen
+    assert why in found[0].why
+    assert all(f.good or (f.why and f.remedy) for f in found)
+
+
+@pytest.mark.parametrize(
+    ("finding", "well"),
+    [
+        (machine.cores(2), True),
+        (machine.cores(1), False),
+        (machine.memory(3 << 30), True),
+        (machine.memory(1 << 30), False),
+        (machine.disk("Docker", Path("/"), 5 << 30), True),
+        (machine.disk("Docker", Path("/"), 1 << 30), False),
+        (ports.judge(5000, ["a", "b"], False, {}), True),
+        (ports.judge(5000, ["a", "b"], True, {5000: "a"}), True),
+        (ports.judge(5000, ["a", "b"], True, {5001: "a"}), False),
+    ],
+)
+def test_machine_and_ports(finding: Finding, well: bool) -> None:
+    assert finding.good is well
+    assert well or (finding.why and finding.remedy)
+
+
+def test_memory_is_read_as_linux_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "meminfo"
+    path.write_text("MemTotal:       24 kB\nMemAvailable:   16384 kB\n")
+    assert machine.available_memory(path) == 1 << 24
+    assert machine.available_memory(tmp_path / "none") is None
+
+
+def test_what_is_wrong_is_printed_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    findings = [good("docker", "engine 20"), wrong("disk", "full", "images", "make room")]
+    assert report(findings, everything=False) == 1
+    output = capsys.readouterr().out
+    assert "engine 20" not in output
+    assert output.index("disk      full") < output.index("why: images") < output.index("make room")
+    assert output.endswith("1 wrong, 1 well\n")
+    assert report(findings[:1], everything=True) == 0
+    assert "ok     docker" in capsys.readouterr().out
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, list[int]]]:
+    """A server that answers searches with a status of the test's choice."""
+    status = [200]
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(status[0])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", status
+        server.shutdown()
+        thread.join()
+
+
+def test_a_server_is_asked(server: tuple[str, list[int]]) -> None:
+    address, status = server
+    assert stacks.answer("x", address).good
+    status[0] = 403
+    found = stacks.answer("x", address)
+    assert (found.seen, found.good) == (f"{address} answers with HTTP 403", False)
+    assert "refuses the name" in found.why
+    assert "does not answer" in stacks.answer("x", "http://127.0.0.1:1").seen
+
+
+def test_a_real_container_that_failed_is_explained() -> None:
+    """It logged a line of a known cause and ended, as a broken server does."""
+    stack = f"doctor-{uuid.uuid4().hex[:6]}"
+    run = ["docker", "run", "--name", stack, "--label", f"{stacks.LABEL_STACK}={stack}"]
+    run += ["--label", f"{stacks.LABEL_COMPONENT}=mlflow", "--restart", "unless-stopped"]
+    script = f"echo {json.dumps(LINES['password'])}; sleep 60"
+    try:
+        subprocess.run(
+            [*run, "-d", pins.BASE_IMAGE, "sh", "-c", script], check=True, capture_output=True
+        )
+        subprocess.run(["docker", "pause", stack], check=True, capture_output=True)
+        found = [finding for finding in stacks.check([stack]) if not finding.good]
+    finally:
+        subprocess.run(["docker", "rm", "-f", stack], check=True, capture_output=True)
+    assert len(found) == 2
+    assert found[0].seen == "mlflow is paused"
+    assert "has another password" in found[1].why
+    assert stack in found[1].remedy
+
+
+def test_a_stack_that_is_not_there_is_wrong_and_an_unknown_one_is_refused() -> None:
+    (found,) = stacks.check(["never-deployed"])
+    assert "no container" in found.seen
+    doctor = str(pins.ROOT / "scripts" / "doctor")
+    done = subprocess.run([doctor, "lcoal"], capture_output=True, text=True)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "no stack lcoal in stacks/" in line
