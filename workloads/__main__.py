@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
@@ -20,6 +20,9 @@ from workloads.errors import CannotRunError
 from workloads.plan import Profile
 from workloads.scenarios import SCENARIOS
 from workloads.scenarios.scenario import Parameters, Scenario
+
+if TYPE_CHECKING:
+    from workloads.comparison.comparison import Comparison
 
 T = TypeVar("T")
 
@@ -101,6 +104,12 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder of a comparison (scripts/bench --compare), or those of several runs",
     )
     compare.add_argument("--out", type=Path, metavar="FILE", help="where the page is written")
+    compare.add_argument(
+        "--history",
+        type=Path,
+        metavar="FILE",
+        help="add the figures to FILE; status 1 if the last ones are worse than those before",
+    )
     needs.add_arguments(compare)
     return parser
 
@@ -216,7 +225,7 @@ def _recheck(folder: Path, *, write: bool) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    """Print the table and write the page; 0 unless it could not be done."""
+    """Print the table and write the page; 1 if the history says that something got worse."""
     try:
         wanted = needs.read(options)
     except ValueError as error:
@@ -232,7 +241,22 @@ def _compare(options: argparse.Namespace) -> int:
     out: Path = options.out or (options.folders[0] / page.PAGE if alone else Path(page.PAGE))
     page.write(out, found, advice)
     print(f"\npage: {out}")  # noqa: T201
-    return 0
+    return _worse(found, options.history) if options.history else 0
+
+
+def _worse(found: "Comparison", path: Path) -> int:
+    """Add a comparison to a history, and say what got worse."""
+    from workloads.comparison import trend
+
+    lines = trend.remember(path, found)
+    changes = list(trend.changes(lines))
+    for change in changes:
+        print(f"worse: {change}")  # noqa: T201
+    if not changes:
+        enough = trend.RECENT + trend.FEWEST_BEFORE
+        few = f"; it says something from {enough} on" if len(lines) < enough else ""
+        print(f"history: {len(lines)} comparisons, nothing got worse{few}")  # noqa: T201
+    return 1 if changes else 0
 
 
 def _one_of(what: str, name: str, known: Mapping[str, T]) -> T:

@@ -81,7 +81,7 @@ def _row(quantity: Quantity, saved: Saved, measured: Measured) -> Row:
             good = [figure.value for figure in every[stack] if figure.counts]
             shown = good or [figure.value for figure in every[stack]]
             against = None
-            if stack != saved.baseline:
+            if stack != saved.baseline and quantity.more_is_better is not None:
                 against = ratio(first[saved.baseline], first[stack], noise)
             mean = sum(shown) / len(shown)
             cells[stack] = Cell(mean, bool(good), dict(first[stack]), against)
