@@ -60,3 +60,10 @@ def capacity(*, replicas: int, workers: int, jobs: bool) -> Capacity:
     return Capacity(
         pool_size=pool, max_overflow=OVERFLOW, max_connections=needed, arithmetic=arithmetic
     )
+
+
+def most_servers(workers: int) -> int:
+    """Return for how many servers of `workers` processes `capacity` finds room, without jobs."""
+    room = MAX_CONNECTIONS_LIMIT - RESERVED_CONNECTIONS
+    each = workers * STORES * (THREADS_PER_WORKER * CONNECTIONS_PER_REQUEST + OVERFLOW)
+    return room // each

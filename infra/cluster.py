@@ -18,6 +18,15 @@ def _label(value: str) -> str:
     return value
 
 
+def _host(value: str) -> str:
+    for part in value.split("."):
+        if not part:
+            raise ValueError("is not a name like mlflow.example.com")
+        _label(part)
+    return value
+
+
+HostName = Annotated[str, Field(max_length=253), AfterValidator(_host)]
 Name = Annotated[str, Field(min_length=1), AfterValidator(_label)]
 
 
@@ -47,6 +56,37 @@ class ClusterSpec(BaseModel):
         default=None,
         description="Storage class of the volumes; without it, the cluster's default.",
         examples=["standard"],
+    )
+
+    max_replicas: int | None = Field(
+        default=None,
+        ge=1,
+        le=16,
+        description="Most replicas that PostgreSQL's connections are enough for: `replicas` can "
+        "change up to it without a restart of PostgreSQL. Without it 3, or as many as `replicas`.",
+        examples=["3"],
+    )
+
+    autoscale: bool = Field(
+        default=False,
+        description="Let the cluster choose the number of replicas by their processor time, from "
+        "`replicas` to `max_replicas`; it needs a metrics server.",
+        examples=["true"],
+    )
+    ingress_host: HostName | None = Field(
+        default=None,
+        description="Name of an Ingress that leads clients to the stack; without it there is none.",
+        examples=["mlflow.example.com"],
+    )
+    ingress_tls_secret: Name | None = Field(
+        default=None,
+        description="Secret of the namespace with the certificate of `ingress_host`.",
+        examples=["mlflow-tls"],
+    )
+    ingress_class: Name | None = Field(
+        default=None,
+        description="Class of the Ingress; without it, the cluster's default.",
+        examples=["nginx"],
     )
 
     def namespace_of(self, stack: str) -> str:

@@ -1,9 +1,17 @@
 """The load balancer's nginx.conf as a function of the replicas behind it.
 
 Directives and their defaults: nginx.org/en/docs/http/ngx_http_upstream_module.html and
-ngx_http_proxy_module.html, as of nginx 1.26. Replicas are given by address, not by name: this
-nginx looks names up once, at its start, and does not start while one of them is unknown, as that
-of a stopped container is. So a replica keeps its address when its container is replaced.
+ngx_http_proxy_module.html, as of nginx 1.26. On Docker, replicas are given by address, not by
+name: this nginx looks the names of an `upstream` up once, at its start, and does not start while
+one of them is unknown, as that of a stopped container is. So a replica keeps its address when its
+container is replaced.
+
+On Kubernetes pods come and go with addresses of their own. There the address to pass a request on
+to is a variable, whose name nginx looks up again as soon as it is older than a second: it gets all
+ready pods, takes them by chance, and goes on to the next as on Docker. What an `upstream` has
+beside (least connections, idle connections, leaving a failed one out) is not to be had with that
+before nginx 1.27.3, and a reload at each change would close the idle connections of clients, one
+of which may just send a request.
 """
 
 from dataclasses import dataclass
@@ -51,8 +59,12 @@ class Replica:
     port: int
 
 
+TRACKING_FILE = "/tmp/tracking.conf"
+"""What the image's entrypoint writes: the DNS servers, and `$tracking`, where requests go."""
+
+
 def configuration(replicas: tuple[Replica, ...]) -> str:
-    """Return nginx.conf for `replicas`.
+    """Return nginx.conf for `replicas` at fixed addresses.
 
     Raises `ValueError` when there is none, or one is given twice.
     """
@@ -65,6 +77,26 @@ def configuration(replicas: tuple[Replica, ...]) -> str:
         f" max_fails={FAILURES} fail_timeout={LEFT_OUT_SECONDS}s;"
         for replica in replicas
     )
+    return _text(
+        f"""\
+    upstream tracking {{
+        # Shared by the processes of nginx: how busy a replica is, and whether it failed.
+        zone tracking 256k;
+        least_conn;
+{servers}
+        keepalive 64;
+        keepalive_timeout {UPSTREAM_KEEP_ALIVE_SECONDS}s;
+    }}""",
+        "tracking",
+    )
+
+
+def configuration_by_name() -> str:
+    """Return nginx.conf for replicas that are found by the name in TRACKING_SERVICE."""
+    return _text(f"    include {TRACKING_FILE};", "$tracking")
+
+
+def _text(upstream: str, tracking: str) -> str:
     return f"""\
 worker_processes 2;
 daemon off;
@@ -94,14 +126,7 @@ http {{
     scgi_temp_path /tmp/scgi;
     uwsgi_temp_path /tmp/uwsgi;
 
-    upstream tracking {{
-        # Shared by the processes of nginx: how busy a replica is, and whether it failed.
-        zone tracking 256k;
-        least_conn;
-{servers}
-        keepalive 64;
-        keepalive_timeout {UPSTREAM_KEEP_ALIVE_SECONDS}s;
-    }}
+{upstream}
 
     # No limit that the tracking server does not have: bodies of any size, and request lines as
     # long as uvicorn takes them (searches and metric histories name many runs).
@@ -135,20 +160,20 @@ http {{
         listen {PORT} default_server;
 
         location / {{
-            proxy_pass http://tracking;
+            proxy_pass http://{tracking};
             proxy_read_timeout {API_SILENCE_SECONDS}s;
             proxy_send_timeout {API_SILENCE_SECONDS}s;
         }}
 
         location ~ ^/(ajax-)?api/[0-9.]+/mlflow-artifacts/ {{
-            proxy_pass http://tracking;
+            proxy_pass http://{tracking};
             proxy_read_timeout {STREAM_SILENCE_SECONDS}s;
             proxy_send_timeout {STREAM_SILENCE_SECONDS}s;
         }}
 
         # The gateway's answers are events, to be passed on one by one.
         location /gateway/ {{
-            proxy_pass http://tracking;
+            proxy_pass http://{tracking};
             proxy_buffering off;
             proxy_read_timeout {STREAM_SILENCE_SECONDS}s;
         }}

@@ -29,7 +29,11 @@ class Component(BaseModel):
 
     name: str = Field(description="Component, as `postgres` or `mlflow-a-1`; unique in the stack.")
     kind: str = Field(description="Component kind, as `postgres`, `mlflow`, `nginx`.")
-    container: str = Field(description="Name of its Docker container.")
+    container: str = Field(
+        description="Name of its Docker container. On Kubernetes its workload, as "
+        "`deployment/mlflow`: of several components with the same one, the n-th is the n-th by "
+        "name of the pods that are ready."
+    )
     image: str = Field(description="Digest of the image it runs, `sha256:…`.")
     zone: str | None = Field(default=None, description="Zone it runs in; None: in every zone.")
     audit: str | None = Field(
@@ -46,6 +50,15 @@ class ZoneNetwork(BaseModel):
 
     name: str = Field(description="Zone, as `a`.")
     network: str = Field(description="Name of its Docker network.")
+
+
+class Cluster(BaseModel):
+    """Where in which cluster the components are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    context: str = Field(description="Context of the kubeconfig.")
+    namespace: str
 
 
 class BackendStore(BaseModel):
@@ -98,3 +111,4 @@ class Target(BaseModel):
     zones: tuple[ZoneNetwork, ...] = Field(description="Every zone of the stack.")
     backend_store: BackendStore
     artifact_store: ArtifactStore
+    cluster: Cluster | None = Field(default=None, description="None: not on Kubernetes.")

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from infra.capacity import Capacity, capacity
+from infra.capacity import Capacity, capacity, most_servers
 from infra.cluster import ClusterSpec
 from infra.external import ExternalDatabase, ExternalNfs, ExternalS3, NfsVersion, StoreKind
 from infra.outputs import Platform
@@ -38,6 +38,12 @@ SERVER_MEMORY = 300 * 2**20
 
 JOBS_MEMORY = 2 * 2**30
 """Bytes of MLflow's eight job consumers; measured at 230 MiB each."""
+
+USUAL_REPLICAS = 3
+"""Replicas on Kubernetes that PostgreSQL is made for, where a stack file does not say."""
+
+UPDATING = 1
+"""Replicas that a rolling update on Kubernetes has beside the others."""
 
 _MEMORY_UNITS = {"m": 2**20, "g": 2**30}
 _IMAGE = re.compile(r"[a-z0-9][\w./:-]*(:[\w][\w.-]*|@sha256:[0-9a-f]{64})", re.ASCII)
@@ -342,9 +348,20 @@ class DeploymentSpec(BaseModel):
         return self.zones * self.replicas
 
     @property
+    def most_replicas(self) -> int:
+        """Number of replicas that may be there without a change to PostgreSQL."""
+        if self.kubernetes is None:
+            return self.all_replicas
+        if self.kubernetes.max_replicas is not None:
+            return self.kubernetes.max_replicas
+        usual = 1 if self.jobs else min(USUAL_REPLICAS, most_servers(self.workers) - UPDATING)
+        return max(self.replicas, usual)
+
+    @property
     def capacity(self) -> Capacity:
-        """Pool and connection limits for this many replicas and workers."""
-        return capacity(replicas=self.all_replicas, workers=self.workers, jobs=self.jobs)
+        """Pool and connection limits for the most replicas, each with so many workers."""
+        more = UPDATING if self.platform is Platform.KUBERNETES else 0
+        return capacity(replicas=self.most_replicas + more, workers=self.workers, jobs=self.jobs)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -402,12 +419,17 @@ def _postgres_conflicts(spec: DeploymentSpec) -> list[str]:
     try:
         connections = spec.capacity.max_connections
     except ValueError as error:
-        return [f"workers: {spec.workers}: {error}; set fewer workers or replicas"]
+        beside = ""
+        if spec.platform is Platform.KUBERNETES:
+            beside = f" (kubernetes.max_replicas, and {UPDATING} more while they are updated)"
+        return [f"workers: {spec.workers}: {error}{beside}; set fewer workers or replicas"]
     least = least_memory(connections)
     if spec.postgres_memory is not None and spec.postgres_memory < least:
+        most = "kubernetes.max_" if spec.platform is Platform.KUBERNETES else ""
         return [
             f"postgres_memory: {_mebibytes(spec.postgres_memory)}: PostgreSQL's {connections} "
-            f"connections need {_mebibytes(least)}; raise it, or set fewer workers or replicas"
+            f"connections need {_mebibytes(least)}; raise it, or set fewer workers or "
+            f"{most}replicas"
         ]
     return []
 
@@ -440,12 +462,42 @@ def _platform_conflicts(spec: DeploymentSpec) -> list[str]:
             "jobs: true: replicas on kubernetes are all alike, and one of them at most may run "
             "jobs; set replicas 1 or jobs false"
         )
-    idle = ("subnets", "nginx_image", "nfs_client")
+    if spec.kubernetes is not None:
+        found += _cluster_conflicts(spec, spec.kubernetes)
+    idle = ("subnets", "nfs_client")
     found += [
         f"{key}: is of no use on kubernetes; pulumi config rm {key}"
         for key in idle
         if key in spec.model_fields_set
     ]
+    return found
+
+
+def _cluster_conflicts(spec: DeploymentSpec, cluster: ClusterSpec) -> list[str]:
+    """Compare what is asked of the cluster with the rest, and in itself."""
+    found = []
+    most = cluster.max_replicas
+    if most is not None and most < spec.replicas:
+        found.append(
+            f"kubernetes.max_replicas: {most}: is less than replicas {spec.replicas}; raise it"
+        )
+    if cluster.autoscale and spec.jobs:
+        found.append(
+            "kubernetes.autoscale: true: one replica at most may run jobs; set jobs false, or "
+            "autoscale false"
+        )
+    elif cluster.autoscale and spec.most_replicas <= spec.replicas:
+        found.append(
+            f"kubernetes.autoscale: true: {spec.replicas} are the fewest and the most replicas; "
+            "raise kubernetes.max_replicas"
+        )
+    if cluster.ingress_host is None:
+        found += [
+            f"kubernetes.{key}: is of no use without kubernetes.ingress_host; set that, or "
+            f"pulumi config rm --path kubernetes.{key}"
+            for key in ("ingress_tls_secret", "ingress_class")
+            if key in cluster.model_fields_set
+        ]
     return found
 
 

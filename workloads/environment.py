@@ -80,6 +80,8 @@ def describe(tracking_uri: str, target: Target | None) -> dict[str, str]:
     }
     if target and target.platform is Platform.DOCKER and target.components:
         found["Docker"] = _docker_version()
+    if target and target.cluster:
+        found["Kubernetes"] = _kubernetes_version(target)
     return found
 
 
@@ -101,3 +103,12 @@ def _docker_version() -> str:
             return str(client.version()["Version"])
     except DockerException as error:
         return f"not known ({type(error).__name__})"
+
+
+def _kubernetes_version(target: Target) -> str:
+    from workloads.pods import ClusterError, Pods
+
+    try:
+        return Pods(target).version()
+    except ClusterError as error:
+        return f"not known ({error})"

@@ -1,6 +1,7 @@
 """What the system under test used in a stage: from looks 1 s apart to means over the load phase."""
 
 from collections import defaultdict
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,9 @@ def observed(record: Record, window: Window, calls: OperationFigures) -> Observe
     first, last = looks[0], looks[-1]
     seconds = (last["mono_ns"] - first["mono_ns"]) / 1e9
     components = {
-        name: _component(name, looks)
+        name: component
         for name in first["components"].keys() & last["components"].keys()
+        if (component := _component(name, looks))
     }
     cpu_s = sum(component.cpu for component in components.values()) * window.seconds
     good = calls.count - calls.errors
@@ -38,20 +40,31 @@ def observed(record: Record, window: Window, calls: OperationFigures) -> Observe
     )
 
 
-def _component(name: str, looks: list[dict[str, Any]]) -> Component:
+def _component(name: str, looks: list[dict[str, Any]]) -> Component | None:
+    """Return what a component used; None where all looks saw the figures of one moment."""
     seen = [look["components"][name] for look in looks if name in look["components"]]
     first, last = seen[0], seen[-1]
+    if last["at"] <= first["at"]:
+        return None
 
     def moved(what: str) -> int | None:
         return None if last[what] is None or first[what] is None else last[what] - first[what]
 
     return Component(
-        cpu=(last["cpu_s"] - first["cpu_s"]) / max(last["at"] - first["at"], 1.0),
+        cpu=_grown(seen, "cpu_s") / (last["at"] - first["at"]),
         cpu_limit=last["cpu_limit"],
         memory_bytes=max(look["memory"] for look in seen),
         memory_limit_bytes=last["memory_limit"],
         read_bytes=moved("read"),
         written_bytes=moved("written"),
+    )
+
+
+def _grown(seen: list[dict[str, Any]], counter: str) -> float:
+    """Add up what a counter grew by; it begins anew with a container that is started anew."""
+    values = [figures[counter] for figures in seen]
+    return float(
+        sum(later - former if later >= former else later for former, later in pairwise(values))
     )
 
 

@@ -27,6 +27,7 @@ from workloads.judge import HISTORY, READBACK, conclude
 from workloads.observation import balancer
 from workloads.observation.observer import Observer
 from workloads.plan import Load, Objectives, Plan, Profile, Stage
+from workloads.pods import ClusterError
 from workloads.readback import Reader
 from workloads.report.live import LiveView
 from workloads.result import Result
@@ -194,7 +195,7 @@ def _look_at_balancer(target: Target, spans: list[balancer.Span], writer: Histor
     try:
         for found in balancer.replicas(target, spans):
             writer.event("balancer", **found)
-    except (DockerException, OSError) as error:
+    except (DockerException, ClusterError, OSError) as error:
         writer.event("not_done", said=f"the balancer's log was not read: {summary(error)}")
 
 

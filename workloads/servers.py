@@ -1,18 +1,28 @@
-"""The processes of the MLflow replicas, looked at before and after: did one restart?"""
+"""The processes of the MLflow replicas, looked at before and after: did one restart?
+
+On Kubernetes the containers of the pods stand for them: a replica with one worker, the usual one,
+has no other process of its own, and of several workers the one that was started anew is not seen.
+"""
 
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from infra.outputs import Platform, Target
+from workloads.pods import ClusterError, Pods
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
 
-def processes(target: Target | None) -> dict[str, list[int]] | None:
-    """Process ids by container of every MLflow replica; None where they cannot be seen."""
-    if target is None or target.platform is not Platform.DOCKER:
+def processes(target: Target | None) -> dict[str, list[int | str]] | None:
+    """Process ids by container of every MLflow replica; None where they cannot be seen.
+
+    On Kubernetes, container ids by pod.
+    """
+    if target is None:
         return None
+    if target.platform is Platform.KUBERNETES:
+        return _containers(target)
     names = [c.container for c in target.components if c.kind == "mlflow"]
     if not names:
         return None
@@ -26,7 +36,24 @@ def processes(target: Target | None) -> dict[str, list[int]] | None:
         return None
 
 
-def _descendants(container: "Container") -> list[int]:
+def _containers(target: Target) -> dict[str, list[int | str]] | None:
+    replicas = [c.name for c in target.components if c.kind == "mlflow"]
+    try:
+        found = Pods(target).find()
+    except ClusterError:
+        return None
+    if not found.keys() >= set(replicas):
+        return None
+    return {
+        found[name].metadata.name: [
+            one.container_id.rpartition("/")[2][:12]
+            for one in found[name].status.container_statuses
+        ]
+        for name in replicas
+    }
+
+
+def _descendants(container: "Container") -> list[int | str]:
     """Process ids of the container's own command and its children.
 
     What Docker runs beside them, as a health check, comes and goes and is no child of theirs.

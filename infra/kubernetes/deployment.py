@@ -1,5 +1,6 @@
 """How the components are wired into a deployment on Kubernetes."""
 
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -17,29 +18,73 @@ from infra.docker.stores import UsedArtifacts, UsedDatabase, external_database, 
 from infra.external import ExternalS3
 from infra.host_check import wrong_answers
 from infra.kubernetes import preflight
-from infra.kubernetes.forward import LOOPBACK, PortForward
+from infra.kubernetes.forward import LOOPBACK, PortForward, wanted
 from infra.kubernetes.identity import Identity
 from infra.kubernetes.image import LoadedImage
-from infra.kubernetes.mlflow import Mlflow, MlflowArgs
+from infra.kubernetes.load_balancer import PODS as LOAD_BALANCER_PODS
+from infra.kubernetes.load_balancer import LoadBalancer, LoadBalancerArgs
+from infra.kubernetes.mlflow import Autoscale, Mlflow, MlflowArgs
 from infra.kubernetes.object_store import ObjectStore, ObjectStoreArgs
 from infra.kubernetes.postgres import Postgres, PostgresArgs
 from infra.kubernetes.schema_job import SchemaJob, SchemaJobArgs
-from infra.outputs import ArtifactStore, AuditSecrets, BackendStore, Component, Platform, Target
+from infra.nginx import PORT as LOAD_BALANCER_PORT
+from infra.nginx import STATUS_PORT
+from infra.outputs import (
+    ArtifactStore,
+    AuditSecrets,
+    BackendStore,
+    Cluster,
+    Component,
+    Platform,
+    Target,
+)
 from infra.postgres import least_memory, memory_settings
 from infra.preflight import check_external
 from infra.server import TrackingServer
 from infra.spec import DeploymentSpec
 
 SERVER_PORT = 5000
-"""Port of the tracking server inside its pods, and of its Service."""
+"""Port of the tracking server inside its pods, and of the Service that clients use."""
 
 POSTGRES = "postgres"
 OBJECT_STORE = "object-store"
 SCHEMA_JOB = "schema-job"
 MLFLOW = "mlflow"
+LOAD_BALANCER = "nginx"
+
+SERVICE = "mlflow"
+"""Name by which clients in the cluster reach the load balancer."""
+
+MAIN = "main"
+"""Name of the stack's own port of this machine."""
+
+BUSY = 700
+"""Thousandths of a core of a worker, as a mean, that the cluster adds replicas above: a Python
+process has no more than one core, and its queue grows long before."""
 
 POSTGRES_MEMORY = 2**30
 """Bytes that PostgreSQL plans with where it has no limit; a node's memory is shared with others."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What runs the pods of one kind, and where checks reach each of them.
+
+    `container` is its name, known once it is ready; `service` has its pods, at `port`.
+    """
+
+    kind: str
+    container: pulumi.Output[str]
+    service: str
+    port: int
+    pods: int | None = None
+    """How many are components of the stack, `mlflow-1` and so on; None: the only one."""
+    most: int = 0
+    """How many may come to be."""
+
+    def names(self, name: str) -> list[str]:
+        """Return the names of its components."""
+        return [name] if self.pods is None else [f"{name}-{n}" for n in range(1, self.pods + 1)]
 
 
 class Deployment(pulumi.ComponentResource):
@@ -63,7 +108,10 @@ class Deployment(pulumi.ComponentResource):
         preflight.check_cluster(stack, cluster)
         preflight.check_images(spec, cluster)
         preflight.check_port(stack, spec.bind, spec.port)
-        sources: dict[str, Any] = {MLFLOW: _source("mlflow", spec.mlflow_image, spec)}
+        sources: dict[str, Any] = {
+            MLFLOW: _source("mlflow", spec.mlflow_image, spec),
+            LOAD_BALANCER: _source("nginx", spec.nginx_image, spec),
+        }
         if spec.database is None:
             sources[POSTGRES] = _source("postgres", spec.postgres_image, spec)
         if spec.uses_own_s3:
@@ -74,19 +122,21 @@ class Deployment(pulumi.ComponentResource):
         self._spec = spec
         self._cluster = cluster
         self._name = cluster.namespace_of(stack)
-        self._workloads: dict[str, tuple[str, pulumi.Output[str]]] = {}
+        self._workloads: dict[str, Workload] = {}
         provider = kubernetes.Provider(
             "cluster",
             context=cluster.context,
             namespace=self._name,
             opts=self._child,
         )
+        if cluster.autoscale and (said := preflight.no_metrics(cluster)):
+            pulumi.log.warn(said, self)
         self._identity = Identity(stack, self._namespace(provider), provider)
         self._digests: dict[str, pulumi.Output[str]] = {}
         self._images = {name: self._image(name, source) for name, source in sources.items()}
         database = self._database()
         artifacts = self._artifacts()
-        names = (MLFLOW, f"{MLFLOW}.{self._name}", f"{MLFLOW}.{self._name}.svc")
+        names = (SERVICE, f"{SERVICE}.{self._name}", f"{SERVICE}.{self._name}.svc")
         server = TrackingServer(
             database=database.address,
             artifacts=artifacts.destination,
@@ -114,6 +164,10 @@ class Deployment(pulumi.ComponentResource):
                 identity=self._identity,
                 image=schema.image,
                 replicas=spec.replicas,
+                autoscale=Autoscale(spec.most_replicas, BUSY * spec.workers)
+                if cluster.autoscale
+                else None,
+                load_balancer=self._identity.selector(LOAD_BALANCER),
                 server=server,
                 secrets=secrets,
                 request_memory=spec.server_memory,
@@ -122,7 +176,36 @@ class Deployment(pulumi.ComponentResource):
             ),
             self._child,
         )
-        self._workloads[MLFLOW] = ("mlflow", mlflow.container)
+        self._workloads[MLFLOW] = Workload(
+            "mlflow",
+            mlflow.container,
+            f"{MLFLOW}-replicas",
+            SERVER_PORT,
+            spec.replicas,
+            spec.most_replicas,
+        )
+        balancer = LoadBalancer(
+            LOAD_BALANCER,
+            LoadBalancerArgs(
+                identity=self._identity,
+                image=self._images[LOAD_BALANCER],
+                service=SERVICE,
+                port=SERVER_PORT,
+                tracking_service=mlflow.service,
+                tracking_port=SERVER_PORT,
+                cluster=cluster,
+                start_timeout=spec.start_timeout,
+            ),
+            self._child,
+        )
+        self._workloads[LOAD_BALANCER] = Workload(
+            "nginx",
+            balancer.container,
+            SERVICE,
+            STATUS_PORT,
+            LOAD_BALANCER_PODS,
+            LOAD_BALANCER_PODS,
+        )
         self.secrets = pulumi.Output.secret(
             pulumi.Output.all(
                 secrets[PASSWORD_FILE], artifacts.secrets.get(CREDENTIALS_FILE)
@@ -154,7 +237,8 @@ class Deployment(pulumi.ComponentResource):
             return self._digests[name]
         digest = Image(name, source, self._spec.base_image, self._child).digest
         self._digests[name] = digest
-        return LoadedImage(name, source.tag, digest, self._child).name
+        context = self._cluster.context
+        return LoadedImage(name, context, source.tag, digest, self._child).name
 
     def _database(self) -> UsedDatabase:
         spec = self._spec
@@ -177,7 +261,9 @@ class Deployment(pulumi.ComponentResource):
             ),
             self._child,
         )
-        self._workloads[POSTGRES] = ("postgres", postgres.container)
+        self._workloads[POSTGRES] = Workload(
+            "postgres", postgres.container, POSTGRES, POSTGRES_PORT
+        )
         audit = BackendStore(
             host=POSTGRES,
             port=POSTGRES_PORT,
@@ -204,7 +290,9 @@ class Deployment(pulumi.ComponentResource):
             ),
             self._child,
         )
-        self._workloads[OBJECT_STORE] = (spec.s3_engine, store.container)
+        self._workloads[OBJECT_STORE] = Workload(
+            spec.s3_engine, store.container, OBJECT_STORE, OBJECT_STORE_PORT
+        )
         secrets = {CREDENTIALS_FILE: store.credentials}
         audit = ArtifactStore(
             uri=store.bucket.uri,
@@ -218,17 +306,14 @@ class Deployment(pulumi.ComponentResource):
     def _described(self, database: UsedDatabase, artifacts: UsedArtifacts) -> pulumi.Output[Target]:
         """Open the ports of this machine, and return how everything is reached."""
         spec = self._spec
-        ready = [container for _, container in self._workloads.values()]
+        ready = [workload.container for workload in self._workloads.values()]
         forward = PortForward(
             "port-forward",
             {
                 "stack": self._stack,
                 "context": pulumi.Output.all(*ready).apply(lambda _: self._cluster.context),
                 "namespace": self._name,
-                "bind": str(spec.bind),
-                "port": spec.port,
-                "main": MLFLOW,
-                "others": [name for name in self._workloads if name != MLFLOW],
+                "wanted": self._wanted_ports(),
             },
             self._child,
         )
@@ -252,23 +337,37 @@ class Deployment(pulumi.ComponentResource):
                 replicas=spec.replicas,
                 components=tuple(
                     Component(
-                        name=name,
-                        kind=kind,
+                        name=component,
+                        kind=workload.kind,
                         container=containers[name],
                         image=digests[name],
-                        audit=f"{LOOPBACK}:{int(ports[name])}",
+                        audit=f"{LOOPBACK}:{int(ports[component])}",
                     )
-                    for name, (kind, _) in self._workloads.items()
+                    for name, workload in self._workloads.items()
+                    for component in workload.names(name)
                 ),
                 zones=(),
                 backend_store=backend,
                 artifact_store=store,
+                cluster=Cluster(context=self._cluster.context, namespace=self._name),
             )
 
-        workloads = {name: container for name, (_, container) in self._workloads.items()}
+        workloads = {name: workload.container for name, workload in self._workloads.items()}
         return pulumi.Output.all(
             forward.ports, artifacts.audit, pulumi.Output.all(**workloads), self._known_digests()
         ).apply(describe)
+
+    def _wanted_ports(self) -> list[dict[str, Any]]:
+        """Return the stack's own port, and one for each pod that may be: they stay when it goes."""
+        spec = self._spec
+        address = str(spec.bind)
+        found = [wanted(MAIN, SERVICE, LOAD_BALANCER_PORT, address=address, port=spec.port)]
+        for name, one in self._workloads.items():
+            if one.pods is None:
+                found.append(wanted(name, one.service, one.port))
+            for number in range(1, one.most + 1):
+                found.append(wanted(f"{name}-{number}", one.service, one.port, number=number))
+        return found
 
     def _known_digests(self) -> pulumi.Output[dict[str, str]]:
         return pulumi.Output.all(**self._digests).apply(dict)
@@ -288,4 +387,6 @@ def _source(name: str, given: str | None, spec: DeploymentSpec) -> Any:
 
 
 def _hosts(spec: DeploymentSpec) -> tuple[str, ...]:
-    return ("localhost", "127.0.0.1", *spec.allowed_hosts)
+    ingress = spec.kubernetes.ingress_host if spec.kubernetes else None
+    names = ("localhost", "127.0.0.1", *spec.allowed_hosts)
+    return (*names, ingress) if ingress and ingress not in names else names

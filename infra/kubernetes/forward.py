@@ -1,14 +1,16 @@
-"""Ports of this machine that lead to Services of a stack, through the cluster's API.
+"""Ports of this machine that lead to the pods of a stack, through the cluster's API.
 
 A process of its own, started by the deployment and ended by `destroy`. It opens a stream for
 each connection, to a pod that is ready at that moment: so a pod that is replaced takes only its
-own connections with it. The protocol is Kubernetes' port-forward over WebSocket
+own connections with it. A port leads to the pods of a Service in turn, or to the n-th of them by
+name. The protocol is Kubernetes' port-forward over WebSocket
 (`v4.channel.k8s.io`: the first byte of a message is its channel, 0 for data and 1 for errors).
 """
 
 import asyncio
 import contextlib
 import fcntl
+import functools
 import itertools
 import json
 import os
@@ -48,13 +50,14 @@ class Forward:
     """Listens on this machine and passes each connection on to a ready pod."""
 
     def __init__(self, plan: dict[str, Any], listening: Callable[[dict[str, Any]], None]) -> None:
-        """`plan` has context, namespace and `ports`: address, port (0: any) and Service of each.
+        """`plan` has context, namespace and `ports`: name, address and port (0: any) of each, and
+        the `service`, the `number` of the pod (0: any) and the port inside, where it leads.
 
         `listening` gets the plan with the ports that were opened.
         """
         self._plan = plan
         self._listening = listening
-        self._ready: dict[str, list[tuple[str, int]]] = {}
+        self._ready: dict[str, list[str]] = {}
         self._turn = itertools.count()
 
     async def run(self) -> None:
@@ -73,7 +76,7 @@ class Forward:
             self._session = session
             servers, ports = [], []
             for one in self._plan["ports"]:
-                handler = _handler(self._pass_on, one["service"])
+                handler = functools.partial(self._pass_on, one)
                 server = await asyncio.start_server(handler, one["address"], one["port"])
                 servers.append(server)
                 ports.append({**one, "port": server.sockets[0].getsockname()[1]})
@@ -88,20 +91,19 @@ class Forward:
         timeout = aiohttp.ClientTimeout(total=5)
         async with self._session.get(self._slices, timeout=timeout) as answer:
             answer.raise_for_status()
-            found: dict[str, list[tuple[str, int]]] = {}
+            found: dict[str, list[str]] = {}
             for one in (await answer.json())["items"]:
                 service = one["metadata"]["labels"].get("kubernetes.io/service-name", "")
                 for endpoint in one.get("endpoints") or []:
                     if endpoint["conditions"].get("ready") and endpoint.get("targetRef"):
-                        pod = endpoint["targetRef"]["name"]
-                        found.setdefault(service, []).append((pod, one["ports"][0]["port"]))
-            self._ready = found
+                        found.setdefault(service, []).append(endpoint["targetRef"]["name"])
+            self._ready = {service: sorted(pods) for service, pods in found.items()}
 
     async def _pass_on(
-        self, service: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, port: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         try:
-            stream = await self._open(service)
+            stream = await self._open(port)
             if stream is None:
                 return
             async with stream:
@@ -118,13 +120,15 @@ class Forward:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    async def _open(self, service: str) -> aiohttp.ClientWebSocketResponse | None:
+    async def _open(self, port: dict[str, Any]) -> aiohttp.ClientWebSocketResponse | None:
         end = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < end:
-            pods = self._ready.get(service, [])
+            pods = self._ready.get(port["service"], [])
+            if port["number"]:
+                pods = pods[port["number"] - 1 : port["number"]]
             turn = next(self._turn)
-            for pod, port in [pods[(turn + n) % len(pods)] for n in range(len(pods))]:
-                url = f"{self._base}/pods/{pod}/portforward?ports={port}"
+            for pod in [pods[(turn + n) % len(pods)] for n in range(len(pods))]:
+                url = f"{self._base}/pods/{pod}/portforward?ports={port['target']}"
                 with contextlib.suppress(aiohttp.ClientError, asyncio.TimeoutError):
                     return await asyncio.wait_for(
                         self._session.ws_connect(
@@ -134,13 +138,6 @@ class Forward:
                     )
             await asyncio.sleep(LOOK_SECONDS)
         return None
-
-
-def _handler(pass_on: Any, service: str) -> Any:
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await pass_on(service, reader, writer)
-
-    return handle
 
 
 async def _upwards(reader: asyncio.StreamReader, stream: aiohttp.ClientWebSocketResponse) -> None:
@@ -209,7 +206,7 @@ def alive(stack: str) -> bool:
 
 
 def held(stack: str) -> dict[str, int]:
-    """Return the ports that the process of a stack holds, by Service."""
+    """Return the ports that the process of a stack holds, by name."""
     if not alive(stack):
         return {}
     try:
@@ -218,11 +215,11 @@ def held(stack: str) -> dict[str, int]:
         return {}  # It is being written.
     if not plan.get("listening"):
         return {}
-    return {one["service"]: one["port"] for one in plan["ports"]}
+    return {one["name"]: one["port"] for one in plan["ports"]}
 
 
 def start(stack: str, plan: dict[str, Any]) -> dict[str, int]:
-    """Start the process of a stack; return its ports by Service when they are open.
+    """Start the process of a stack; return its ports by name when they are open.
 
     Raises `RuntimeError`, with its last words, when it does not.
     """
@@ -305,10 +302,17 @@ class Forwarder(OwnProvider):
 def _start(props: dict[str, Any], known: dict[str, int]) -> dict[str, Any]:
     stack = props["stack"]
     stop(stack)
-    listen = [{"address": props["bind"], "port": int(props["port"]), "service": props["main"]}]
-    listen += [
-        {"address": LOOPBACK, "port": int(known.get(service) or 0), "service": service}
-        for service in props["others"]
+    # Numbers come back from the engine as floats.
+    listen: list[dict[str, Any]] = [
+        {
+            "name": one["name"],
+            "service": one["service"],
+            "number": int(one["number"]),
+            "target": int(one["target"]),
+            "address": one["address"],
+            "port": int(one["port"] or known.get(one["name"]) or 0),
+        }
+        for one in props["wanted"]
     ]
     plan = {"context": props["context"], "namespace": props["namespace"], "ports": listen}
     try:
@@ -320,15 +324,39 @@ def _start(props: dict[str, Any], known: dict[str, int]) -> dict[str, Any]:
     return {**props, "ports": ports}
 
 
+def wanted(
+    name: str,
+    service: str,
+    target: int,
+    *,
+    number: int = 0,
+    address: str = LOOPBACK,
+    port: int = 0,
+) -> dict[str, Any]:
+    """Describe a port: what leads to `target` of the pods of `service`, or of the n-th of them.
+
+    `port` 0 is any that is free, the same one as long as it can be.
+    """
+    return {
+        "name": name,
+        "service": service,
+        "target": target,
+        "number": number,
+        "address": address,
+        "port": port,
+    }
+
+
 class PortForward(dynamic.Resource):
-    """This machine's ports that lead to the Services of a stack."""
+    """This machine's ports that lead to the pods of a stack."""
 
     ports: pulumi.Output[dict[str, int]]
-    """Port by Service."""
+    """Port by name."""
 
     def __init__(
         self, name: str, props: dict[str, pulumi.Input[Any]], opts: pulumi.ResourceOptions
     ) -> None:
+        """`props` has stack, context, namespace and `wanted`, the descriptions of its ports."""
         super().__init__(Forwarder(), name, {**props, "ports": None}, opts)
 
 

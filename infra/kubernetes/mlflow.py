@@ -6,18 +6,27 @@ from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import Deployment
-from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
+from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
 
 from infra.docker.mlflow import SPOOL_FOLDER
 from infra.kubernetes.identity import Identity
-from infra.kubernetes.pod import PodSpec, reachable, service, template
+from infra.kubernetes.pod import PodSpec, disruption_budget, reachable, service, template
 from infra.server import TrackingServer
 
 USER = 10001
 
-DRAIN_SECONDS = 5
-"""How long a replica still serves after it was taken out of the Service: more than the seconds in
-which every node, and the forward to this machine, learn of that."""
+DRAIN_SECONDS = 10
+"""How long a replica still serves after it was taken out of its Service: more than the 5 s that
+the cluster's DNS gives answers for (CoreDNS' default), and the second that nginx keeps them. Where
+DNS keeps them for longer, nginx is refused by a replica that is gone, and asks another one."""
+
+
+@dataclass(frozen=True)
+class Autoscale:
+    """Let the cluster have up to `most` replicas, of `busy` thousandths of a core each."""
+
+    most: int
+    busy: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +36,9 @@ class MlflowArgs:
     identity: Identity
     image: pulumi.Input[str]
     replicas: int
+    autoscale: Autoscale | None
+    load_balancer: Mapping[str, str]
+    """Labels of the pods that may reach the replicas."""
     server: TrackingServer
     secrets: Mapping[str, pulumi.Input[str]]
     request_memory: int
@@ -39,6 +51,9 @@ class Mlflow(pulumi.ComponentResource):
 
     container: pulumi.Output[str]
     """Name of the workload, known once every replica answers from both stores."""
+
+    service: pulumi.Output[str]
+    """Name that stands for the addresses of the replicas that are ready."""
 
     def __init__(
         self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None
@@ -62,7 +77,8 @@ class Mlflow(pulumi.ComponentResource):
         )
         pods = {"matchLabels": identity.selector(name)}
         spec: Any = {
-            "replicas": args.replicas,
+            # Where the cluster chooses it, a number here would undo its choice at each update.
+            **({} if args.autoscale else {"replicas": args.replicas}),
             "selector": pods,
             # One more, and only when it is ready one less.
             "strategy": {
@@ -78,15 +94,28 @@ class Mlflow(pulumi.ComponentResource):
             spec=spec,
             opts=identity.options(self),
         )
-        # A node can be drained, also from the only replica.
-        budget: Any = {"maxUnavailable": 1, "selector": pods}
-        PodDisruptionBudget(
+        disruption_budget(identity, name, self)
+        if args.autoscale is not None:
+            self._autoscaler(name, identity, args.replicas, args.autoscale)
+        replicas = service(
+            identity, name, port, self, [workload], name=f"{name}-replicas", headless=True
+        )
+        reachable(identity, name, port, args.load_balancer, self)
+        self.service = replicas.metadata.name
+        self.container = self.service.apply(lambda _: f"deployment/{name}")
+        self.register_outputs({"container": self.container, "service": self.service})
+
+    def _autoscaler(self, name: str, identity: Identity, fewest: int, autoscale: Autoscale) -> None:
+        target = {"type": "AverageValue", "averageValue": f"{autoscale.busy}m"}
+        spec: Any = {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": fewest,
+            "maxReplicas": autoscale.most,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        }
+        HorizontalPodAutoscaler(
             name,
             metadata=identity.metadata(name, name),
-            spec=budget,
+            spec=spec,
             opts=identity.options(self),
         )
-        front = service(identity, name, port, self, [workload])
-        reachable(identity, name, port, True, self)
-        self.container = front.metadata.name.apply(lambda known: f"deployment/{known}")
-        self.register_outputs({"container": self.container})

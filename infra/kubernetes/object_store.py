@@ -7,7 +7,7 @@ import pulumi_random as random
 
 from infra.docker.object_store import BUCKET, CREDENTIALS_PATH, PORT, USER, credentials_file
 from infra.kubernetes.identity import Identity
-from infra.kubernetes.pod import PodSpec, claim, reachable, service, single
+from infra.kubernetes.pod import CLIENTS, PodSpec, claim, reachable, service, single
 from infra.server import S3Bucket
 from infra.spec import S3Engine
 
@@ -73,7 +73,7 @@ class ObjectStore(pulumi.ComponentResource):
         )
         workload = single(identity, name, pod, self)
         front = service(identity, name, PORT, self, [workload])
-        reachable(identity, name, PORT, False, self)
+        reachable(identity, name, PORT, CLIENTS, self)
         self.container = front.metadata.name.apply(lambda known: f"statefulset/{known}")
         self.register_outputs({"container": self.container})
 

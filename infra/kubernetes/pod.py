@@ -4,15 +4,20 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import StatefulSet
-from pulumi_kubernetes.core.v1 import PersistentVolumeClaim, Secret, Service
+from pulumi_kubernetes.core.v1 import ConfigMap, PersistentVolumeClaim, Secret, Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
+from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
 from infra.docker.container import SECRETS_FOLDER
 from infra.kubernetes.identity import LABEL_CLIENT, Identity
+
+CLIENTS = {LABEL_CLIENT: "true"}
+"""Labels of the pods that may reach the stores."""
 
 PROBE_SECONDS = 8
 """Above the 5 s and 6 s after which the images' checks themselves give up."""
@@ -26,10 +31,12 @@ class PodSpec:
     command: Sequence[str]
     user: int
     """The image's own user, and the group that may read secrets and write volumes."""
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     claims: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Path in the container to the claim that is mounted there."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Path of a file in the container to its content; all in one folder."""
     scratch: Sequence[str] = ("/tmp",)
     """Paths that may be written to, and are forgotten."""
     shared_memory: int | None = None
@@ -41,7 +48,11 @@ class PodSpec:
     ready: bool = True
     """The image has a command `ready`; a job has none."""
     health_path: str | None = None
-    """What tells, by HTTP, that the process lives, whatever its stores do."""
+    """What tells, by HTTP, that the process lives, whatever it depends on does."""
+    health_port: int | None = None
+    """None: `port`."""
+    ready_while_alive: bool = False
+    """Once it has been ready, it stays in its Service as long as it lives."""
     drain: int = 0
     """Seconds that a pod still serves after it was taken out of its Service."""
     stop_timeout: int = 30
@@ -73,6 +84,18 @@ def template(
     for number, (path, claim) in enumerate(sorted(spec.claims.items())):
         volumes.append({"name": f"data-{number}", "persistentVolumeClaim": {"claimName": claim}})
         mounts.append({"name": f"data-{number}", "mountPath": path})
+    if spec.settings:
+        texts = {PurePosixPath(path).name: text for path, text in spec.settings.items()}
+        [folder] = {str(PurePosixPath(path).parent) for path in spec.settings}
+        config = ConfigMap(
+            f"{component}-settings",
+            metadata=identity.metadata(f"{component}-settings", component),
+            data=texts,
+            opts=identity.options(parent),
+        )
+        volumes.append({"name": "settings", "configMap": {"name": config.metadata.name}})
+        mounts.append({"name": "settings", "mountPath": folder, "readOnly": True})
+        annotations["mlflow-bench.settings"] = _hash(texts)
     for number, path in enumerate(spec.scratch):
         volumes.append({"name": f"scratch-{number}", "emptyDir": {}})
         mounts.append({"name": f"scratch-{number}", "mountPath": path})
@@ -80,7 +103,7 @@ def template(
         size = f"{spec.shared_memory // 2**20}Mi"
         volumes.append({"name": "memory", "emptyDir": {"medium": "Memory", "sizeLimit": size}})
         mounts.append({"name": "memory", "mountPath": "/dev/shm"})
-    labels = identity.labels(component) | ({LABEL_CLIENT: "true"} if spec.client else {})
+    labels = identity.labels(component) | (CLIENTS if spec.client else {})
     return {
         "metadata": {"labels": labels, "annotations": annotations},
         "spec": {
@@ -134,23 +157,26 @@ def _container(component: str, spec: PodSpec, mounts: list[dict[str, Any]]) -> d
     }
     if spec.port is not None:
         container["ports"] = [{"name": "main", "containerPort": spec.port}]
+    get: dict[str, Any] = {
+        "httpGet": {
+            "path": spec.health_path,
+            "port": spec.health_port or spec.port,
+            # The server knows the names of its stack, and no pod's address.
+            "httpHeaders": [{"name": "Host", "value": "localhost"}],
+        }
+    }
     if spec.ready:
         check = {"exec": {"command": ["ready"]}, "timeoutSeconds": PROBE_SECONDS}
         container["startupProbe"] = check | {
             "periodSeconds": 2,
             "failureThreshold": max(spec.start_timeout // 2, 1),
         }
-        container["readinessProbe"] = check | {"periodSeconds": 5, "failureThreshold": 2}
+        container["readinessProbe"] = (
+            get | {"timeoutSeconds": PROBE_SECONDS} if spec.ready_while_alive else check
+        ) | {"periodSeconds": 5, "failureThreshold": 2}
     if spec.health_path is not None:
-        get = {
-            "path": spec.health_path,
-            "port": spec.port,
-            # The server knows the names of its stack, and no pod's address.
-            "httpHeaders": [{"name": "Host", "value": "localhost"}],
-        }
         # A busy server is slow, not dead.
-        container["livenessProbe"] = {
-            "httpGet": get,
+        container["livenessProbe"] = get | {
             "periodSeconds": 10,
             "timeoutSeconds": 10,
             "failureThreshold": 6,
@@ -202,33 +228,60 @@ def single(
     )
 
 
+def disruption_budget(identity: Identity, component: str, parent: pulumi.Resource) -> None:
+    """Declare that a node is drained of one pod of a component after the other."""
+    # Also of an only one, or its node could not be drained.
+    spec: Any = {"maxUnavailable": 1, "selector": {"matchLabels": identity.selector(component)}}
+    PodDisruptionBudget(
+        component,
+        metadata=identity.metadata(component, component),
+        spec=spec,
+        opts=identity.options(parent),
+    )
+
+
 def service(
     identity: Identity,
     component: str,
     port: int,
     parent: pulumi.Resource,
     after: list[pulumi.Resource],
+    *,
+    name: str | None = None,
+    target: int | None = None,
+    headless: bool = False,
 ) -> Service:
-    """Declare the Service by whose name the others reach a component, once it has a ready pod."""
+    """Declare the Service by which the others reach a component, once it has a ready pod.
+
+    It is named `name`, else as the component; `target` is the pods' port where it is another.
+    Without an address of its own (`headless`), its name stands for those of the ready pods.
+    """
+    name = name or component
     spec: Any = {
         "selector": identity.selector(component),
-        "ports": [{"name": "main", "port": port, "targetPort": port}],
+        "ports": [{"name": "main", "port": port, "targetPort": target or port}],
     }
+    if headless:
+        spec["clusterIP"] = "None"
     return Service(
-        component,
-        metadata=identity.metadata(component, component),
+        name,
+        metadata=identity.metadata(name, component),
         spec=spec,
         opts=identity.options(parent, after),
     )
 
 
 def reachable(
-    identity: Identity, component: str, port: int, everyone: bool, parent: pulumi.Resource
+    identity: Identity,
+    component: str,
+    port: int,
+    by: Mapping[str, str] | None,
+    parent: pulumi.Resource,
 ) -> None:
-    """Declare who may reach a component's pods: everyone, or only the stores' clients."""
+    """Declare who may reach a component's pods: those with the labels `by`; None: everyone."""
     rule: dict[str, Any] = {"ports": [{"port": port, "protocol": "TCP"}]}
-    if not everyone:
-        rule["from"] = [{"podSelector": {"matchLabels": {LABEL_CLIENT: "true"}}}]
+    if by is not None:
+        rule["from"] = [{"podSelector": {"matchLabels": dict(by)}}]
     spec: Any = {
         "podSelector": {"matchLabels": identity.selector(component)},
         "policyTypes": ["Ingress"],
@@ -246,7 +299,9 @@ def _digest(secrets: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
     """Return what changes with the secrets and tells nothing of them."""
     names = sorted(secrets)
     return pulumi.Output.unsecret(
-        pulumi.Output.all(*(secrets[name] for name in names)).apply(
-            lambda known: hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
-        )
+        pulumi.Output.all(*(secrets[name] for name in names)).apply(_hash)
     )
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]

@@ -7,7 +7,7 @@ import pulumi_random as random
 
 from infra.docker.postgres import PASSWORD_FILE, PORT
 from infra.kubernetes.identity import Identity
-from infra.kubernetes.pod import PodSpec, claim, reachable, service, single
+from infra.kubernetes.pod import CLIENTS, PodSpec, claim, reachable, service, single
 from infra.postgres import PostgresMemory
 from infra.server import Database
 
@@ -74,6 +74,6 @@ class Postgres(pulumi.ComponentResource):
         )
         workload = single(identity, name, pod, self)
         front = service(identity, name, PORT, self, [workload])
-        reachable(identity, name, PORT, False, self)
+        reachable(identity, name, PORT, CLIENTS, self)
         self.container = front.metadata.name.apply(lambda known: f"statefulset/{known}")
         self.register_outputs({"container": self.container})

@@ -1,10 +1,11 @@
 """Looks at the cluster and this machine before anything is created."""
 
+import shutil
 import socket
 from ipaddress import IPv4Address
 from typing import Any
 
-from kubernetes.client import ApiClient, CoreV1Api, VersionApi
+from kubernetes.client import ApiClient, ApisApi, CoreV1Api, VersionApi
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
@@ -13,10 +14,12 @@ from infra.docker.identity import LABEL_STACK
 from infra.docker.preflight import port_problem
 from infra.kubernetes import forward
 from infra.kubernetes.access import configuration
+from infra.kubernetes.local_cluster import load_command
 from infra.spec import DeploymentSpec, SpecError
 
 OLDEST = (1, 30)
 TIMEOUT_SECONDS = 10
+METRICS = "metrics.k8s.io"
 
 
 def check_cluster(stack: str, cluster: ClusterSpec) -> None:
@@ -56,10 +59,11 @@ def check_cluster(stack: str, cluster: ClusterSpec) -> None:
 
 
 def check_images(spec: DeploymentSpec, cluster: ClusterSpec) -> None:
-    """Raise `SpecError` for each image that a cluster other than the test cluster would miss."""
-    if cluster.context == TEST_CONTEXT:
+    """Raise `SpecError` for each image that the cluster would miss, or the tool that brings it."""
+    command = load_command(cluster.context, "any")
+    if cluster.context == TEST_CONTEXT or (command and shutil.which(command[0])):
         return
-    wanted = {"mlflow_image": spec.mlflow_image}
+    wanted = {"mlflow_image": spec.mlflow_image, "nginx_image": spec.nginx_image}
     if spec.database is None:
         wanted["postgres_image"] = spec.postgres_image
     if spec.uses_own_s3:
@@ -69,11 +73,29 @@ def check_images(spec: DeploymentSpec, cluster: ClusterSpec) -> None:
         raise SpecError(
             "\n".join(
                 f"{key}: is missing: the cluster of {cluster.context!r} has no image that is built "
-                "here; push it to a registry of the cluster's, and name it: "
+                "here; "
+                + (f"install {command[0]}, which copies it there, or " if command else "")
+                + "push it to a registry of the cluster's, and name it: "
                 f"pulumi config set {key} REGISTRY/NAME:TAG"
                 for key in missing
             )
         )
+
+
+def no_metrics(cluster: ClusterSpec) -> str | None:
+    """Return a line that says so when the cluster has no metrics to choose a number of pods by."""
+    access = configuration(cluster.context)
+    access.retries = False
+    try:
+        found: Any = ApisApi(ApiClient(access)).get_api_versions(_request_timeout=TIMEOUT_SECONDS)
+    except (ApiException, HTTPError, OSError):
+        return None  # What was asked before it said so better.
+    if any(group.name == METRICS for group in found.groups):
+        return None
+    return (
+        f"kubernetes.autoscale: the cluster of {cluster.context!r} has no {METRICS}, so there will "
+        "be as many replicas as `replicas` says; install metrics-server"
+    )
 
 
 def check_port(stack: str, bind: IPv4Address, port: int) -> None:

@@ -1,5 +1,6 @@
 """A stack on a real Kubernetes: replicas, probes, restarts, rolling updates, and its end."""
 
+import io
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
+import docker
 import mlflow
 import psycopg2
 import pytest
@@ -19,9 +21,13 @@ import yaml
 
 from infra.cluster import TEST_CONTEXT
 from infra.kubernetes import forward
-from scripts.offline.test_cluster import lifecycle
+from infra.outputs import Target
+from scripts.offline.test_cluster import images, lifecycle
 from tests.e2e.stack import CLIENT, Stack, eventually, new_stack, search
 from tests.kubernetes_cluster import get
+from workloads import servers
+from workloads.observation import balancer
+from workloads.observation.pods import PodFigures
 
 pytestmark = pytest.mark.e2e
 
@@ -67,17 +73,21 @@ def names(component: str = "mlflow") -> set[str]:
 
 
 class Load:
-    """Two people who log a metric point after the other, each by a connection of its own."""
+    """People who log a metric point after the other: half of them with a new connection for each,
+    half on one that they keep, as MLflow's client does."""
 
     def __init__(self, uri: str) -> None:
         self._client = mlflow.MlflowClient(uri)
         self._uri = uri
         experiment = self._client.create_experiment(f"load {time.time_ns()}")
-        self._runs = [self._client.create_run(experiment).info.run_id for _ in range(2)]
+        self._runs = [self._client.create_run(experiment).info.run_id for _ in range(6)]
         self.acknowledged: dict[str, set[int]] = {run: set() for run in self._runs}
         self.failed: list[str] = []
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._log, args=(run,)) for run in self._runs]
+        self._threads = [
+            threading.Thread(target=self._log, args=(run, number % 2 == 0))
+            for number, run in enumerate(self._runs)
+        ]
 
     @contextmanager
     def going(self) -> Iterator[None]:
@@ -99,14 +109,18 @@ class Load:
             - {point.step for point in self._client.get_metric_history(run, "points")}
         ]
 
-    def _log(self, run: str) -> None:
+    def _log(self, run: str, keeps: bool) -> None:
         step = 0
+        session = requests.Session()
         while not self._over.wait(0.05):
             step += 1
             point = {"run_id": run, "key": "points", "value": 1.0, "timestamp": 1, "step": step}
             try:
-                answer = requests.post(
-                    f"{self._uri}/api/2.0/mlflow/runs/log-metric", json=point, timeout=60
+                answer = session.post(
+                    f"{self._uri}/api/2.0/mlflow/runs/log-metric",
+                    json=point,
+                    timeout=60,
+                    headers={} if keeps else {"Connection": "close"},
                 )
             except requests.RequestException as error:
                 self.failed.append(f"step {step}: {error}")
@@ -156,6 +170,33 @@ def test_checks_reach_both_stores(outputs: dict[str, Any]) -> None:
     assert bucket.list_objects_v2(Bucket="mlflow")["KeyCount"] > 0
 
 
+def test_checks_reach_each_pod(outputs: dict[str, Any]) -> None:
+    audit = {one["name"]: one["audit"] for one in outputs["target"]["components"]}
+    assert set(audit) == {"postgres", "object-store", "mlflow-1", "nginx-1", "nginx-2"}
+    paths = {"mlflow-1": "health", "nginx-1": "nginx-status", "nginx-2": "nginx-status"}
+    for name, path in paths.items():
+        assert requests.get(f"http://{audit[name]}/{path}", timeout=10).status_code == 200
+
+
+def test_a_run_sees_what_the_pods_do(outputs: dict[str, Any]) -> None:
+    target = Target.model_validate(outputs["target"])
+    begin = time.time()
+    for _ in range(5):
+        assert search(target.tracking_uri).status_code == 200
+    figures = PodFigures(target)
+    names = {one.name for one in target.components}
+    # A kubelet looks at a new container some seconds later.
+    eventually(lambda: set(figures.look()) == names, 30)
+    seen = figures.look()
+    assert 200 < seen["mlflow-1"]["memory"] >> 20 < 1000
+    assert seen["mlflow-1"]["cpu_s"] > 1
+    assert abs(time.time() - seen["mlflow-1"]["at"]) < 60
+    [containers] = (servers.processes(target) or {}).values()
+    assert len(containers) == 1
+    [stage] = balancer.replicas(target, [("all", begin, time.time() + 1)])
+    assert stage["replicas"]["mlflow-1"]["requests"] >= 5
+
+
 def test_the_api_server_takes_every_manifest_and_every_pod_is_restricted(stack: Stack) -> None:
     level = get("namespace", "default", NAMESPACE)["metadata"]["labels"]
     assert level["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -193,7 +234,7 @@ def test_no_secret_shows(stack: Stack, outputs: dict[str, Any]) -> None:
     assert [place for place, text in places.items() if password in text] == []
 
 
-def test_probes_mean_what_they_say() -> None:
+def test_probes_mean_what_they_say(outputs: dict[str, Any]) -> None:
     [pod] = pods()
     [container] = pod["spec"]["containers"]
     # Ready is what touches the stores; alive is what does not.
@@ -208,6 +249,8 @@ def test_probes_mean_what_they_say() -> None:
             return not now["status"]["containerStatuses"][0]["ready"]
 
         eventually(unready, 60)
+        # nginx stays, and says that no replica does.
+        eventually(lambda: search(outputs["tracking_uri"]).status_code == 502, 20)
         [now] = pods()
         assert now["status"]["containerStatuses"][0]["restartCount"] == 0
     finally:
@@ -232,28 +275,48 @@ def test_a_killed_port_forward_comes_back_with_up(stack: Stack, outputs: dict[st
     assert search(outputs["tracking_uri"]).status_code == 200
 
 
-def test_a_rolling_update_of_the_only_replica_fails_no_request(
-    stack: Stack, outputs: dict[str, Any]
+@pytest.fixture
+def other_image(outputs: dict[str, Any], docker_client: docker.DockerClient) -> Iterator[str]:
+    """Another image of the same mlflow, on the cluster's node."""
+    name = "mlflow-bench/e2e-other:1"
+    digests = {one["kind"]: one["image"] for one in outputs["target"]["components"]}
+    source = f"FROM {digests['mlflow']}\nLABEL mlflow-bench.test=other\n"
+    docker_client.images.build(fileobj=io.BytesIO(source.encode()), tag=name)
+    images.load(name, name)
+    yield name
+    docker_client.images.remove(name)
+    command = [*images.CTR, "images", "rm", f"docker.io/{name}"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def test_a_rolling_update_to_another_image_fails_no_request(
+    stack: Stack, outputs: dict[str, Any], other_image: str
 ) -> None:
     before = names()
     load = Load(outputs["tracking_uri"])
     with load.going():
-        # Another template, as of another image.
-        stack.configure(**SETTINGS, allowed_hosts="mlflow.example.com")
+        stack.configure(**SETTINGS, mlflow_image=other_image)
         stack.up()
-        time.sleep(2)
+        time.sleep(12)  # The former pod is gone only now.
     assert names().isdisjoint(before)
+    [pod] = pods()
+    assert pod["spec"]["containers"][0]["image"] == other_image
     assert load.failed == []
     assert load.lost() == []
-    assert sum(map(len, load.acknowledged.values())) > 20
+    assert sum(map(len, load.acknowledged.values())) > 50
 
 
 def test_up_and_down_and_a_killed_pod_lose_nothing(stack: Stack, outputs: dict[str, Any]) -> None:
+    def of_stores() -> list[str]:
+        return [pod["metadata"]["uid"] for name in ("postgres", "nginx") for pod in pods(name)]
+
+    stores = of_stores()
     load = Load(outputs["tracking_uri"])
     with load.going():
         stack.configure(**SETTINGS, replicas=3)
         stack.up()
         assert len(names()) == 3
+        assert load.failed == []
         victim = sorted(names())[0]
         lifecycle.kubectl(
             *("delete", f"pod/{victim}", "--force", "--grace-period=0", "-n", NAMESPACE),
@@ -267,11 +330,18 @@ def test_up_and_down_and_a_killed_pod_lose_nothing(stack: Stack, outputs: dict[s
             90,
         )
         assert victim not in names()
+        killed = len(load.failed)
         stack.configure(**SETTINGS)
         stack.up()
         eventually(lambda: len(names()) == 1, 60)
+        time.sleep(12)
+    # What the killed pod worked on has failed, and nothing else.
+    assert killed <= 6
+    assert len(load.failed) == killed
     assert load.lost() == []
     assert sum(map(len, load.acknowledged.values())) > 50
+    # Neither the database nor the load balancer was started anew for that.
+    assert of_stores() == stores
 
 
 @pytest.mark.parametrize(

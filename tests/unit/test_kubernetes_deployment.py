@@ -6,23 +6,38 @@ from typing import Any
 
 import pulumi
 import pytest
+from kubernetes.config import kube_config
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_mocks
 
+import infra.docker.load_balancer
 import infra.docker.object_store
 import infra.docker.postgres
 import infra.docker.schema_job
+import infra.kubernetes.load_balancer
 import infra.kubernetes.object_store
 import infra.kubernetes.postgres
 import infra.kubernetes.schema_job
 from infra.kubernetes import deployment as on_kubernetes
 from infra.kubernetes import preflight
-from infra.kubernetes.image import _name
+from infra.kubernetes.image import Loader, _name
+from infra.kubernetes.local_cluster import load_command
+from infra.nginx import configuration_by_name
 from infra.outputs import AuditSecrets, Target
 from infra.spec import SpecError, load_spec
 
+KIND_DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 PASSWORD = "generated-password"
 CLUSTER = {"platform": "kubernetes", "artifacts": "s3"}
-PORTS = {"mlflow": 5000, "postgres": 40001, "object-store": 40002}
+PORTS = {
+    "main": 5000,
+    "postgres": 40001,
+    "object-store": 40002,
+    "mlflow-1": 40003,
+    "mlflow-2": 40004,
+    "mlflow-3": 40005,
+    "nginx-1": 40006,
+    "nginx-2": 40007,
+}
 
 
 class Engine(Mocks):
@@ -74,8 +89,11 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     return engine
 
 
-def deploy(context: str = "mlflow-bench-test", **config: str) -> tuple[Target, AuditSecrets]:
-    settings = CLUSTER | {"kubernetes": json.dumps({"context": context})} | config
+def deploy(
+    context: str = "mlflow-bench-test", more: dict[str, Any] | None = None, **config: str
+) -> tuple[Target, AuditSecrets]:
+    cluster = {"context": context} | (more or {})
+    settings = CLUSTER | {"kubernetes": json.dumps(cluster)} | config
     values = {f"mlflow-bench:{key}": value for key, value in settings.items()}
     spec = load_spec(values, Path.cwd(), secret_keys=values)
     found: list[Any] = []
@@ -90,22 +108,123 @@ def deploy(context: str = "mlflow-bench-test", **config: str) -> tuple[Target, A
 
 
 def test_the_target_leads_to_every_component(engine: Engine) -> None:
-    target, secrets = deploy(replicas="3")
+    target, secrets = deploy(replicas="2")
     assert target.tracking_uri == "http://localhost:5000"
-    assert target.replicas == 3
+    assert target.replicas == 2
     assert {one.name: (one.container, one.audit) for one in target.components} == {
         "postgres": ("statefulset/postgres", "127.0.0.1:40001"),
         "object-store": ("statefulset/object-store", "127.0.0.1:40002"),
-        "mlflow": ("deployment/mlflow", "127.0.0.1:5000"),
+        "mlflow-1": ("deployment/mlflow", "127.0.0.1:40003"),
+        "mlflow-2": ("deployment/mlflow", "127.0.0.1:40004"),
+        "nginx-1": ("deployment/nginx", "127.0.0.1:40006"),
+        "nginx-2": ("deployment/nginx", "127.0.0.1:40007"),
+    }
+    assert target.cluster is not None
+    assert target.cluster.model_dump() == {
+        "context": "mlflow-bench-test",
+        "namespace": "mlflow-bench-k8s",
     }
     assert (target.backend_store.host, target.backend_store.port) == ("127.0.0.1", 40001)
     assert target.artifact_store.endpoint == "http://127.0.0.1:40002"
     assert secrets.database_password == PASSWORD
 
 
+def wanted_ports(engine: Engine) -> list[dict[str, Any]]:
+    [forward] = [args for args in engine.made if args.name == "port-forward"]
+    found: list[dict[str, Any]] = forward.inputs["wanted"]
+    return found
+
+
+def test_a_port_leads_to_each_pod_that_may_be(engine: Engine) -> None:
+    deploy()
+    assert {
+        one["name"]: (one["service"], one["target"], one["number"]) for one in wanted_ports(engine)
+    } == {
+        "main": ("mlflow", 8080, 0),
+        "postgres": ("postgres", 5432, 0),
+        "object-store": ("object-store", 9000, 0),
+        "mlflow-1": ("mlflow-replicas", 5000, 1),
+        "mlflow-2": ("mlflow-replicas", 5000, 2),
+        "mlflow-3": ("mlflow-replicas", 5000, 3),
+        "nginx-1": ("mlflow", 8081, 1),
+        "nginx-2": ("mlflow", 8081, 2),
+    }
+    assert [one["port"] for one in wanted_ports(engine) if one["port"]] == [5000]
+
+
+def test_scaling_changes_nothing_but_the_number_of_replicas(engine: Engine) -> None:
+    found = []
+    for replicas in ("1", "3"):
+        engine.made.clear()
+        deploy(replicas=replicas)
+        found.append({(args.typ, args.name): args.inputs for args in engine.made})
+    changed = {name for (_, name), inputs in found[1].items() if inputs != found[0][_, name]}
+    assert changed == {"mlflow"}
+    one, other = (known[KIND_DEPLOYMENT, "mlflow"]["spec"] for known in found)
+    assert (one.pop("replicas"), other.pop("replicas")) == (1, 3)
+    assert one == other
+
+
+def test_an_autoscaler_has_the_number_of_replicas_to_itself(engine: Engine) -> None:
+    deploy()
+    assert engine.of("HorizontalPodAutoscaler") == {}
+    deploy(more={"autoscale": True, "max_replicas": 3}, replicas="2", workers="2")
+    [scaler] = engine.of("HorizontalPodAutoscaler").values()
+    assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 3)
+    [metric] = scaler["spec"]["metrics"]
+    assert metric["resource"]["target"] == {"type": "AverageValue", "averageValue": "1400m"}
+    assert scaler["spec"]["scaleTargetRef"]["name"] == "mlflow"
+    assert "replicas" not in engine.of("Deployment")["mlflow"]["spec"]
+
+
+def test_an_ingress_leads_to_nginx_by_a_name_that_the_server_takes(engine: Engine) -> None:
+    deploy()
+    assert engine.of("Ingress") == {}
+    deploy(
+        more={
+            "ingress_host": "mlflow.example.com",
+            "ingress_tls_secret": "certificate",
+            "ingress_class": "traefik",
+        }
+    )
+    [ingress] = engine.of("Ingress").values()
+    [rule] = ingress["spec"]["rules"]
+    [path] = rule["http"]["paths"]
+    assert rule["host"] == "mlflow.example.com"
+    assert path["backend"]["service"] == {"name": "mlflow", "port": {"name": "main"}}
+    assert ingress["spec"]["tls"] == [
+        {"hosts": ["mlflow.example.com"], "secretName": "certificate"}
+    ]
+    assert ingress["spec"]["ingressClassName"] == "traefik"
+    [container] = engine.pods()["mlflow"]["containers"]
+    [allowed] = [word for word in container["args"] if word.startswith("--allowed-hosts=")]
+    assert "mlflow.example.com" in allowed.partition("=")[2].split(",")
+
+
+def test_clients_reach_nginx_and_only_nginx_the_replicas(engine: Engine) -> None:
+    deploy()
+    services = engine.of("Service")
+    front, replicas = services["mlflow"]["spec"], services["mlflow-replicas"]["spec"]
+    assert front["ports"] == [{"name": "main", "port": 5000, "targetPort": 8080}]
+    nginx = {"mlflow-bench.stack": "k8s", "mlflow-bench.component": "nginx"}
+    assert front["selector"] == nginx
+    assert replicas["clusterIP"] == "None"
+    assert replicas["selector"] == nginx | {"mlflow-bench.component": "mlflow"}
+    policies = engine.of("NetworkPolicy")
+    [rule] = policies["mlflow"]["spec"]["ingress"]
+    assert rule["from"] == [{"podSelector": {"matchLabels": nginx}}]
+    assert "from" not in policies["nginx"]["spec"]["ingress"][0]
+    [container] = engine.pods()["nginx"]["containers"]
+    assert {"name": "TRACKING_SERVICE", "value": "mlflow-replicas:5000"} in container["env"]
+    assert container["readinessProbe"]["httpGet"] == container["livenessProbe"]["httpGet"]
+    assert container["readinessProbe"]["httpGet"]["port"] == 8081
+    [settings] = engine.of("ConfigMap").values()
+    assert settings["data"] == {"nginx.conf": configuration_by_name()}
+
+
 def test_every_pod_keeps_to_the_restricted_level(engine: Engine) -> None:
     deploy()
-    assert set(engine.pods()) == {"postgres", "object-store", "schema-job", "mlflow"}
+    assert set(engine.pods()) == {"postgres", "object-store", "schema-job", "mlflow", "nginx"}
     for pod in engine.pods().values():
         rights = pod["securityContext"]
         assert rights["runAsNonRoot"] is True
@@ -127,6 +246,8 @@ def test_servers_start_after_the_schema_job_and_roll_without_a_gap(engine: Engin
     deploy(replicas="2")
     order = [args.typ.rpartition(":")[2] for args in engine.made]
     assert order.index("Job") < order.index("Deployment", order.index("StatefulSet"))
+    made = [args.name for args in engine.made if args.typ == KIND_DEPLOYMENT]
+    assert made == ["mlflow", "nginx"]
     spec = engine.of("Deployment")["mlflow"]["spec"]
     assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     [container] = engine.pods()["mlflow"]["containers"]
@@ -139,8 +260,8 @@ def test_servers_start_after_the_schema_job_and_roll_without_a_gap(engine: Engin
 
 
 def test_limits_are_those_of_the_stack_file(engine: Engine) -> None:
-    deploy(mlflow_memory="1g", postgres_memory="2g")
-    for name, size in (("mlflow", "1024Mi"), ("postgres", "2048Mi")):
+    deploy(mlflow_memory="1g", postgres_memory="3g")
+    for name, size in (("mlflow", "1024Mi"), ("postgres", "3072Mi")):
         [container] = engine.pods()[name]["containers"]
         assert container["resources"]["limits"] == {"memory": size}
         assert container["resources"]["requests"]["memory"] == size
@@ -152,7 +273,6 @@ def test_only_the_servers_and_the_job_reach_the_stores(engine: Engine) -> None:
     for store in ("postgres", "object-store"):
         [rule] = policies[store]["spec"]["ingress"]
         assert rule["from"] == [{"podSelector": {"matchLabels": {"mlflow-bench.client": "true"}}}]
-    assert "from" not in policies["mlflow"]["spec"]["ingress"][0]
     templates = {
         name: inputs["spec"]["template"]
         for kind in ("Deployment", "StatefulSet", "Job")
@@ -171,14 +291,15 @@ def test_another_cluster_runs_images_by_reference_only(engine: Engine) -> None:
         deploy(context="work")
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
         "mlflow_image",
+        "nginx_image",
         "postgres_image",
         "object_store_image",
     ]
     images = {
         f"{name}_image": f"registry.example.com/{name}:1"
-        for name in ("mlflow", "postgres", "object_store")
+        for name in ("mlflow", "nginx", "postgres", "object_store")
     }
-    deploy(context="work", **images)
+    deploy("work", None, **images)
     used = {pod["containers"][0]["image"] for pod in engine.pods().values()}
     assert used == set(images.values())
     assert [args for args in engine.made if args.typ.startswith("docker:")] == []
@@ -188,6 +309,7 @@ def test_a_database_of_ones_own_takes_the_place_of_the_stacks(engine: Engine) ->
     deploy(
         context="work",
         mlflow_image="a/mlflow:1",
+        nginx_image="a/nginx:1",
         object_store_image="a/minio:1",
         database='{"url": "postgresql://me:hidden-pass@db.example.com/mlflow"}',
     )
@@ -206,12 +328,78 @@ def test_a_loaded_image_is_named_by_its_digest(image: str, name: str) -> None:
     assert _name({"image": image, "digest": "sha256:0123456789abcdef"}) == name
 
 
+MINIKUBE = """
+contexts:
+- name: mine
+  context:
+    cluster: mine
+    user: mine
+    extensions:
+    - name: context_info
+      extension: {provider: minikube.sigs.k8s.io, version: v1.37.0}
+- name: work
+  context: {cluster: mine, user: mine}
+clusters: [{name: mine, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: mine}]
+current-context: work
+"""
+
+
+@pytest.mark.parametrize(
+    ("context", "command"),
+    [
+        ("kind-two", ["kind", "load", "docker-image", "a/b:1", "--name", "two"]),
+        ("k3d-two", ["k3d", "image", "import", "a/b:1", "--cluster", "two"]),
+        ("mine", ["minikube", "image", "load", "a/b:1", "--profile", "mine"]),
+        ("work", None),
+        ("not-there", None),
+    ],
+)
+def test_a_context_tells_how_images_get_into_its_cluster(
+    context: str, command: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_text(MINIKUBE)
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(file))
+    assert load_command(context, "a/b:1") == command
+
+
+def test_images_are_tagged_by_digest_and_copied_by_the_clusters_tool(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tool in ("docker", "kind"):
+        (tmp_path / tool).write_text(f'#!/bin/sh\necho {tool} "$@" >> {tmp_path}/said\n')
+        (tmp_path / tool).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    props: dict[str, Any] = {
+        "context": "kind-two",
+        "image": "mlflow-bench/mlflow:0a1b",
+        "digest": "sha256:0123abc",
+    }
+    assert (Loader().create(props).outs or {})["name"] == "mlflow-bench/mlflow:0123abc"
+    assert (tmp_path / "said").read_text().splitlines() == [
+        "docker tag sha256:0123abc mlflow-bench/mlflow:0123abc",
+        "kind load docker-image mlflow-bench/mlflow:0123abc --name two",
+    ]
+    (tmp_path / "kind").write_text("#!/bin/sh\necho no nodes found >&2\nexit 1\n")
+    with pytest.raises(RuntimeError, match=r"^kind load .*: no nodes found$"):
+        Loader().create(props)
+    deploy(context="kind-two")
+    assert engine.pods()["mlflow"]["containers"][0]["image"] == "loaded/mlflow:1"
+
+
+def test_a_local_cluster_without_its_tool_is_told(engine: Engine) -> None:
+    with pytest.raises(SpecError, match="install k3d, which copies it there, or push it"):
+        deploy(context="k3d-two")
+
+
 @pytest.mark.parametrize(
     ("docker", "kubernetes"),
     [
         (infra.docker.postgres.Postgres, infra.kubernetes.postgres.Postgres),
         (infra.docker.object_store.ObjectStore, infra.kubernetes.object_store.ObjectStore),
         (infra.docker.schema_job.SchemaJob, infra.kubernetes.schema_job.SchemaJob),
+        (infra.docker.load_balancer.LoadBalancer, infra.kubernetes.load_balancer.LoadBalancer),
     ],
 )
 def test_components_of_one_name_have_the_same_outputs(docker: Any, kubernetes: Any) -> None:

@@ -61,3 +61,17 @@ def test_the_status_has_a_port_of_its_own() -> None:
     [listener] = [part for part in TEXT.split("    server {") if "stub_status" in part]
     assert f"listen {nginx.STATUS_PORT};" in listener
     assert "proxy_pass" not in listener
+
+
+def test_by_name_only_the_upstream_differs() -> None:
+    by_name = nginx.configuration_by_name()
+    assert "upstream tracking" not in by_name
+    assert "include /tmp/tracking.conf;" in by_name
+    assert set(re.findall(r"proxy_pass (\S+);", by_name)) == {"http://$tracking"}
+    assert "proxy_next_upstream error timeout;" in by_name
+
+    def rest(text: str) -> str:
+        text = re.sub(r"upstream tracking \{.*?\n    \}|include \S+;", "", text, flags=re.S)
+        return text.replace("$tracking", "tracking")
+
+    assert rest(by_name) == rest(nginx.configuration(REPLICAS))

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
+from infra.capacity import capacity
 from infra.spec import DeploymentSpec, SpecError, load_spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -262,7 +263,30 @@ def test_a_cluster_is_named_by_its_context() -> None:
         ({"zones": "2"}, "zones: 2: on kubernetes, replicas are spread"),
         ({"jobs": "true", "replicas": "2"}, "jobs: true: replicas on kubernetes are all alike"),
         ({"subnets": "10.89.0.0/24"}, "subnets: is of no use on kubernetes"),
-        ({"nginx_image": "nginx:1"}, "nginx_image: is of no use on kubernetes"),
+        (
+            {"kubernetes": '{"context": "work", "max_replicas": 2}', "replicas": "3"},
+            r"kubernetes\.max_replicas: 2: is less than replicas 3; raise it",
+        ),
+        (
+            {"kubernetes": '{"context": "work", "autoscale": true}', "replicas": "3"},
+            r"kubernetes\.autoscale: true: 3 are the fewest and the most replicas; raise",
+        ),
+        (
+            {"kubernetes": '{"context": "work", "autoscale": true}', "jobs": "true"},
+            r"kubernetes\.autoscale: true: one replica at most may run jobs",
+        ),
+        (
+            {"kubernetes": '{"context": "work", "ingress_class": "nginx"}'},
+            r"kubernetes\.ingress_class: is of no use without kubernetes\.ingress_host",
+        ),
+        (
+            {"kubernetes": '{"context": "work", "ingress_host": "mlflow..com"}'},
+            r"kubernetes\.ingress_host: is not a name like mlflow\.example\.com",
+        ),
+        (
+            {"kubernetes": '{"context": "work", "max_replicas": 9}'},
+            r"workers: 1: 10 replica\(s\) x .* \(kubernetes\.max_replicas, and 1 more while",
+        ),
     ],
 )
 def test_what_kubernetes_has_not_is_refused(change: dict[str, str], line: str) -> None:
@@ -274,3 +298,24 @@ def test_what_kubernetes_has_not_is_refused(change: dict[str, str], line: str) -
 def test_a_stack_on_kubernetes_without_a_context_is_refused() -> None:
     with pytest.raises(SpecError, match=r"^kubernetes\.context: is missing; set it as in: "):
         load(platform="kubernetes", artifacts="s3")
+
+
+@pytest.mark.parametrize(
+    ("change", "most"),
+    [
+        ({}, 3),
+        ({"replicas": "3"}, 3),
+        ({"replicas": "5"}, 5),
+        ({"kubernetes": '{"context": "work", "max_replicas": 6}'}, 6),
+        ({"jobs": "true"}, 1),
+        ({"workers": "4"}, 1),  # PostgreSQL has room for two such servers.
+    ],
+)
+def test_connections_are_for_the_most_replicas_and_one_that_is_updated(
+    change: dict[str, str], most: int
+) -> None:
+    spec = load(**CLUSTER | change)
+    assert spec.most_replicas == most
+    alone = capacity(replicas=most + 1, workers=spec.workers, jobs=spec.jobs)
+    assert spec.capacity.max_connections == alone.max_connections
+    assert load(zones="2", artifacts="s3").most_replicas == 2

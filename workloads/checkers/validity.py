@@ -268,7 +268,7 @@ def _restarts(record: Record) -> Gate:
         limit="the same processes before and after",
         measured=(f"gone: {', '.join(sorted(gone))}" if gone else "the same")
         if known
-        else "not seen: the servers' processes are not in Docker containers of this machine",
+        else "not seen: the servers' processes are in no container or pod that could be asked",
         passed=not gone if known else None,
         remedy="Find the reason in the tracking server's log; memory is the usual one.",
     )

@@ -4,7 +4,10 @@ The log is that of `infra.nginx`: one JSON object a line, with the replica's add
 as lists where a request was passed on; the last one is the replica that answered.
 """
 
+import itertools
 import json
+import math
+import time
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -16,6 +19,7 @@ import numpy as np
 
 from infra.outputs import Platform, Target
 from workloads.figures import latency
+from workloads.pods import Pods
 
 Span = tuple[str, float, float]
 """A stage's name with begin and end of its load phase, in s of the Unix clock."""
@@ -24,17 +28,23 @@ Span = tuple[str, float, float]
 def replicas(target: Target, spans: list[Span]) -> Iterator[dict[str, Any]]:
     """Yield for each stage what the log says of each replica, by the component's name.
 
-    Nothing where there is no load balancer. Raises `DockerException` if its log cannot be read.
+    Nothing where there is no load balancer. Raises `DockerException` or `ClusterError` if its log
+    cannot be read. A kubelet keeps the last 10 MiB of a pod's log, some 30,000 requests.
     """
-    if target.platform is not Platform.DOCKER or not spans:
+    balancers = [c for c in target.components if c.kind == "nginx"]
+    if not balancers or not spans:
         return
-    balancers = [c.container for c in target.components if c.kind == "nginx"]
+    if target.platform is Platform.KUBERNETES:
+        yield from _on_kubernetes(target, spans)
+    else:
+        yield from _on_docker(target, balancers[0].container, spans)
+
+
+def _on_docker(target: Target, balancer: str, spans: list[Span]) -> Iterator[dict[str, Any]]:
     with closing(docker.from_env(timeout=30)) as client:
-        if not balancers:
-            return
         names = dict(_addresses(client, target))
         lines = client.api.logs(
-            client.api.inspect_container(balancers[0])["Id"],
+            client.api.inspect_container(balancer)["Id"],
             stdout=True,
             stderr=False,
             stream=True,
@@ -45,10 +55,24 @@ def replicas(target: Target, spans: list[Span]) -> Iterator[dict[str, Any]]:
         yield from summary(lines, spans, names)
 
 
+def _on_kubernetes(target: Target, spans: list[Span]) -> Iterator[dict[str, Any]]:
+    pods = Pods(target)
+    found = pods.find()
+    kinds = {c.name: c.kind for c in target.components}
+    names = {pod.status.pod_ip: name for name, pod in found.items() if kinds[name] == "mlflow"}
+    seconds = math.ceil(time.time() - spans[0][1]) + 1
+    lines = itertools.chain.from_iterable(
+        pods.log(pod.metadata.name, seconds)
+        for name, pod in found.items()
+        if kinds[name] == "nginx"
+    )
+    yield from summary(lines, spans, names)
+
+
 def summary(
     lines: Iterable[bytes], spans: list[Span], names: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
-    """Sort log lines, each after its time as Docker puts it, into stages; and count them.
+    """Sort log lines, each after its time as the platform puts it, into stages; and count them.
 
     `names` has components by address. `in_flight` is a mean by Little's law: what the answers
     took together, divided by the time in which they were given.

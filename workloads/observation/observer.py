@@ -14,6 +14,7 @@ from workloads.errors import summary
 from workloads.history import History
 from workloads.observation.containers import Containers
 from workloads.observation.database import Sessions
+from workloads.observation.pods import PodFigures
 from workloads.target import Subject
 
 INTERVAL_S = 1.0
@@ -83,12 +84,14 @@ def _observe(subject: Subject, history: History, ready: int) -> None:
         time.sleep(due - time.monotonic())
 
 
-def _containers(subject: Subject, history: History) -> Containers | None:
+def _containers(subject: Subject, history: History) -> Containers | PodFigures | None:
     target = subject.target
-    if target is None or target.platform is not Platform.DOCKER or not target.components:
-        history.event("not_done", said="components were not looked at: no Docker stack is known")
+    if target is None or not target.components:
+        history.event("not_done", said="components were not looked at: no stack is known")
         return None
     try:
+        if target.platform is Platform.KUBERNETES:
+            return PodFigures(target)
         return Containers(target.components)
     except Exception as error:
         history.event("not_done", said=f"components were not looked at: {summary(error)}")

@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-from infra.outputs import Platform
 from tests.unit.workloads.builders import target
 from workloads import servers
 
@@ -21,5 +20,4 @@ def test_children_count_and_health_checks_do_not() -> None:
 
 def test_what_cannot_be_seen_is_none() -> None:
     assert servers.processes(target(components=())) is None
-    assert servers.processes(target(platform=Platform.KUBERNETES)) is None
     assert servers.processes(target()) is None  # no such container

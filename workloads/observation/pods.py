@@ -1,0 +1,104 @@
+"""CPU and memory of a stack's pods, from their nodes' kubelets."""
+
+import re
+import threading
+import time
+from typing import Any
+
+from kubernetes.utils import parse_quantity
+
+from infra.outputs import Target
+from workloads.pods import LABEL_COMPONENT, ClusterError, Pods
+
+INTERVAL_S = 1.0
+"""Time between questions; some kubelets look themselves every 10 s only."""
+
+OLD_S = 5.0
+"""Age of the last answer from which on it is no answer any more."""
+
+
+CPU = "container_cpu_usage_seconds_total"
+LINE = re.compile(
+    rf"^({CPU}|container_memory_working_set_bytes)\{{(.*?)\}} (\S+) (\d+)$", re.MULTILINE
+)
+LABEL = re.compile(r'(\w+)="(.*?)"')
+
+
+class PodFigures:
+    """Follows the pods of a stack; raises `ClusterError` if the cluster does not tell of them."""
+
+    def __init__(self, target: Target) -> None:
+        self._pods = Pods(target)
+        self._names: dict[str, str] = {}
+        self._last: tuple[float, dict[str, Any]] = (time.monotonic(), self._ask())
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def look(self) -> dict[str, Any]:
+        """Return what each has used since it started: CPU in s, memory in bytes.
+
+        `at` is when the kubelet looked, in s: the same in several looks. A pod that is not ready
+        has no entry.
+        """
+        at, seen = self._last
+        return seen if time.monotonic() - at < OLD_S else {}
+
+    def _follow(self) -> None:
+        while True:
+            time.sleep(INTERVAL_S)
+            try:
+                self._last = (time.monotonic(), self._ask())
+            except ClusterError:
+                continue
+
+    def _ask(self) -> dict[str, Any]:
+        pods = same_names(self._names, self._pods.find())
+        self._names = {component: pod.metadata.name for component, pod in pods.items()}
+        known = {
+            pod: figures
+            for node in {pod.spec.node_name for pod in pods.values()}
+            for pod, figures in usage(self._pods.usage(node), self._pods.namespace).items()
+        }
+        return {
+            component: figures | _limits(pod.spec.containers[0])
+            for component, pod in pods.items()
+            if (figures := known.get(pod.metadata.name))
+        }
+
+
+def usage(text: str, namespace: str) -> dict[str, dict[str, Any]]:
+    """Return the figures by pod of what a kubelet tells; its pods have one container each."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, labels, value, at_ms in LINE.findall(text):
+        of = dict(LABEL.findall(labels))
+        if of["namespace"] != namespace:
+            continue
+        pod = found.setdefault(of["pod"], {"read": None, "written": None})
+        if name == CPU:
+            pod |= {"at": int(at_ms) / 1000, "cpu_s": float(value)}
+        else:
+            # As `docker stats` counts: without file pages that can be dropped.
+            pod["memory"] = int(float(value))
+    return {pod: figures for pod, figures in found.items() if {"at", "memory"} <= figures.keys()}
+
+
+def same_names(known: dict[str, str], found: dict[str, Any]) -> dict[str, Any]:
+    """Give pods that are known the component's name that they had, and new ones a free name.
+
+    Pods are matched to names in their order, which a new one may change.
+    """
+    left = {pod.metadata.name: pod for pod in found.values()}
+    named = {one: left.pop(known[one]) for one in found if known.get(one) in left}
+    for component, pod in found.items():
+        if component not in named:
+            workload = pod.metadata.labels[LABEL_COMPONENT]
+            alike = [n for n, p in left.items() if p.metadata.labels[LABEL_COMPONENT] == workload]
+            named[component] = left.pop(alike[0])
+    return named
+
+
+def _limits(container: Any) -> dict[str, Any]:
+    limits = (container.resources.limits if container.resources else None) or {}
+    return {
+        "cpu_limit": float(parse_quantity(limits["cpu"])) if "cpu" in limits else None,
+        "memory_limit": int(parse_quantity(limits["memory"])) if "memory" in limits else None,
+    }
