@@ -14,9 +14,11 @@ before nginx 1.27.3, and a reload at each change would close the idle connection
 of which may just send a request.
 """
 
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from infra.outputs import REPLICA_HEADER
 from infra.server import KEEP_ALIVE_SECONDS
 
 CONFIGURATION_FILE = "/etc/nginx/deployment/nginx.conf"
@@ -57,6 +59,8 @@ class Replica:
 
     address: IPv4Address
     port: int
+    name: str
+    """Of its component, as `mlflow-a-1`: each answer says who gave it."""
 
 
 TRACKING_FILE = "/tmp/tracking.conf"
@@ -70,11 +74,16 @@ def configuration(replicas: tuple[Replica, ...]) -> str:
     """
     if not replicas:
         raise ValueError("a load balancer needs at least one replica")
-    if len(set(replicas)) < len(replicas):
+    if len({(replica.address, replica.port) for replica in replicas}) < len(replicas):
         raise ValueError("a replica is given twice to the load balancer")
     servers = "\n".join(
         f"        server {replica.address}:{replica.port}"
         f" max_fails={FAILURES} fail_timeout={LEFT_OUT_SECONDS}s;"
+        for replica in replicas
+    )
+    # Where a request was passed on, the variable lists all addresses, and the last one answered.
+    names = "\n".join(
+        f"        ~(^|[\\s,]){re.escape(f'{replica.address}:{replica.port}')}$ {replica.name};"
         for replica in replicas
     )
     return _text(
@@ -88,15 +97,17 @@ def configuration(replicas: tuple[Replica, ...]) -> str:
         keepalive_timeout {UPSTREAM_KEEP_ALIVE_SECONDS}s;
     }}""",
         "tracking",
+        names,
     )
 
 
 def configuration_by_name() -> str:
     """Return nginx.conf for replicas that are found by the name in TRACKING_SERVICE."""
-    return _text(f"    include {TRACKING_FILE};", "$tracking")
+    # Pods have no names here that outlive them: their addresses have to do.
+    return _text(f"    include {TRACKING_FILE};", "$tracking", "        default $upstream_addr;")
 
 
-def _text(upstream: str, tracking: str) -> str:
+def _text(upstream: str, tracking: str, names: str) -> str:
     return f"""\
 worker_processes 2;
 daemon off;
@@ -127,6 +138,11 @@ http {{
     uwsgi_temp_path /tmp/uwsgi;
 
 {upstream}
+
+    map $upstream_addr $replica {{
+{names}
+    }}
+    add_header {REPLICA_HEADER} $replica always;
 
     # No limit that the tracking server does not have: bodies of any size, and request lines as
     # long as uvicorn takes them (searches and metric histories name many runs).

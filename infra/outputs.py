@@ -14,6 +14,9 @@ TRACKING_URI_OUTPUT = "tracking_uri"
 SECRETS_OUTPUT = "audit_secrets"
 """Name of the secret stack output that holds `AuditSecrets` as an object."""
 
+REPLICA_HEADER = "X-Mlflow-Bench-Replica"
+"""Header of an answer with the component that gave it, where a load balancer is in front."""
+
 
 class Platform(StrEnum):
     """What runs the components of a stack."""

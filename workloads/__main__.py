@@ -1,4 +1,4 @@
-"""The command line: `run`, `list`, `recheck`, `compare`, `schema`.
+"""The command line: `run`, `list`, `recheck`, `compare`, `audit`, `schema`.
 
 Exit status: 0 verdict good, 1 verdict bad, 2 could not run, 3 result invalid, 130 interrupted.
 """
@@ -44,6 +44,8 @@ def main(arguments: list[str]) -> int:
                 return _recheck(options.folder, write=options.write)
             case "compare":
                 return _compare(options)
+            case "audit":
+                return _audit(options)
             case _:
                 return _run(options)
     except CannotRunError as error:
@@ -87,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
         help="a parameter of the scenario, see `list`; may be given again",
     )
     run.add_argument("--seed", type=int, default=1, help="of all random choices (default: 1)")
+    run.add_argument(
+        "--reconcile",
+        action="store_true",
+        help="before reading back, delete what the client's retries created twice",
+    )
     run.add_argument("--results", type=Path, metavar="DIR", help="folder for this run's files")
     commands.add_parser("list", help="list the scenarios")
     commands.add_parser("schema", help="print the JSON Schema of result.json")
@@ -111,6 +118,15 @@ def _parser() -> argparse.ArgumentParser:
         help="add the figures to FILE; status 1 if the last ones are worse than those before",
     )
     needs.add_arguments(compare)
+    audit = commands.add_parser("audit", help="look for what a saved run wrote in another stack")
+    audit.add_argument("folder", type=Path, metavar="DIR", help="a folder below results")
+    audit.add_argument("--stack", required=True, help="name of a deployed stack, as local")
+    audit.add_argument(
+        "--until",
+        type=_moment,
+        metavar="TIME",
+        help="leave out what was acknowledged later, as after a backup (ISO 8601, with the zone)",
+    )
     return parser
 
 
@@ -146,7 +162,9 @@ def _run(options: argparse.Namespace) -> int:
     from workloads.run import Wanted, run  # imports Locust first, which patches the library
 
     try:
-        wanted = Wanted(scenario, options.profile, profile, parameters, options.seed)
+        wanted = Wanted(
+            scenario, options.profile, profile, parameters, options.seed, options.reconcile
+        )
         result = run(subject, wanted, folder)
     except KeyboardInterrupt:
         kept = f"; the history is kept in {folder}" if folder.exists() else ""
@@ -257,6 +275,30 @@ def _worse(found: "Comparison", path: Path) -> int:
         few = f"; it says something from {enough} on" if len(lines) < enough else ""
         print(f"history: {len(lines)} comparisons, nothing got worse{few}")  # noqa: T201
     return 1 if changes else 0
+def _audit(options: argparse.Namespace) -> int:
+    from workloads import settings, target
+
+    subject = target.load(options.stack)
+    settings.configure(subject.tracking_uri)
+
+    from workloads.audit import audit  # imports Locust first, which patches the library
+    from workloads.report import terminal
+
+    found = audit(options.folder, subject, options.until)
+    terminal.show_durability(found, terminal.console())
+    for said in found.not_read:
+        print(f"not done: {said}")  # noqa: T201
+    return {"pass": 0, "fail": 1, "unknown": 3}[found.verdict]
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = datetime.min
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text}: give a time as 2026-01-02T03:04:05+00:00")
+    return moment
 
 
 def _one_of(what: str, name: str, known: Mapping[str, T]) -> T:

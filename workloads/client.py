@@ -12,6 +12,7 @@ import gevent  # type: ignore[import-untyped]
 import requests
 from gevent.event import Event  # type: ignore[import-untyped]
 
+from infra.outputs import REPLICA_HEADER
 from workloads import wire
 from workloads.errors import summary
 from workloads.history import History
@@ -150,6 +151,8 @@ class Process:
             response = send(http, method, url, **kwargs)
             cpu = time.process_time() - cpu
             ended["status"] = response.status_code
+            if replica := response.headers.get(REPLICA_HEADER):
+                ended["replica"] = replica
             ended["retries"] = [str(r.status or r.error) for r in response.raw.retries.history]
             if response.ok:
                 outcome = "ok"

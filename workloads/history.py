@@ -2,9 +2,10 @@
 
 Line types: `plan` (first), `phase`, `invoke`, then one of `ok`, `fail`, `info` for each
 invoke, `sample` (generator health, about once a second), `server` (its processes, before and
-after), `observe` (the system under test, about once a second), `ceiling`, `user_ended`,
-`interrupted`. `info` means that nobody knows whether the operation took place; an invoke without
-completion means the same (the naming is Jepsen's).
+after), `observe` (the system under test, about once a second), `ceiling`, `user_ended`, `fault`
+(its name, component and state), `reconciled` (a double that was removed), `interrupted`. `info`
+means that nobody knows whether the operation took place; an invoke without completion means the
+same (the naming is Jepsen's).
 
 Times: `mono_ns` is the system-wide monotonic clock and `wall_ns` the Unix clock, in nanoseconds.
 """
@@ -59,7 +60,8 @@ class Operation:
     """An invoke line with what became of it; times in ns of the monotonic clock.
 
     `planned_ns` is when an open load's schedule wanted it to begin, `queued` says that then every
-    user was busy; `size` is the bytes that it moves. None where they do not apply.
+    user was busy; `size` is the bytes that it moves; `replica` is the one that answered, where a
+    load balancer said so. None where they do not apply.
     """
 
     id: str
@@ -79,6 +81,7 @@ class Operation:
     retries: list[str] = field(default_factory=list)
     error: str | None = None
     created: str | None = None
+    replica: str | None = None
 
     @property
     def duration_ms(self) -> float | None:
@@ -237,4 +240,5 @@ def _completed(operation: Operation, line: dict[str, Any]) -> Operation:
     operation.retries = line.get("retries") or []
     operation.error = line.get("error")
     operation.created = line.get("created")
+    operation.replica = line.get("replica")
     return operation

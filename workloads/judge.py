@@ -32,6 +32,10 @@ def judge(folder: Path) -> tuple[Result, Record]:
     errors = figures.errors(read)
     gates = validity.run_gates(read)
     kept = durability.judge(folder / HISTORY, folder / READBACK)
+    kept.reconciled = [
+        f"{one['kind']} {one['removed']}, a double of {one['kept']}, was removed"
+        for one in read.other.get("reconciled", [])
+    ]
     stage = stages[judged] if judged is not None else None
     climb = climbed if stage and stage.stage.load is Load.CLOSED else None
     limit = bottleneck.find(
@@ -53,7 +57,7 @@ def judge(folder: Path) -> tuple[Result, Record]:
         bottleneck=limit,
         durability=kept,
         deploy=_deploy(folder / DEPLOY),
-        not_done=[line["said"] for line in read.other.get("not_done", [])],
+        not_done=[line["said"] for line in read.other.get("not_done", [])] + kept.not_read,
         verdict=objectives.judge(
             read.plan, stages, stage, operations, errors, gates, kept, climbed, limit
         ),

@@ -171,6 +171,7 @@ class KindSets(_Closed):
     recovered: int = 0
     unexpected: int = 0
     duplicates: int = 0
+    differing: int = Field(default=0, description="In one source and not, or otherwise, in another")
     unread: int = 0
 
 
@@ -183,12 +184,19 @@ class DurabilityVerdict(StrEnum):
 
 
 class Durability(_Closed):
-    """Result of the durability check, with a line for each thing lost, unexpected or double."""
+    """Result of the durability check, with a line for each thing that is not as it has to be."""
 
     verdict: DurabilityVerdict
     kinds: dict[str, KindSets]
     findings: list[str]
     read_errors: list[str]
+    sources: list[str] = Field(
+        default=[], description="What was read: replicas or `address`, `postgres`, the artifacts."
+    )
+    reconciled: list[str] = Field(
+        default=[], description="Doubles that were removed before, as --reconcile asks for."
+    )
+    not_read: list[str] = Field(default=[], description="Sources that were not there, and why.")
 
 
 class Judgement(StrEnum):

@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from infra.outputs import Target
-from workloads import environment, figures, history, record, servers, set_up
+from workloads import environment, figures, history, readback, record, servers, set_up
 from workloads.ceiling import Ceiling
 from workloads.errors import CannotRunError, summary
 from workloads.generator import Generator
@@ -28,7 +28,7 @@ from workloads.observation import balancer
 from workloads.observation.observer import Observer
 from workloads.plan import Load, Objectives, Plan, Profile, Stage
 from workloads.pods import ClusterError
-from workloads.readback import Reader
+from workloads.reconcile import reconcile
 from workloads.report.live import LiveView
 from workloads.result import Result
 from workloads.scenarios.scenario import Parameters, Scenario
@@ -52,6 +52,8 @@ class Wanted:
     profile: Profile
     parameters: Parameters
     seed: int
+    reconcile: bool = False
+    """Whether doubles are removed before everything is read back."""
 
 
 def run(subject: Subject, wanted: Wanted, folder: Path) -> Result:
@@ -70,7 +72,9 @@ def run(subject: Subject, wanted: Wanted, folder: Path) -> Result:
             if wanted.scenario.set_up:
                 plan = set_up.run(wanted.scenario.set_up, plan, view)
             load(subject, wanted.scenario, plan, folder, view)
-            read_back(plan, folder, view)
+            if wanted.reconcile:
+                remove_doubles(plan, folder, view)
+            read_back(subject, plan, folder, view)
         return conclude(folder)
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -120,11 +124,28 @@ def load(subject: Subject, scenario: Scenario, plan: Plan, folder: Path, view: L
         writer.close()
 
 
-def read_back(plan: Plan, folder: Path, view: LiveView) -> None:
+def remove_doubles(plan: Plan, folder: Path, view: LiveView) -> None:
+    """Delete what the client's own retries created again, and write down what was deleted.
+
+    Raises `CannotRunError` if the server refuses.
+    """
+    view.phase("removing doubles", None)
+    operations = history.operations(folder / HISTORY)
+    try:
+        removed = reconcile(plan.tracking_uri, plan.experiment_id, operations)
+    except MlflowException as error:
+        raise CannotRunError(f"doubles were not removed: {summary(error)}") from None
+    writer = History(folder / HISTORY)
+    for double in removed:
+        writer.event("reconciled", **asdict(double))
+    writer.close()
+
+
+def read_back(subject: Subject, plan: Plan, folder: Path, view: LiveView) -> None:
     """Read back what the history speaks of; not load, and in no figure."""
     view.phase("reading back", None)
     operations = history.operations(folder / HISTORY)
-    Reader(plan.experiment_id, operations, folder / READBACK).read(view.progress)
+    readback.read_back(subject, plan.experiment_id, operations, folder / READBACK, view.progress)
 
 
 def _load(

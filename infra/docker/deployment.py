@@ -313,7 +313,7 @@ class Deployment(pulumi.ComponentResource):
                     self._child,
                 )
                 containers.append(replica.container)
-                addresses.append(Replica(zone.address(number), SERVER_PORT))
+                addresses.append(Replica(zone.address(number), SERVER_PORT, name))
                 self._add(name, "mlflow", replica.container, "mlflow", zone.zone)
         if balanced:
             balancer = LoadBalancer(

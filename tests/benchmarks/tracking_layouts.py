@@ -388,6 +388,7 @@ def _deploy(room: _Room, images: Images, layout: Layout) -> Deployment:
         nginx.Replica(
             IPv4Address(replica.attrs["NetworkSettings"]["Networks"][room.name]["IPAddress"]),
             SERVER_PORT,
+            str(replica.name),
         )
         for replica in replicas
     )

@@ -17,6 +17,7 @@ import pytest
 from docker.models.containers import Container
 
 from infra import nginx
+from infra.outputs import REPLICA_HEADER
 from tests.images.sandbox import LABEL, build, execute, wait_until
 
 UPSTREAM = Path(__file__).with_name("upstream.py").read_text()
@@ -50,7 +51,8 @@ class Lab:
 
     def replica(self, number: int) -> nginx.Replica:
         """Return the place of an upstream, whether or not it runs."""
-        return nginx.Replica(self.subnet.network_address + 100 + number, UPSTREAM_PORT)
+        address = self.subnet.network_address + 100 + number
+        return nginx.Replica(address, UPSTREAM_PORT, f"upstream-{number}")
 
     def upstream(self, number: int) -> Container:
         """Start an upstream at its place."""
@@ -317,6 +319,23 @@ def test_it_starts_while_replicas_are_absent(lab: Lab) -> None:
         assert execute(balancer.container, "ready").returncode == 0
     finally:
         lab.remove_containers()
+
+
+def test_each_answer_names_the_replica_that_gave_it(lab: Lab, pair: list[Container]) -> None:
+    balancer = lab.balancer(configuration(lab))
+    named = set()
+    for kill in (False, True):
+        if kill:
+            pair[0].remove(force=True)
+        for _ in range(6):
+            connection = balancer.connection()
+            connection.request("GET", "/who")
+            answer = connection.getresponse()
+            # Where one was tried in vain before, the one that answered is named.
+            assert answer.headers[REPLICA_HEADER] == json.loads(answer.read())["by"]
+            named.add(answer.headers[REPLICA_HEADER])
+            connection.close()
+    assert named == {"upstream-0", "upstream-1"}
 
 
 def test_connections_to_the_replicas_are_kept(lab: Lab, pair: list[Container]) -> None:

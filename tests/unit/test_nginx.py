@@ -7,10 +7,11 @@ import pytest
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
 
 from infra import nginx, server
+from infra.outputs import REPLICA_HEADER
 
 REPLICAS = (
-    nginx.Replica(IPv4Address("10.1.0.10"), 5000),
-    nginx.Replica(IPv4Address("10.2.0.10"), 5001),
+    nginx.Replica(IPv4Address("10.1.0.10"), 5000, "mlflow-a-1"),
+    nginx.Replica(IPv4Address("10.2.0.10"), 5001, "mlflow-b-1"),
 )
 TEXT = "\n".join(
     line for line in nginx.configuration(REPLICAS).splitlines() if not line.lstrip().startswith("#")
@@ -55,6 +56,18 @@ def test_every_path_of_the_artifacts_may_take_long() -> None:
     ):
         assert re.match(pattern.group(1), path)
     assert not re.match(pattern.group(1), "/api/2.0/mlflow/runs/log-batch")
+
+
+def test_an_answer_names_the_last_replica_that_was_tried() -> None:
+    names = re.findall(r"^ +~(\S+) (\S+);$", TEXT, re.M)
+    for tried, named in (
+        ("10.1.0.10:5000", ["mlflow-a-1"]),
+        ("10.1.0.10:5000, 10.2.0.10:5001", ["mlflow-b-1"]),
+        ("110.1.0.10:5000", []),
+        ("", []),
+    ):
+        assert [name for pattern, name in names if re.search(pattern, tried)] == named
+    assert f"add_header {REPLICA_HEADER} $replica always;" in TEXT
 
 
 def test_the_status_has_a_port_of_its_own() -> None:

@@ -83,11 +83,12 @@ def _durability(durability: Durability) -> list[str]:
         return []
     reasons = []
     for name, sets in durability.kinds.items():
-        for what in ("lost", "unexpected", "duplicates"):
+        for what in ("lost", "unexpected", "duplicates", "differing"):
             if number := getattr(sets, what):
                 word = "duplicate" if what == "duplicates" else what
                 known = sets.acknowledged
-                found = [f for f in durability.findings if f.startswith(f"{word}: {name} ")]
+                begin = f"{'differs' if what == 'differing' else word}: {name} "
+                found = [f for f in durability.findings if f.startswith(begin)]
                 first = f" First: {found[0]}." if found else ""
                 reasons.append(f"{name}: {number} {word}, {known} acknowledged.{first}")
     return reasons

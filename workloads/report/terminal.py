@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from workloads.result import Gate, Judgement, OperationFigures, Result
+from workloads.result import Durability, Gate, Judgement, OperationFigures, Result
 
 STYLES = {Judgement.GOOD: "green", Judgement.BAD: "red", Judgement.INVALID: "yellow"}
 SHOWN = 10
 PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True}
 UNKNOWN = "\N{EN DASH}"
-FILE_WIDTH = 112
+FILE_WIDTH = 120
 """Columns of what is not printed on a terminal: every table fits."""
 
 
@@ -28,11 +28,7 @@ def show(result: Result, console: Console) -> None:
     if len(result.stages) > 1:
         console.print(_stages(result))
     console.print(_operations(result))
-    console.print(_durability(result))
-    for finding in result.durability.findings[:SHOWN]:
-        console.print(f"  {escape(finding)}", **PLAIN)
-    if (more := len(result.durability.findings) - SHOWN) > 0:
-        console.print(f"  … and {more} more in result.json", **PLAIN)
+    show_durability(result.durability, console)
     for where, gate in _gates(result):
         mark = "not checked" if gate.passed is None else "failed"
         console.print(f"gate {mark}: {where}{gate.name}: {gate.measured}", **PLAIN)
@@ -111,13 +107,27 @@ def _operations(result: Result) -> Table:
     return table
 
 
-def _durability(result: Result) -> Table:
-    table = Table(title=f"read back: {result.durability.verdict}", title_justify="left")
+def show_durability(durability: Durability, console: Console) -> None:
+    """Print the sets of each kind, and the first findings."""
+    console.print(_sets(durability))
+    if durability.reconciled:
+        console.print(f"  {len(durability.reconciled)} doubles were removed", **PLAIN)
+    for finding in durability.findings[:SHOWN]:
+        console.print(f"  {escape(finding)}", **PLAIN)
+    if (more := len(durability.findings) - SHOWN) > 0:
+        console.print(f"  … and {more} more in result.json", **PLAIN)
+
+
+def _sets(durability: Durability) -> Table:
+    where = ", ".join(durability.sources) or "nowhere"
+    title = f"read back from {where}: {durability.verdict}"
+    table = Table(title=title, title_justify="left")
     table.add_column("kind", no_wrap=True)
     columns = ("attempted", "acknowledged", "present", "lost", "recovered", "unexpected")
-    for name in (*columns, "duplicates", "unread"):
+    names = (*columns, "duplicates", "differing", "unread")
+    for name in names:
         table.add_column(name, justify="right", overflow="fold")
-    for kind, sets in result.durability.kinds.items():
+    for kind, sets in durability.kinds.items():
         figures = sets.model_dump()
-        table.add_row(kind, *(str(figures[name]) for name in (*columns, "duplicates", "unread")))
+        table.add_row(kind, *(str(figures[name]) for name in names))
     return table

@@ -19,10 +19,11 @@ def read_back(uri: str, folder: str) -> int:
     from workloads.judge import HISTORY, conclude
     from workloads.record import load
     from workloads.report.live import LiveView
+    from workloads.target import at
 
     plan = load(Path(folder) / HISTORY).plan
     with LiveView(plan) as view:
-        run.read_back(plan, Path(folder), view)
+        run.read_back(at(uri), plan, Path(folder), view)
     return conclude(Path(folder)).verdict.judgement.exit_status
 
 

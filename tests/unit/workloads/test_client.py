@@ -12,6 +12,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from infra.outputs import REPLICA_HEADER
 from tests.unit.workloads.builders import plan
 from workloads import history
 from workloads.client import WARM, Process
@@ -77,6 +78,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
                 return
             body = CREATED if status == 200 else b"no"
             self.send_response(status)
+            self.send_header(REPLICA_HEADER, "mlflow-a-1")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -113,6 +115,7 @@ def test_answers(bench: Bench, script: list[int], outcome: str, retries: list[st
     bench.create(*script)
     last = bench.last()
     assert (last.outcome, last.status, last.retries) == (outcome, script[-1], retries)
+    assert last.replica == "mlflow-a-1"
     assert last.created == ("r1" if outcome == "ok" else None)
     assert (last.name, last.user) == ("POST runs/create", 3)
     [event] = bench.fired

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workloads.builders import MS, Folder, operation, write
-from workloads.checkers import durability
-from workloads.checkers.durability import ReadBack
+from tests.unit.workloads.builders import MS, Folder, S, operation, write
+from workloads.checkers import durability, readings
+from workloads.checkers.readings import ReadBack, Readings
+from workloads.checkers.timeline import Timeline
 from workloads.errors import CannotRunError
 from workloads.history import Kind, Operation
 from workloads.result import Durability, DurabilityVerdict, KindSets
@@ -31,7 +32,14 @@ def read(*places: tuple[Kind, str, dict[str, list[str]]]) -> ReadBack:
 
 
 def check(operations: list[Operation], found: ReadBack, kind: Kind) -> tuple[Durability, KindSets]:
-    result = durability.check(operations, found)
+    result = durability.check(operations, Readings({"address": found}))
+    return result, result.kinds[kind.value]
+
+
+def check_all(operations: list[Operation], kind: Kind, **found: ReadBack) -> Any:
+    """Compare with several sources; `mlflow_a` stands for `mlflow-a`."""
+    sources = {name.replace("_", "-"): source for name, source in found.items()}
+    result = durability.check(operations, Readings(sources))
     return result, result.kinds[kind.value]
 
 
@@ -207,7 +215,7 @@ def test_one_lost_point_of_a_curve_is_found() -> None:
 
 
 def test_nothing_acknowledged_proves_nothing() -> None:
-    assert durability.check([], ReadBack()).verdict is DurabilityVerdict.UNKNOWN
+    assert durability.check([], Readings()).verdict is DurabilityVerdict.UNKNOWN
 
 
 def test_read_errors_are_unread_and_reported(tmp_path: Path) -> None:
@@ -215,16 +223,212 @@ def test_read_errors_are_unread_and_reported(tmp_path: Path) -> None:
     folder.read = [line for line in folder.read if line["kind"] not in ("param", "metric point")]
     folder.place("param", "r1", {}, error="MlflowException: HTTP 503")
     folder.place("metric point", "r1", {}, unread={"loss": "ReadTimeout"})
-    found = durability.load(folder.save() / "readback.jsonl")
+    read = readings.load(folder.save() / "readback.jsonl")
+    found = read.sources["address"]
     assert found.values(Kind.PARAM, "r1", "depth") is None
     assert found.values(Kind.METRIC, "r1", "loss") is None
     assert found.values(Kind.METRIC, "r1", "other") == []
     assert found.values(Kind.TAG, "r1", "team") == ["a"]
-    assert len(found.errors) == 2
+    assert len(read.errors) == 2
 
 
 def test_a_damaged_read_back_is_named(tmp_path: Path) -> None:
     path = Folder(tmp_path).good_run().save() / "readback.jsonl"
     path.write_text('{"kind":"nonsense"}\n' + path.read_text())
     with pytest.raises(CannotRunError, match="line 1 does not fit"):
-        durability.load(path)
+        readings.load(path)
+
+
+@pytest.mark.parametrize("kind", THINGS)
+class TestSeveralSources:
+    """What was acknowledged has to be in each of them, and to be the same."""
+
+    def test_kept_everywhere(self, kind: Kind) -> None:
+        owner, key, value = THINGS[kind]
+        there = read((kind, owner, {key: [value]}))
+        acknowledged = operation(write(kind, owner, key, value))
+        result, sets = check_all([acknowledged], kind, mlflow_a=there, mlflow_b=there)
+        assert result.verdict is DurabilityVerdict.PASS
+        assert sets == KindSets(attempted=1, acknowledged=1, present=1)
+        assert result.sources == ["mlflow-a", "mlflow-b"]
+
+    def test_absent_in_one_is_lost(self, kind: Kind) -> None:
+        owner, key, value = THINGS[kind]
+        there, gone = read((kind, owner, {key: [value]})), read((kind, owner, {}))
+        acknowledged = operation(write(kind, owner, key, value))
+        result, sets = check_all([acknowledged], kind, mlflow_a=there, mlflow_b=gone)
+        assert result.verdict is DurabilityVerdict.FAIL
+        assert (sets.present, sets.lost, sets.differing) == (1, 1, 1)
+        assert "absent in mlflow-b, present in mlflow-a" in result.findings[0]
+
+    def test_unread_in_one_is_unknown(self, kind: Kind) -> None:
+        owner, key, value = THINGS[kind]
+        there = read((kind, owner, {key: [value]}))
+        acknowledged = operation(write(kind, owner, key, value))
+        for other in (ReadBack(), ReadBack(failed=True, errors=["no answer"])):
+            result, sets = check_all([acknowledged], kind, mlflow_a=there, mlflow_b=other)
+            assert result.verdict is DurabilityVerdict.UNKNOWN
+            assert (sets.lost, sets.unread) == (0, 1)
+        assert result.read_errors == ["mlflow-b: no answer"]
+        assert result.sources == ["mlflow-a"]
+
+    def test_a_source_of_other_kinds_is_not_asked(self, kind: Kind) -> None:
+        owner, key, value = THINGS[kind]
+        there = read((kind, owner, {key: [value]}))
+        other = ReadBack(holds=frozenset(Kind) - {kind})
+        acknowledged = operation(write(kind, owner, key, value))
+        result, _ = check_all([acknowledged], kind, mlflow_a=there, other=other)
+        assert result.verdict is DurabilityVerdict.PASS
+        assert check_all([acknowledged], kind, other=other)[1].unread == 1
+
+    def test_recovered_in_one_only_differs(self, kind: Kind) -> None:
+        owner, key, value = THINGS[kind]
+        tried = operation(write(kind, owner, key, value), outcome="info", completed_ns=None)
+        there, gone = read((kind, owner, {key: [value]})), read((kind, owner, {}))
+        result, sets = check_all([tried], kind, mlflow_a=there, mlflow_b=gone)
+        assert result.verdict is DurabilityVerdict.FAIL
+        assert (sets.recovered, sets.differing, sets.lost) == (1, 1, 0)
+        assert result.findings[0].startswith(f"differs: {kind} {key}")
+
+    def test_never_attempted_is_named_once_with_its_sources(self, kind: Kind) -> None:
+        owner, key, value = THINGS[kind]
+        there = read((kind, owner, {key: [value]}))
+        result, sets = check_all([], kind, mlflow_a=there, mlflow_b=there, mlflow_c=ReadBack())
+        assert result.verdict is DurabilityVerdict.FAIL
+        assert sets == KindSets(present=1, unexpected=1)
+        assert result.findings[0].endswith("was never attempted; found in mlflow-a, mlflow-b")
+
+
+@pytest.mark.parametrize("kind", [Kind.RUN, Kind.MODEL, Kind.VERSION])
+def test_created_twice_and_one_of_them_in_one_source_only(kind: Kind) -> None:
+    made = operation(write(kind, "1", "t1", None), created="x1")
+    both, one = read((kind, "1", {"t1": ["x1", "x2"]})), read((kind, "1", {"t1": ["x1"]}))
+    result, sets = check_all([made], kind, mlflow_a=both, mlflow_b=one)
+    assert (sets.duplicates, sets.differing, sets.lost) == (1, 1, 0)
+    assert "x2 (t1): present in mlflow-a, absent in mlflow-b" in result.findings[0]
+
+
+def test_two_writes_at_once_may_end_either_way_but_the_same_everywhere() -> None:
+    writes = [tag("a", 0, 5), tag("b", 2, 3)]
+    there = {value: read((Kind.TAG, "r1", {"stage": [value]})) for value in "ab"}
+    result, sets = check_all(writes, Kind.TAG, mlflow_a=there["a"], mlflow_b=there["b"])
+    assert (sets.lost, sets.differing) == (0, 1)
+    assert result.findings == ["differs: tag stage of r1: mlflow-a has a, mlflow-b has b"]
+
+
+NOON_NS = 1_767_355_200 * 10**9
+"""2026-01-02 12:00:00 UTC."""
+
+
+def line(type_: str, at_s: float, **fields: Any) -> dict[str, Any]:
+    at = int(at_s * S)
+    return {"type": type_, "mono_ns": at, "wall_ns": NOON_NS + at, **fields}
+
+
+def fault(state: str, at_s: float, name: str = "replica-kill") -> dict[str, Any]:
+    return line("fault", at_s, fault=name, component="mlflow-b-1", state=state)
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        ([], "user 3 by POST runs/log-batch (3.14); nothing is there"),
+        (
+            [fault("injecting", 4), fault("in effect", 5), fault("healed", 9)],
+            ", with replica-kill of mlflow-b-1 in effect; nothing is there",
+        ),
+        (
+            [
+                fault("in effect", 5),
+                line("fault", 6, fault="noise", component=None, state="failed"),
+                fault("healing", 6.5),
+            ],
+            ", with replica-kill of mlflow-b-1 healing; nothing is there",
+        ),
+        ([fault("in effect", 1), fault("healed", 2)], "(3.14); nothing is there"),
+        ([fault("injecting", 7.5)], ", 0.5 s before replica-kill of mlflow-b-1; nothing is there"),
+        ([fault("injecting", 1), fault("failed", 2)], "(3.14); nothing is there"),
+    ],
+)
+def test_what_is_lost_is_told_with_its_time_its_replica_and_the_fault(
+    faults: list[dict[str, Any]], said: str
+) -> None:
+    timeline = Timeline()
+    for one in (line("plan", 1), line("phase", 2), line("phase", 3), *faults):
+        timeline.note(one)
+    acknowledged = operation(
+        write(Kind.PARAM, "r1", "depth", "6"),
+        id="3.14",
+        user=3,
+        completed_ns=7 * S,
+        replica="mlflow-a-1",
+    )
+    found = Readings({"address": read((Kind.PARAM, "r1", {}))})
+    [finding] = durability.check([acknowledged], found, timeline).findings
+    begin = "lost: param depth = 6 of run r1, acknowledged 2026-01-02 12:00:07.000 UTC (5.0 s in) "
+    assert finding.startswith(f"{begin}by mlflow-a-1 to user 3 ")
+    assert finding.endswith(said)
+
+
+def test_sources_are_told_apart_in_the_file(tmp_path: Path) -> None:
+    folder = Folder(tmp_path).good_run()
+    other = [entry | {"source": "postgres"} for entry in folder.read]
+    folder.read += [
+        {"source": "postgres", "holds": ["run", "tag", "param", "metric point"]},
+        *other,
+    ]
+    folder.read += [{"source": "s3", "not_done": "no address"}]
+    path = folder.save()
+    result = durability.judge(path / "history.jsonl", path / "readback.jsonl")
+    assert result.verdict is DurabilityVerdict.PASS
+    assert result.sources == ["address", "postgres"]
+    assert result.not_read == ["no address"]
+    for entry in folder.read:
+        if entry.get("source") == "postgres" and entry.get("kind") == "param":
+            entry["items"] = {}
+    folder.save()
+    result = durability.judge(path / "history.jsonl", path / "readback.jsonl")
+    assert "absent in postgres, present in address" in result.findings[0]
+
+
+def test_a_source_that_could_not_be_read_makes_everything_unread(tmp_path: Path) -> None:
+    folder = Folder(tmp_path).good_run()
+    folder.read += [{"source": "mlflow-b-1", "holds": list(Kind), "error": "no answer"}]
+    path = folder.save()
+    result = durability.judge(path / "history.jsonl", path / "readback.jsonl")
+    assert result.verdict is DurabilityVerdict.UNKNOWN
+    assert sum(sets.unread for sets in result.kinds.values()) == 4
+
+
+def test_parts_say_the_same_as_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Folder(tmp_path).good_run()
+    for number in range(40):
+        run = f"r{number + 2}"
+        folder.call(
+            105,
+            name="POST runs/create",
+            created=run,
+            writes=[["run", "1", f"token-{run}", None], ["tag", None, "team", "a"]],
+        )
+        folder.place("tag", run, {"team": ["a"] if number else ["b"]})
+    folder.place("run", "1", {f"token-r{number + 2}": [f"r{number + 2}"] for number in range(39)})
+    path = folder.save()
+    whole = durability.judge(path / "history.jsonl", path / "readback.jsonl")
+    monkeypatch.setattr(durability, "PART_BYTES", 1000)
+    parts = durability.judge(path / "history.jsonl", path / "readback.jsonl")
+    assert parts.kinds == whole.kinds
+    assert sorted(parts.findings) == sorted(whole.findings)
+    assert whole.kinds["run"].lost == 1
+    assert whole.kinds["tag"].lost == 1
+
+
+def test_what_was_acknowledged_after_a_backup_may_be_there_or_not(tmp_path: Path) -> None:
+    folder = Folder(tmp_path).good_run()
+    folder.call(108, writes=[["param", "r1", "late", "1"]])
+    path = folder.save()
+    files = path / "history.jsonl", path / "readback.jsonl"
+    assert durability.judge(*files).kinds["param"].lost == 1
+    assert durability.judge(*files, until_ns=109 * S).kinds["param"].lost == 1
+    result = durability.judge(*files, until_ns=107 * S)
+    assert result.verdict is DurabilityVerdict.PASS
+    assert result.kinds["param"] == KindSets(attempted=2, acknowledged=1, present=1)

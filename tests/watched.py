@@ -1,0 +1,67 @@
+"""A run in a few lines: the real client's calls go into a history, and are read back and judged.
+
+Nothing is patched for gevent and no load is generated: for tests that want to know what became of
+single calls.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import requests
+from mlflow.tracking import MlflowClient
+
+from tests.unit.workloads.builders import plan
+from workloads import history, readback
+from workloads.checkers import durability
+from workloads.client import Process, Session
+from workloads.history import History
+from workloads.result import Durability
+from workloads.target import Subject
+from workloads.wire import TOKEN_TAG
+
+
+class Watched:
+    """A user with the real client, whose calls are written down in `folder`."""
+
+    def __init__(self, folder: Path, uri: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.uri = uri
+        self.client = MlflowClient(uri, registry_uri=uri)
+        self.experiment_id = str(self.client.create_experiment(f"test {folder.name}"))
+        self.history = folder / "history.jsonl"
+        made = plan(tracking_uri=uri, experiment_id=self.experiment_id)
+        writer = History(self.history)
+        writer.event("plan", plan=made.model_dump(mode="json"))
+        environment = SimpleNamespace(
+            events=SimpleNamespace(request=SimpleNamespace(fire=lambda **_: None)), runner=None
+        )
+        self._process = Process(environment, writer, made, 0)  # type: ignore[arg-type]
+
+    @contextmanager
+    def calls(self) -> Iterator[Session]:
+        """Write down the calls that are made inside."""
+        with patch.object(requests.Session, "request", requests.Session.request):
+            self._process.watch()
+            session = self._process.enter()
+            session.begin()
+            yield session
+
+    def create_run(self, session: Session) -> str:
+        """Create a run as users do, with a token and a name; return its id."""
+        token = session.token()
+        run = self.client.create_run(
+            self.experiment_id, tags={TOKEN_TAG: token}, run_name=f"run {token}"
+        )
+        return str(run.info.run_id)
+
+    def judged(self, subject: Subject, until_ns: int | None = None) -> Durability:
+        """Read everything back from the subject, and judge."""
+        path = self.folder / "readback.jsonl"
+        path.unlink(missing_ok=True)
+        operations = history.operations(self.history)
+        readback.read_back(subject, self.experiment_id, operations, path, lambda *_: None)
+        return durability.judge(self.history, path, until_ns)

@@ -1,0 +1,58 @@
+"""What there is of a run's own: its experiment and its registered models, listed by search."""
+
+from collections.abc import Iterator
+
+from mlflow.entities import LoggedModel, Run
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.tracking import MlflowClient
+
+from workloads.wire import TOKEN_TAG, registered_prefix
+
+
+class Listing:
+    """Searches one experiment through one tracking server; raises `MlflowException`."""
+
+    def __init__(self, uri: str, experiment_id: str) -> None:
+        self.client = MlflowClient(uri, registry_uri=uri)
+        self.experiment_id = experiment_id
+
+    def runs(self) -> Iterator[tuple[str, str, Run]]:
+        """Yield token, id and run of every run that is not deleted."""
+        token = None
+        while token is None or token:
+            page = self.client.search_runs([self.experiment_id], max_results=500, page_token=token)
+            for run in page:
+                yield run.data.tags.get(TOKEN_TAG, ""), run.info.run_id, run
+            token = page.token or ""
+
+    def models(self) -> Iterator[tuple[str, str, LoggedModel]]:
+        """Yield run and name, as `<run>/model`, id, and model of every logged model."""
+        token = None
+        while token is None or token:
+            page = self.client.search_logged_models(
+                [self.experiment_id], max_results=50, page_token=token
+            )
+            for model in page:
+                yield f"{model.source_run_id or ''}/{model.name}", model.model_id, model
+            token = page.token or ""
+
+    def registered(self) -> Iterator[tuple[str, str, RegisteredModel]]:
+        """Yield name, name, and model of every registered model."""
+        token = None
+        by = f"name LIKE '{registered_prefix(self.experiment_id)}%'"
+        while token is None or token:
+            page = self.client.search_registered_models(by, max_results=500, page_token=token)
+            for model in page:
+                yield model.name, model.name, model
+            token = page.token or ""
+
+    def versions(self, name: str) -> Iterator[tuple[str, str, ModelVersion]]:
+        """Yield token, id, as `churn/3`, and version of every version of a registered model."""
+        token = None
+        while token is None or token:
+            page = self.client.search_model_versions(
+                f"name = '{name}'", max_results=500, page_token=token
+            )
+            for version in page:
+                yield version.tags.get(TOKEN_TAG, ""), f"{name}/{version.version}", version
+            token = page.token or ""

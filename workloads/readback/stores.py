@@ -1,0 +1,160 @@
+"""The artifacts that a run wrote, read from the artifact store itself, past every tracking server.
+
+Of S3 that is the bucket. A folder is read inside a container that has it, by `find` and
+`sha256sum`: the NFS server's own where the stack has one, else a replica's mount.
+"""
+
+import configparser
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3  # type: ignore[import-untyped]
+import docker
+from botocore.config import Config  # type: ignore[import-untyped]
+from gevent.pool import Pool  # type: ignore[import-untyped]
+
+from infra.outputs import ArtifactStore, Platform, Target
+from workloads.errors import summary
+from workloads.history import Kind
+from workloads.readback.lines import Lines
+from workloads.readback.wanted import Wanted
+
+READERS = 6
+BLOCK = 1 << 20
+
+NFS_FOLDER = "/var/lib/nfs-server"
+"""Where the NFS server's container has what it exports."""
+
+# Places below an experiment's folder, as MLflow lays them out.
+_PLACE = re.compile(r"(?:models/)?(?P<owner>[^/]+)/artifacts/(?P<path>.+)", re.DOTALL)
+
+# MLflow's own names of uploads that are not finished; it lists none of them either.
+_UNFINISHED = ".artifact.uploading.*"
+
+_CHECKSUMS = (
+    'cd "$1" 2>/dev/null || exit 0; find . -type f ! -name "$2" -print0 | xargs -0 -r sha256sum -z'
+)
+
+
+class NotHereError(Exception):
+    """The store cannot be read from here; the message says why."""
+
+
+def read(
+    target: Target, credentials: str | None, experiment_id: str, wanted: Wanted, lines: Lines
+) -> None:
+    """Read the artifacts of the experiment's runs and logged models.
+
+    Raises `NotHereError` where the store is out of reach for good, else what the store's own
+    client raises.
+    """
+    if target.artifact_store.uri.startswith("s3://"):
+        _read_s3(target.artifact_store, credentials, experiment_id, wanted, lines)
+    else:
+        container, folder = folder_of(target)
+        sums = _checksums(container, f"{folder}/{experiment_id}")
+        lines.begin({Kind.ARTIFACT})
+        _write(((path, digest, None) for path, digest in sums), wanted, lines)
+
+
+def folder_of(target: Target) -> tuple[str, str]:
+    """Return the container and the folder in it by which a folder of artifacts is reached.
+
+    Raises `NotHereError` if no container of this machine has it.
+    """
+    if target.platform is not Platform.DOCKER:
+        raise NotHereError("a folder is read through Docker only")
+    for component in target.components:
+        if component.kind == "nfs":
+            return component.container, NFS_FOLDER
+    for component in target.components:
+        if component.kind == "mlflow":
+            return component.container, urlsplit(target.artifact_store.uri).path
+    raise NotHereError("no container of the stack is known")
+
+
+def bucket_of(store: ArtifactStore, credentials: str | None) -> tuple[Any, str, str]:
+    """Return a client for the store, its bucket, and its folder there, with a `/` at the end."""
+    keys = configparser.ConfigParser(interpolation=None)
+    keys.read_string(credentials or "")
+    client = boto3.session.Session().client(
+        "s3",
+        endpoint_url=store.endpoint,
+        region_name=store.region,
+        config=Config(signature_version="s3v4", connect_timeout=5, max_pool_connections=16),
+        **dict(keys.items("default") if keys.has_section("default") else ()),
+    )
+    bucket, _, prefix = store.uri.removeprefix("s3://").partition("/")
+    return client, bucket, f"{prefix}/" if prefix else ""
+
+
+def objects(client: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    """Yield what the bucket lists below a prefix: `Key`, `Size`, `ETag` and more."""
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        yield from page.get("Contents", ())
+
+
+def _read_s3(
+    store: ArtifactStore,
+    credentials: str | None,
+    experiment_id: str,
+    wanted: Wanted,
+    lines: Lines,
+) -> None:
+    client, bucket, base = bucket_of(store, credentials)
+    root = f"{base}{experiment_id}/"
+    keys = [str(one["Key"]) for one in objects(client, bucket, root)]
+    lines.begin({Kind.ARTIFACT})
+
+    def digest(key: str) -> tuple[str, str, str | None]:
+        found = hashlib.sha256()
+        try:
+            with closing(client.get_object(Bucket=bucket, Key=key)["Body"]) as body:
+                for block in body.iter_chunks(BLOCK):
+                    found.update(block)
+        except Exception as error:
+            return key.removeprefix(root), "", summary(error)
+        return key.removeprefix(root), found.hexdigest(), None
+
+    _write(Pool(READERS).imap_unordered(digest, keys), wanted, lines)
+
+
+def _checksums(container: str, folder: str) -> Iterator[tuple[str, str]]:
+    """Return path below `folder` and SHA-256 of every file; raises `DockerException`."""
+    with closing(docker.from_env(timeout=600)) as client:
+        output: Any
+        status, output = client.containers.get(container).exec_run(
+            ["sh", "-c", _CHECKSUMS, "sh", folder, _UNFINISHED], demux=True
+        )
+    said, complaint = (part or b"" for part in output)
+    if status != 0:
+        raise NotHereError(f"{container}: {complaint.decode().strip()[:200]}")
+    for line in said.decode(errors="surrogateescape").split("\0"):
+        digest, _, path = line.partition("  ./")
+        if path:
+            yield path, digest
+
+
+def _write(
+    found: Iterable[tuple[str, str, str | None]],
+    wanted: Wanted,
+    lines: Lines,
+) -> None:
+    """Write path, SHA-256 and error of each file by the run or logged model that it belongs to."""
+    items: dict[str, dict[str, list[str]]] = defaultdict(dict)
+    unread: dict[str, dict[str, str]] = defaultdict(dict)
+    for path, digest, error in found:
+        place = _PLACE.fullmatch(path)
+        if place is None:
+            continue  # not a run's: nothing that a client of ours wrote
+        if error:
+            unread[place["owner"]][place["path"]] = error
+        else:
+            items[place["owner"]][place["path"]] = [digest]
+    for owner in sorted(wanted.with_files | wanted.models | items.keys() | unread.keys()):
+        lines.add(Kind.ARTIFACT, owner, items.get(owner), unread.get(owner))
