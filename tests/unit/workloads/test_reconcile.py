@@ -1,0 +1,75 @@
+"""Doubles: that a lost answer makes one, and that they go while all else stays."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Metric
+
+from tests import lossy_proxy
+from tests.unit.workloads.conftest import Server
+from tests.watched import Watched
+from workloads import history
+from workloads.history import Kind
+from workloads.reconcile import Double, doubles, reconcile
+from workloads.result import DurabilityVerdict
+from workloads.target import at
+
+
+@pytest.mark.parametrize(
+    ("listed", "known", "removed"),
+    [
+        ([("t1", "x1"), ("t2", "x2")], {"x1", "x2"}, []),
+        ([("t1", "x1"), ("t1", "x2")], {"x2"}, [("x2", "x1")]),
+        ([("t1", "x1"), ("t1", "x2"), ("t1", "x3")], {"x2"}, [("x2", "x1"), ("x2", "x3")]),
+        ([("t1", "x1"), ("t1", "x2")], {"x1", "x2"}, []),  # nothing that is known goes
+        ([("t1", "x1"), ("t1", "x2")], set(), [("x1", "x2")]),  # nobody knows: one stays
+        ([("", "x1"), ("", "x2")], set(), []),  # without a key
+    ],
+)
+def test_what_goes(
+    listed: list[tuple[str, str]], known: set[str], removed: list[tuple[str, str]]
+) -> None:
+    found = list(doubles(Kind.RUN, listed, known))
+    assert found == [Double(Kind.RUN, "t1", kept, gone) for kept, gone in removed]
+
+
+@pytest.fixture
+def lossy(server: Server) -> Iterator[str]:
+    """Address of the server behind a proxy that loses the first answer to `runs/create`."""
+    upstream = server.uri.removeprefix("http://")
+    proxy = lossy_proxy.server(("127.0.0.1", 0), upstream, "/runs/create", 1)
+    thread = threading.Thread(target=proxy.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{proxy.server_port}"
+    proxy.shutdown()
+    thread.join()
+    proxy.server_close()
+
+
+def test_a_lost_answer_makes_a_double_and_the_remedy_removes_it(
+    server: Server, lossy: str, tmp_path: Path
+) -> None:
+    watched = Watched(tmp_path / "lost-answer", lossy)
+    with watched.calls() as session:
+        known = []
+        for number in range(3):
+            run = watched.create_run(session)
+            watched.client.log_batch(run, [Metric("loss", number, 1000, 0)])
+            known.append(run)
+
+    without = watched.judged(at(server.uri))
+    assert without.verdict is DurabilityVerdict.FAIL
+    assert without.kinds["run"].duplicates == 1
+    assert (without.kinds["run"].lost, without.kinds["run"].unexpected) == (0, 0)
+
+    operations = list(history.operations(watched.history))
+    [removed] = reconcile(server.uri, watched.experiment_id, operations)
+    assert removed.kept in known
+    assert removed.removed not in known
+    remedied = watched.judged(at(server.uri))
+    assert remedied.verdict is DurabilityVerdict.PASS
+    assert remedied.kinds["run"].duplicates == 0
+    assert remedied.kinds["run"].acknowledged == remedied.kinds["run"].present == 3
+    assert reconcile(server.uri, watched.experiment_id, operations) == []
