@@ -275,6 +275,8 @@ def _worse(found: "Comparison", path: Path) -> int:
         few = f"; it says something from {enough} on" if len(lines) < enough else ""
         print(f"history: {len(lines)} comparisons, nothing got worse{few}")  # noqa: T201
     return 1 if changes else 0
+
+
 def _audit(options: argparse.Namespace) -> int:
     from workloads import settings, target
 
