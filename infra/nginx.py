@@ -42,6 +42,11 @@ API_SILENCE_SECONDS = 60
 """Longest wait for an answer. Half of the MLflow client's 120 s: a frozen replica is then found
 and left out by the load balancer, not by the patience of each client."""
 
+READ_SILENCE_SECONDS = 10
+"""The same for what is only read, which may be asked elsewhere: a frozen replica costs such a call
+seconds, and is left out as soon as two have waited. Well above the 2 to 4 s that an answer takes
+under 128 clients: else a busy replica would be left out, and then the others."""
+
 STREAM_SILENCE_SECONDS = 600
 """The same for artifacts, where the server may still store gigabytes after the last byte came."""
 
@@ -176,9 +181,24 @@ http {{
         listen {PORT} default_server;
 
         location / {{
+            if ($request_method ~ ^(GET|HEAD)$) {{
+                return 418;
+            }}
+            error_page 418 = @read;
             proxy_pass http://{tracking};
             proxy_read_timeout {API_SILENCE_SECONDS}s;
             proxy_send_timeout {API_SILENCE_SECONDS}s;
+        }}
+
+        location @read {{
+            proxy_pass http://{tracking};
+            proxy_read_timeout {READ_SILENCE_SECONDS}s;
+        }}
+
+        # It waits for the artifact store: no replica is to be left out for that.
+        location ~ ^/(ajax-)?api/[0-9.]+/mlflow/artifacts/list {{
+            proxy_pass http://{tracking};
+            proxy_read_timeout {API_SILENCE_SECONDS}s;
         }}
 
         location ~ ^/(ajax-)?api/[0-9.]+/mlflow-artifacts/ {{
