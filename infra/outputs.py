@@ -39,6 +39,9 @@ class Component(BaseModel):
     )
     image: str = Field(description="Digest of the image it runs, `sha256:…`.")
     zone: str | None = Field(default=None, description="Zone it runs in; None: in every zone.")
+    address: str | None = Field(
+        default=None, description="Its own address in its zone's network, if that is fixed."
+    )
     audit: str | None = Field(
         default=None,
         description="`host:port` on this machine's loopback that leads to this one component, "

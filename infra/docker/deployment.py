@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
+from ipaddress import IPv4Address
 
 import pulumi
 import pulumi_docker as docker
@@ -314,7 +315,9 @@ class Deployment(pulumi.ComponentResource):
                 )
                 containers.append(replica.container)
                 addresses.append(Replica(zone.address(number), SERVER_PORT, name))
-                self._add(name, "mlflow", replica.container, "mlflow", zone.zone)
+                self._add(
+                    name, "mlflow", replica.container, "mlflow", zone.zone, zone.address(number)
+                )
         if balanced:
             balancer = LoadBalancer(
                 LOAD_BALANCER,
@@ -356,6 +359,7 @@ class Deployment(pulumi.ComponentResource):
         container: pulumi.Output[str],
         image: str,
         zone: str | None = None,
+        address: IPv4Address | None = None,
     ) -> None:
         """Note a container for the stack's outputs."""
         port = self._audit.get(Identity.physical_name(self._identity.stack, name))
@@ -369,6 +373,7 @@ class Deployment(pulumi.ComponentResource):
                     container=known[0],
                     image=known[1],
                     zone=zone,
+                    address=str(address) if address else None,
                     audit=audit,
                 )
             )
