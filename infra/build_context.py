@@ -27,7 +27,7 @@ SYSTEM_ADDITIONS = Path("/usr/local/share/ca-certificates")
 _BUNDLE_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 # Images whose build talks to a package registry beyond Debian's.
-_DOWNLOADING = {"mlflow", "minio", "seaweedfs"}
+_DOWNLOADING = {"mlflow", "minio", "seaweedfs", "toxiproxy"}
 
 # Not part of the installed package: a change there must not rebuild the image.
 _SKIPPED_AT_TOP = {"build", "dist", "docs", "examples", "tests", ".github"}

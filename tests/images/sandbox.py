@@ -11,9 +11,8 @@ import docker
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from infra.build_context import find_ca_bundle, stage
+from infra.docker.build import build as build  # what the tests of images import from here
 
-ROOT = Path(__file__).parents[2]
 LABEL = "mlflow-bench.test"
 # Every character that pgpass files, SQL, psql or a shell could take for its own.
 PASSWORD = r"""a:b\c'd"e$f`g %h#ü"""
@@ -134,13 +133,6 @@ class Postgres:
         )
         assert result.returncode == 0, result.stderr
         return result.stdout
-
-
-def build(client: docker.DockerClient, image: str) -> str:
-    """Build an image from its staged context; returns its tag."""
-    context = stage(image, ROOT / ".build", ca_bundle=find_ca_bundle())
-    client.images.build(path=str(context.path), tag=context.tag, rm=True)
-    return context.tag
 
 
 def certificate(folder: Path, name: str) -> Path:
