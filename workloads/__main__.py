@@ -1,4 +1,4 @@
-"""The command line: `run`, `list`, `recheck`, `compare`, `audit`, `schema`.
+"""The command line: `run`, `list`, `faults`, `recheck`, `compare`, `audit`, `schema`.
 
 Exit status: 0 verdict good, 1 verdict bad, 2 could not run, 3 result invalid, 130 interrupted.
 """
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
+from infra.outputs import Target
 from workloads.comparison import needs
 from workloads.errors import CannotRunError
 from workloads.plan import Profile
 from workloads.scenarios import SCENARIOS
+from workloads.scenarios.resilience import ResilienceParameters
 from workloads.scenarios.scenario import Parameters, Scenario
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ def main(arguments: list[str]) -> int:
         match options.command:
             case "list":
                 return _list()
+            case "faults":
+                return _faults(options.stack)
             case "schema":
                 return _schema()
             case "recheck":
@@ -88,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="a parameter of the scenario, see `list`; may be given again",
     )
+    run.add_argument(
+        "--fault",
+        metavar="NAME",
+        help="what breaks in `resilience`: names with commas between, see `faults`; all; or random",
+    )
     run.add_argument("--seed", type=int, default=1, help="of all random choices (default: 1)")
     run.add_argument(
         "--reconcile",
@@ -96,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--results", type=Path, metavar="DIR", help="folder for this run's files")
     commands.add_parser("list", help="list the scenarios")
+    faults = commands.add_parser("faults", help="list the faults, and which a stack can have")
+    faults.add_argument("--stack", help="name of a deployed stack, as multi-az")
     commands.add_parser("schema", help="print the JSON Schema of result.json")
     recheck = commands.add_parser("recheck", help="judge a saved run again, from its files alone")
     recheck.add_argument("folder", type=Path, metavar="DIR", help="a folder below results")
@@ -142,10 +153,30 @@ def _list() -> int:
     return 0
 
 
+def _faults(stack: str | None) -> int:
+    from workloads import target
+    from workloads.faults.registry import FAULTS
+
+    found = target.load(stack).target if stack else None
+    for fault in FAULTS.values():
+        print(f"{fault.name:<18} {fault.summary}")  # noqa: T201
+        print(f"{'':<18}   in production: {fault.meaning}")  # noqa: T201
+        if found is not None:
+            reason = fault.unavailable(found)
+            shown = "yes" if reason is None else f"no: {reason}"
+            print(f"{'':<18}   on {stack}: {shown}")  # noqa: T201
+        else:
+            platforms = ", ".join(sorted(fault.make))
+            print(f"{'':<18}   on: {platforms}")  # noqa: T201
+    return 0
+
+
 def _run(options: argparse.Namespace) -> int:
     scenario = _one_of("scenario", options.scenario, SCENARIOS)
     profile = _profile(scenario, options)
     parameters = _parameters(scenario, options)
+    if options.fault and not scenario.breaks:
+        raise CannotRunError(f"--fault {options.fault}: only resilience has faults")
     if options.results and (options.results / "history.jsonl").exists():
         raise CannotRunError(
             f"--results {options.results}: holds a run already; name another folder"
@@ -156,16 +187,26 @@ def _run(options: argparse.Namespace) -> int:
 
     subject = target.at(options.url) if options.url else target.load(options.stack)
     folder = options.results or _new_folder(subject.name)
-    settings.configure(subject.tracking_uri)
 
+    from workloads.faults.ready import ready  # imports Locust first, which patches the library
     from workloads.report import terminal
-    from workloads.run import Wanted, run  # imports Locust first, which patches the library
 
+    faults = _chosen(options, scenario, parameters, subject.target)
     try:
-        wanted = Wanted(
-            scenario, options.profile, profile, parameters, options.seed, options.reconcile
-        )
-        result = run(subject, wanted, folder)
+        with ready(subject, faults, lambda line: print(line, flush=True)) as fronted:  # noqa: T201
+            settings.configure(fronted.tracking_uri)
+            from workloads.run import Wanted, run
+
+            wanted = Wanted(
+                scenario,
+                options.profile,
+                profile,
+                parameters,
+                options.seed,
+                faults,
+                options.reconcile,
+            )
+            result = run(fronted, wanted, folder)
     except KeyboardInterrupt:
         kept = f"; the history is kept in {folder}" if folder.exists() else ""
         _say(f"interrupted{kept}")
@@ -175,6 +216,22 @@ def _run(options: argparse.Namespace) -> int:
     terminal.show(result, terminal.console())
     print(f"\nreport: {folder / 'report.html'}")  # noqa: T201
     return result.verdict.judgement.exit_status
+
+
+def _chosen(
+    options: argparse.Namespace,
+    scenario: Scenario,
+    parameters: Parameters,
+    stack: Target | None,
+) -> tuple[str, ...]:
+    """Return the faults of a scenario that has any, one at least."""
+    if not isinstance(parameters, ResilienceParameters):
+        return ()
+    if not options.fault:
+        raise CannotRunError(f"{scenario.name} needs --fault: see {PROGRAM} faults")
+    from workloads.faults.schedule import chosen
+
+    return chosen(options.fault, stack, options.seed, parameters.count)
 
 
 def _profile(scenario: Scenario, options: argparse.Namespace) -> Profile:

@@ -20,7 +20,7 @@ def server_version(tracking_uri: str) -> str:
     """
     try:
         answer = requests.get(
-            f"{tracking_uri.rstrip('/')}/version", timeout=10, auth=_credentials(), verify=_verify()
+            f"{tracking_uri.rstrip('/')}/version", timeout=10, auth=credentials(), verify=verify()
         )
         answer.raise_for_status()
     except requests.RequestException as error:
@@ -32,7 +32,7 @@ def server_version(tracking_uri: str) -> str:
     return answer.text.strip()
 
 
-def _credentials() -> requests.auth.AuthBase | None:
+def credentials() -> requests.auth.AuthBase | None:
     """What mlflow's client sends too, from the same variables."""
     if user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
         return requests.auth.HTTPBasicAuth(user, os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
@@ -41,7 +41,8 @@ def _credentials() -> requests.auth.AuthBase | None:
     return None
 
 
-def _verify() -> bool | str:
+def verify() -> bool | str:
+    """How TLS is checked, as mlflow's client does: as usual, by a file, or not at all."""
     if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS") == "true":
         return False
     return os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True

@@ -2,10 +2,10 @@
 
 Line types: `plan` (first), `phase`, `invoke`, then one of `ok`, `fail`, `info` for each
 invoke, `sample` (generator health, about once a second), `server` (its processes, before and
-after), `observe` (the system under test, about once a second), `ceiling`, `user_ended`, `fault`
-(its name, component and state), `reconciled` (a double that was removed), `interrupted`. `info`
-means that nobody knows whether the operation took place; an invoke without completion means the
-same (the naming is Jepsen's).
+after), `observe` (the system under test, about once a second), `probe` (reads beside the load, a
+line a second), `ceiling`, `user_ended`, `fault` (its name, component and state), `reconciled` (a
+double that was removed), `interrupted`. `info` means that nobody knows whether the operation took
+place; an invoke without completion means the same (the naming is Jepsen's).
 
 Times: `mono_ns` is the system-wide monotonic clock and `wall_ns` the Unix clock, in nanoseconds.
 """

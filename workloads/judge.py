@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from workloads import capacity, figures, record
-from workloads.checkers import bottleneck, durability, objectives, validity
+from workloads.checkers import availability, bottleneck, durability, objectives, validity
 from workloads.errors import CannotRunError
 from workloads.observed import observed
 from workloads.plan import Load
@@ -36,6 +36,7 @@ def judge(folder: Path) -> tuple[Result, Record]:
         f"{one['kind']} {one['removed']}, a double of {one['kept']}, was removed"
         for one in read.other.get("reconciled", [])
     ]
+    broken = availability.judge(folder / HISTORY, read)
     stage = stages[judged] if judged is not None else None
     climb = climbed if stage and stage.stage.load is Load.CLOSED else None
     limit = bottleneck.find(
@@ -56,10 +57,11 @@ def judge(folder: Path) -> tuple[Result, Record]:
         capacity=climbed,
         bottleneck=limit,
         durability=kept,
+        resilience=broken,
         deploy=_deploy(folder / DEPLOY),
         not_done=[line["said"] for line in read.other.get("not_done", [])] + kept.not_read,
         verdict=objectives.judge(
-            read.plan, stages, stage, operations, errors, gates, kept, climbed, limit
+            read.plan, stages, stage, operations, errors, gates, kept, climbed, limit, broken
         ),
     )
     return result, read

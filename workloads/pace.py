@@ -48,6 +48,6 @@ class Pace:
         else:
             self._after_s += self._random.expovariate(self._share)
             after_s = self._after_s
-        if after_s >= self._stage.warm_up_s + self._stage.load_s:
+        if not self._stage.goes_on and after_s >= self._stage.warm_up_s + self._stage.load_s:
             return None
         return self._begin_ns + int(after_s * 1e9)

@@ -38,6 +38,9 @@ class Stage(_Closed):
     warm_up_s: float = Field(ge=0)
     load_s: float = Field(gt=0, description="Time that the figures cover.")
     judged: bool = Field(default=True, description="Whether its figures can decide the verdict.")
+    goes_on: bool = Field(
+        default=False, description="Whether the load goes on after the time of the figures."
+    )
 
 
 class Profile(_Closed):
@@ -74,6 +77,7 @@ class Plan(_Closed):
     parameters: dict[str, Any] = Field(default={}, description="The scenario's own, by name.")
     objectives: Objectives
     seed: int
+    faults: tuple[str, ...] = Field(default=(), description="Faults by name, in their order.")
     subject: str = Field(description="Name of what is tested: a stack, or the host of a URL.")
     tracking_uri: str = Field(description="Address that the load goes to.")
     target: Target | None = Field(

@@ -199,6 +199,44 @@ class Durability(_Closed):
     not_read: list[str] = Field(default=[], description="Sources that were not there, and why.")
 
 
+class FaultFigures(_Closed):
+    """What users noticed of one fault, until the next one; times in s, from its injection on."""
+
+    fault: str
+    component: str | None = Field(description="What was struck; None: nothing single.")
+    begin_s: float = Field(description="Injection, from the begin of the figures before it.")
+    in_effect_s: float | None = Field(description="Until it was seen to be in effect.")
+    healed_s: float | None = Field(description="Until what was struck was seen to work again.")
+    watched_s: float = Field(description="Time that the figures cover.")
+    recovery_s: float | None = Field(
+        description="Until ten seconds in a row were as before; None: not in the time watched."
+    )
+    served_s: float | None = Field(description="From healed to recovered.")
+    served_limit_s: float
+    gap_s: float = Field(description="Longest time without an answer to the probe.")
+    gap_limit_s: float | None = Field(
+        description="Objective for that; None: nothing stands in for what was struck."
+    )
+    longest_probe_s: float = Field(description="Longest that one probe waited, up to its 10 s.")
+    failed_probes: int
+    calls: int = Field(description="Calls of users that were due in that time.")
+    failed: int = Field(description="Those that failed in the end, or were never begun.")
+    mended: int = Field(description="Those that succeeded after the client had tried again.")
+    saw: dict[str, int] = Field(description="What went wrong by what the client saw, tries too.")
+    why_failed: str | None = Field(default=None, description="Why the fault did not count.")
+
+
+class Resilience(_Closed):
+    """What faults did to the users of a stack."""
+
+    baseline_rate: float = Field(description="Calls/s answered well before the first fault.")
+    baseline_p95_ms: float | None = Field(
+        description="Highest p95 of a second before the first fault, from the planned time on."
+    )
+    faults: list[FaultFigures]
+    gates: list[Gate]
+
+
 class Judgement(StrEnum):
     """Verdict of a run."""
 
@@ -237,6 +275,7 @@ class Result(_Closed):
     capacity: Capacity | None
     bottleneck: Bottleneck | None
     durability: Durability
+    resilience: Resilience | None = Field(default=None, description="None: nothing was broken.")
     deploy: dict[str, float] = Field(description="Deployment times in s, by name; {} if unknown.")
     not_done: list[str] = Field(description="What this run could not look at, and why.")
     verdict: Verdict

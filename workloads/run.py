@@ -22,15 +22,19 @@ from workloads import environment, figures, history, readback, record, servers, 
 from workloads.ceiling import Ceiling
 from workloads.errors import CannotRunError, summary
 from workloads.generator import Generator
+from workloads.faults import schedule
 from workloads.history import History
 from workloads.judge import HISTORY, READBACK, conclude
 from workloads.observation import balancer
+from workloads.observation.forked import Forked
 from workloads.observation.observer import Observer
+from workloads.observation.probe import Probe
 from workloads.plan import Load, Objectives, Plan, Profile, Stage
 from workloads.pods import ClusterError
 from workloads.reconcile import reconcile
 from workloads.report.live import LiveView
 from workloads.result import Result
+from workloads.scenarios.resilience import ResilienceParameters
 from workloads.scenarios.scenario import Parameters, Scenario
 from workloads.target import Subject
 
@@ -42,6 +46,9 @@ do; each costs the client 2 ms, and in one process the last of sixteen would wai
 
 MOST_PROCESSES = 16
 
+SETTLE_S = 1.0
+"""Between the figures before a fault and the fault: calls of theirs are not struck by it."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -52,6 +59,7 @@ class Wanted:
     profile: Profile
     parameters: Parameters
     seed: int
+    faults: tuple[str, ...] = ()
     reconcile: bool = False
     """Whether doubles are removed before everything is read back."""
 
@@ -96,6 +104,7 @@ def decide(subject: Subject, wanted: Wanted) -> Plan:
         parameters=wanted.parameters.model_dump(),
         objectives=Objectives.model_validate(aims),
         seed=wanted.seed,
+        faults=wanted.faults,
         subject=subject.name,
         tracking_uri=subject.tracking_uri,
         target=subject.target,
@@ -157,7 +166,9 @@ def _load(
     view: LiveView,
 ) -> None:
     user_class = set_up.named(scenario.users)
-    observer = Observer(subject, writer)
+    observers: list[Forked] = [Observer(subject, writer)]
+    if scenario.breaks:
+        observers.append(Probe(plan, writer))
     ceiling = None if plan.computes else Ceiling(plan)
     generator = Generator(user_class, plan, writer, folder / USERS_LOG)
     try:
@@ -167,22 +178,29 @@ def _load(
             ceiling.close()
         view.phase("starting", None)
         generator.connect()
-        observer.start()
+        for observer in observers:
+            observer.start()
         writer.event("server", processes=servers.processes(plan.target))
         spans = [
             _run_stage(stage, generator, plan, writer, view)
             for stage in scenario.stages(plan, lambda: _rates(folder / HISTORY))
         ]
+        if scenario.breaks:  # which processes ended without a fault is known by now
+            writer.event("server", processes=servers.processes(plan.target))
+            _break(plan, generator, writer, view)
         writer.event("phase", phase="finish")
         view.phase("finishing", None)
         generator.stop()
-        observer.stop()
-        writer.event("server", processes=servers.processes(plan.target))
+        for observer in observers:
+            observer.stop()
+        if not scenario.breaks:
+            writer.event("server", processes=servers.processes(plan.target))
         if plan.target:
             _look_at_balancer(plan.target, spans, writer)
     except BaseException:
         generator.kill()
-        observer.kill()
+        for observer in observers:
+            observer.kill()
         if ceiling:
             ceiling.close()
         raise
@@ -210,6 +228,21 @@ def _run_stage(
     _wait(generator, view, f"load of {stage.name}", stage.load_s)
     writer.event("phase", phase="between")
     return stage.name, begin, time.time()
+
+
+def _break(plan: Plan, generator: Generator, writer: History, view: LiveView) -> None:
+    """Do the faults of the plan while the load goes on."""
+    times = ResilienceParameters.model_validate(plan.parameters)
+    _wait(generator, view, "before the first fault", SETTLE_S)
+    schedule.carry_out(
+        plan.faults,
+        plan.target,
+        plan.seed,
+        writer.event,
+        hold=lambda name: _wait(generator, view, f"{name} in effect", times.fault_s),
+        rest=lambda name: _wait(generator, view, f"after {name}", times.recovery_s),
+        sleep=gevent.sleep,
+    )
 
 
 def _look_at_balancer(target: Target, spans: list[balancer.Span], writer: History) -> None:

@@ -7,10 +7,12 @@ from workloads.result import (
     Capacity,
     Durability,
     DurabilityVerdict,
+    FaultFigures,
     Gate,
     Judgement,
     Latency,
     OperationFigures,
+    Resilience,
     StageFigures,
     Verdict,
 )
@@ -34,6 +36,7 @@ def judge(
     durability: Durability,
     capacity: Capacity | None,
     bottleneck: Bottleneck | None,
+    resilience: Resilience | None = None,
 ) -> Verdict:
     """Judge a run.
 
@@ -41,7 +44,8 @@ def judge(
     data that was never read makes the result invalid; then speed decides.
     """
     facts = [*_durability(durability), *_failures(plan, stages, operations, errors)]
-    hint = _hint(bottleneck)
+    hint = [] if resilience else _hint(bottleneck)
+    gates = [*gates, *(resilience.gates if resilience else [])]
     if facts:
         return Verdict(judgement=Judgement.BAD, reasons=[*facts, *hint])
     doubts = [_doubt(gate) for gate in gates if gate.passed is False]
@@ -57,10 +61,10 @@ def judge(
         doubts.append(f"Does not count: {unread} acknowledged things were never read back{why}.")
     if doubts or judged is None:
         return Verdict(judgement=Judgement.INVALID, reasons=list(dict.fromkeys(doubts)))
-    slow = _speed(plan, judged, operations)
+    slow = [*_speed(plan, judged, operations), *_broken(resilience)]
     if slow:
         return Verdict(judgement=Judgement.BAD, reasons=[*slow, *_climb(capacity, stages), *hint])
-    praise = _praise(plan, judged, stages, durability)
+    praise = [*_praise(plan, judged, stages, durability), *_stood(resilience)]
     return Verdict(judgement=Judgement.GOOD, reasons=[*praise, *_climb(capacity, stages), *hint])
 
 
@@ -163,6 +167,50 @@ def _speed(plan: Plan, judged: StageFigures, operations: list[OperationFigures])
             f"{aims.min_rate:.1f}/s. See which call takes the time in the table."
         )
     return reasons
+
+
+def _broken(resilience: Resilience | None) -> list[str]:
+    """What users waited for longer than the objectives allow."""
+    reasons = []
+    for fault in resilience.faults if resilience else []:
+        name = _struck(fault)
+        if fault.gap_limit_s is not None and fault.gap_s > fault.gap_limit_s:
+            reasons.append(
+                f"{name}: {fault.gap_s:.2f} s without an answer; the objective is "
+                f"{fault.gap_limit_s:g} s. The clients saw: {_saw(fault)}."
+            )
+        if fault.served_s is None:
+            reasons.append(
+                f"{name}: not all was as before for ten seconds in a row, {fault.watched_s:.0f} s "
+                f"after the injection. The clients saw: {_saw(fault)}. Give more time with "
+                "--set recovery_s=…, or see the timeline of the report."
+            )
+        elif fault.served_s > fault.served_limit_s:
+            reasons.append(
+                f"{name}: all was as before only {fault.served_s:.1f} s after it was healed; the "
+                f"objective is {fault.served_limit_s:g} s."
+            )
+    return reasons
+
+
+def _stood(resilience: Resilience | None) -> list[str]:
+    reasons = []
+    for fault in resilience.faults if resilience else []:
+        limit = "" if fault.gap_limit_s is None else f" (objective ≤ {fault.gap_limit_s:g})"
+        reasons.append(
+            f"{_struck(fault)}: {fault.gap_s:.2f} s without an answer{limit}, all as before after "
+            f"{fault.recovery_s or 0:.0f} s; {fault.failed} of {fault.calls} calls failed, "
+            f"{fault.mended} were mended by a retry."
+        )
+    return reasons
+
+
+def _struck(fault: FaultFigures) -> str:
+    return f"{fault.fault} ({fault.component})" if fault.component else fault.fault
+
+
+def _saw(fault: FaultFigures) -> str:
+    return ", ".join(f"{word} {count} times" for word, count in fault.saw.items()) or "nothing"
 
 
 def _praise(

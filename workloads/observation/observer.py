@@ -1,12 +1,8 @@
 """A process that looks at the system under test once a second and writes what it saw down."""
 
-import os
-import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
-import gevent  # type: ignore[import-untyped]
 import psutil
 
 from infra.outputs import Platform
@@ -14,66 +10,26 @@ from workloads.errors import summary
 from workloads.history import History
 from workloads.observation.containers import Containers
 from workloads.observation.database import Sessions
+from workloads.observation.forked import Forked
 from workloads.observation.pods import PodFigures
 from workloads.target import Subject
 
 INTERVAL_S = 1.0
 
 
-class Observer:
-    """Forked in the constructor, before anything runs on the event loop; looks from `start` on."""
+class Observer(Forked):
+    """Looks from `start` on."""
 
     def __init__(self, subject: Subject, history: History) -> None:
-        self._history = history
-        ready, self._go = os.pipe()
-        self._pid = _fork(lambda: _observe(subject, history, ready), self._go)
-        os.close(ready)
-
-    def start(self) -> None:
-        """Begin to look."""
-        os.write(self._go, b"\n")
-
-    def stop(self) -> None:
-        """End the process after the look that is under way."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End the process now."""
-        self._end(signal.SIGKILL)
-
-    def _end(self, sign: signal.Signals) -> None:
-        if self._pid is None:
-            return
-        with suppress(ProcessLookupError):
-            os.kill(self._pid, sign)
-        os.waitpid(self._pid, 0)
-        self._pid = None
-        os.close(self._go)
+        super().__init__(lambda goes_on: _observe(subject, history, goes_on))
 
 
-def _fork(main: Callable[[], None], parents: int) -> int | None:
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.close(parents)
-        gevent.sleep(0.01)  # gevent closes when its loop comes round
-        main()
-    finally:
-        os._exit(0)
-
-
-def _observe(subject: Subject, history: History, ready: int) -> None:
+def _observe(subject: Subject, history: History, goes_on: Callable[[], bool]) -> None:
     """Look until the parent is gone or ends this process."""
-    parent = os.getppid()
-    if not os.read(ready, 1):
-        return
     containers = _containers(subject, history)
     sessions = _sessions(subject, history)
     due = time.monotonic()
-    while os.getppid() == parent:
+    while goes_on():
         history.event(
             "observe",
             machine=_machine(),

@@ -55,6 +55,8 @@ def render(result: Result, record: Record) -> str:
 def _gates(result: Result) -> Iterator[tuple[str, Gate]]:
     """Yield gates with what they are of: the run's and the judged stage's all, else what failed."""
     yield from (("", gate) for gate in result.gates)
+    if result.resilience:
+        yield from (("", gate) for gate in result.resilience.gates)
     for stage in result.stages:
         where = f"{stage.stage.name}: " if len(result.stages) > 1 else ""
         judged = stage.stage.name == result.judged_stage
@@ -68,6 +70,8 @@ def repeat(plan: Plan) -> str:
     command += ["--profile", plan.profile_name, "--users", str(plan.profile.users)]
     if plan.profile.rate is not None:
         command += ["--rate", f"{plan.profile.rate:g}"]
+    if plan.faults:
+        command += ["--fault", ",".join(plan.faults)]
     command += ["--duration", f"{plan.profile.load_s:g}", "--seed", str(plan.seed)]
     own = SCENARIOS[plan.scenario].parameters_of(plan.profile_name).model_dump()
     for name, value in plan.parameters.items():

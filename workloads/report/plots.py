@@ -58,6 +58,7 @@ def plots(record: Record, result: Result) -> list[Plot]:
         *_capacity(result),
         *_planned(record),
         _latency(record, calls),
+        *_probes(record),
         _throughput(record, calls),
         _distribution(record, judged),
         _percentiles(record),
@@ -225,6 +226,36 @@ def _latency(record: Record, calls: Rows) -> Plot:
         title="Latency of API calls over time",
         caption="Each call by when it was answered, with the median and the 95th percentile of "
         f"each second. The shaded time is warm-up and is in no figure.{left_out}",
+        figure=as_json(figure, "seconds since the load began"),
+    )
+
+
+def _probes(record: Record) -> Iterator[Plot]:
+    """Every probe of a run with faults, by when it was sent."""
+    looks = [look for line in record.other.get("probe", []) for look in line["looks"]]
+    if not looks:
+        return
+    figure = go.Figure()
+    ways = (("answered", True, "accent", "circle"), ("not answered", False, "bad", "x"))
+    for name, good, colour, symbol in ways:
+        shown = [look for look in looks if (look[2] is None) is good]
+        if shown:
+            figure.add_scatter(
+                x=[round(float(_seconds(record, sent)), 3) for sent, _, _ in shown],
+                y=[ms for _, ms, _ in shown],
+                text=[error or "" for _, _, error in shown],
+                mode="markers",
+                name=name,
+                marker={"color": COLOURS[colour], "size": 5, "symbol": symbol},
+                hovertemplate="%{text}<br>%{y:.1f} ms<extra></extra>",
+            )
+    _phases(figure, record)
+    figure.update_yaxes(title="ms, logarithmic", type="log", tickvals=TICKS)
+    yield Plot(
+        name="probes",
+        title="Probes over time",
+        caption="20 reads a second without retries, by when they were sent. A gap is the longest "
+        "time between two answers. Faults are shaded from their injection to their healing.",
         figure=as_json(figure, "seconds since the load began"),
     )
 
@@ -418,7 +449,10 @@ def _round(value: float | None) -> float | None:
 
 
 def _phases(figure: Any, record: Record) -> None:
-    """Shade the warm-ups, and name the stages where there are several."""
+    """Shade the warm-ups and faults, and name them and the stages where there are several."""
+    for name, begin, end in _faults(record):
+        figure.add_vrect(x0=begin, x1=end, fillcolor=COLOURS["bad"], opacity=0.16, line_width=0)
+        _name(figure, begin, name)
     for window in record.windows:
         begin = float(_seconds(record, window.begin_ns))
         figure.add_vrect(
@@ -429,17 +463,33 @@ def _phases(figure: Any, record: Record) -> None:
             line_width=0,
         )
         if len(record.windows) > 1:
-            figure.add_annotation(
-                x=begin,
-                y=1,
-                yref="paper",
-                text=window.stage.name.removeprefix("climb, "),
-                textangle=-90,
-                showarrow=False,
-                xanchor="left",
-                yanchor="top",
-                font={"size": 10, "color": COLOURS["muted"]},
-            )
+            _name(figure, begin, window.stage.name.removeprefix("climb, "))
+
+
+def _faults(record: Record) -> Iterator[tuple[str, float, float]]:
+    """Faults with the begin of their injection and the end of their healing, in s."""
+    begun: dict[str, Any] | None = None
+    for line in record.other.get("fault", []):
+        if line["state"] == "injecting":
+            begun = line
+        elif line["state"] in ("healed", "failed") and begun:
+            at = (begun["mono_ns"], line["mono_ns"])
+            yield begun["fault"], *(float(_seconds(record, ns)) for ns in at)
+            begun = None
+
+
+def _name(figure: Any, x: float, text: str) -> None:
+    figure.add_annotation(
+        x=x,
+        y=1,
+        yref="paper",
+        text=text,
+        textangle=-90,
+        showarrow=False,
+        xanchor="left",
+        yanchor="top",
+        font={"size": 10, "color": COLOURS["muted"]},
+    )
 
 
 def as_json(figure: Any, x_title: str, *, log: bool = False, right: int = 12) -> str:

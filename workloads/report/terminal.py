@@ -8,7 +8,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from workloads.result import Durability, Gate, Judgement, OperationFigures, Result
+from workloads.result import (
+    Durability,
+    Gate,
+    Judgement,
+    OperationFigures,
+    Resilience,
+    Result,
+)
 
 STYLES = {Judgement.GOOD: "green", Judgement.BAD: "red", Judgement.INVALID: "yellow"}
 SHOWN = 10
@@ -28,6 +35,8 @@ def show(result: Result, console: Console) -> None:
     if len(result.stages) > 1:
         console.print(_stages(result))
     console.print(_operations(result))
+    if result.resilience:
+        console.print(_faults(result.resilience))
     show_durability(result.durability, console)
     for where, gate in _gates(result):
         mark = "not checked" if gate.passed is None else "failed"
@@ -43,7 +52,7 @@ def show(result: Result, console: Console) -> None:
 
 def _gates(result: Result) -> Iterator[tuple[str, Gate]]:
     """Yield gates that did not pass, with the stage that they are of where there are several."""
-    for gate in result.gates:
+    for gate in (*result.gates, *(result.resilience.gates if result.resilience else ())):
         if gate.passed is not True:
             yield "", gate
     for stage in result.stages:
@@ -104,6 +113,30 @@ def _operations(result: Result) -> Table:
             f"{row.rate:.1f}",
         )
         previous = row
+    return table
+
+
+def _faults(resilience: Resilience) -> Table:
+    table = Table(title="faults, times in s", title_justify="left")
+    for name in ("fault", "struck", "seen by clients"):
+        table.add_column(name)
+    for name in ("gap", "recovered", "healed", "failed", "retried", "calls"):
+        table.add_column(name, justify="right")
+    for fault in resilience.faults:
+        missed = fault.gap_limit_s is not None and fault.gap_s > fault.gap_limit_s
+        gap = f"{fault.gap_s:.2f}"
+        table.add_row(
+            fault.fault,
+            fault.component or UNKNOWN,
+            ", ".join(f"{escape(word)} x {count}" for word, count in fault.saw.items())
+            or "nothing",
+            f"[red]{gap}[/]" if missed else gap,
+            UNKNOWN if fault.recovery_s is None else f"{fault.recovery_s:.0f}",
+            UNKNOWN if fault.healed_s is None else f"{fault.healed_s:.1f}",
+            f"[red]{fault.failed}[/]" if fault.failed else "0",
+            str(fault.mended),
+            str(fault.calls),
+        )
     return table
 
 

@@ -7,6 +7,7 @@ from workloads.scenarios.latency import LATENCY
 from workloads.scenarios.metrics import METRICS
 from workloads.scenarios.mixed import MIXED
 from workloads.scenarios.registry import REGISTRY
+from workloads.scenarios.resilience import RESILIENCE
 from workloads.scenarios.scenario import Scenario
 from workloads.scenarios.search import SEARCH
 from workloads.scenarios.training import TRAINING
@@ -23,5 +24,6 @@ SCENARIOS: dict[str, Scenario] = {
         REGISTRY,
         ARTIFACTS,
         MIXED,
+        RESILIENCE,
     )
 }

@@ -48,6 +48,7 @@ class Scenario:
     Locust and mlflow take seconds to import. `set_up` names a function in the same way: it makes
     what the users need, before the load, and gives what they have to know of it. `computes` says
     that users compute between calls; each then has a process of its own, and the load is closed.
+    `breaks` says that faults follow on its last stage.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Scenario:
     set_up: str | None = None
     computes: bool = False
     can_be_open: bool = True
+    breaks: bool = False
 
     def parameters_of(self, profile: str) -> Parameters:
         """Return the scenario's own parameters in this profile."""

@@ -1,0 +1,143 @@
+"""Every fault on Docker, done to one real stack: in effect and healed as it is really seen."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from infra.outputs import Target
+from tests.e2e.stack import ROOT, Stack, end, eventually, new_stack, search
+from workloads.faults import left, proxy
+from workloads.faults.registry import FAULTS
+from workloads.faults.schedule import chosen, struck
+from workloads.faults.strike import strike
+from workloads.result import Judgement, Result
+
+pytestmark = pytest.mark.e2e
+
+NAMES = [name for name in FAULTS if name != "noop"]
+ELSEWHERE = {"nfs-restart", "nfs-freeze", "postgres-disk-full"}
+
+
+@pytest.fixture(scope="module")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
+) -> Iterator[Stack]:
+    stack = new_stack("e2e-flt", tmp_path_factory.mktemp("faults"))
+    stack.configure(zones=2, artifacts="s3")
+    try:
+        stack.up()
+        yield stack
+    finally:
+        end(stack, docker_client)
+
+
+@pytest.fixture(scope="module")
+def target(stack: Stack) -> Target:
+    return Target.model_validate(stack.outputs()["target"])
+
+
+@pytest.fixture(scope="module")
+def fronted(target: Target) -> Iterator[proxy.Proxy]:
+    try:
+        yield proxy.start(target)
+    finally:
+        proxy.remove(target)
+
+
+def test_the_stack_can_have_every_fault_but_those_of_other_stores(target: Target) -> None:
+    assert {name for name in NAMES if FAULTS[name].unavailable(target)} == ELSEWHERE
+    assert "own disk" in (FAULTS["postgres-disk-full"].unavailable(target) or "")
+    assert set(chosen("all", target, 1, 1)) == set(NAMES) - ELSEWHERE
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ELSEWHERE])
+def test_a_fault_takes_and_is_healed(name: str, target: Target, fronted: proxy.Proxy) -> None:
+    """`strike` raises when it is not seen in effect, or not seen healed."""
+    fault = FAULTS[name]
+    injection = fault.make[target.platform](target, struck(fault, target, 1, 0))
+    assert not name.endswith(("freeze", "cut")) or not injection.in_effect()
+    states: list[str] = []
+    strike(injection, lambda: None, lambda state, _: states.append(state.value))
+    assert states == ["injecting", "in effect", "healing", "healed"]
+    eventually(lambda: search(target.tracking_uri).status_code == 200, 30)
+    eventually(lambda: search(fronted.address).status_code == 200, 30)
+
+
+def test_what_a_killed_run_left_is_found_and_healed(
+    target: Target, fronted: proxy.Proxy, docker_client: docker.DockerClient
+) -> None:
+    """The proxy of the tests above counts as one, too."""
+    by_name = {one.name: docker_client.containers.get(one.container) for one in target.components}
+    by_name["mlflow-a-1"].pause()
+    by_name["object-store"].stop()
+    cut = FAULTS["zone-cut"].make[target.platform](target, None)
+    cut.inject()
+    healed = left.heal(target)
+    assert sorted(line.split()[0] for line in healed) == [
+        "mlflow-a-1",
+        "object-store",
+        "the",
+        "zone",
+    ]
+    assert cut.healed()
+    assert left.heal(target) == []
+    assert search(target.tracking_uri).status_code == 200
+
+
+def test_any_start_order_ends_with_all_ready(
+    target: Target, docker_client: docker.DockerClient
+) -> None:
+    containers = {
+        one.kind: docker_client.containers.get(one.container) for one in target.components
+    }
+    for container in containers.values():
+        container.stop(timeout=5)
+    for kind in ("nginx", "mlflow", "minio", "postgres"):  # those that need the others first
+        containers[kind].start()
+        time.sleep(1)
+    eventually(lambda: search(target.tracking_uri).status_code == 200, 90)
+
+
+def test_a_run_with_a_fault_is_judged(
+    stack: Stack, target: Target, tmp_path: Path, docker_client: docker.DockerClient
+) -> None:
+    folder = tmp_path / "run"
+    done = command(stack, folder, "--fault", "replica-kill")
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (folder / "result.json").exists(), done.stderr
+    result = Result.model_validate_json((folder / "result.json").read_text())
+    assert result.resilience
+    [fault] = result.resilience.faults
+    assert fault.component in ("mlflow-a-1", "mlflow-b-1")
+    assert fault.in_effect_s is not None
+    assert fault.healed_s is not None
+    assert fault.calls > 100
+    assert fault.gap_s < 1
+    assert result.verdict.judgement is not Judgement.BAD, result.verdict.reasons
+
+
+def command(
+    stack: Stack, folder: Path, *arguments: str, timeout: int = 200
+) -> "subprocess.CompletedProcess[str]":
+    # The stack's file is not in stacks/, where the command looks for those of a project.
+    named = ROOT / "stacks" / stack.config_file.name
+    named.write_text(stack.config_file.read_text())
+    line = [sys.executable, "-m", "workloads", "run", "--stack", stack.name]
+    line += ["--scenario", "resilience", "--results", str(folder), *arguments]
+    try:
+        return subprocess.run(
+            line,
+            cwd=ROOT,
+            env=os.environ | stack.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+    finally:
+        named.unlink()

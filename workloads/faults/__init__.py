@@ -1,0 +1,1 @@
+"""What breaks a remote MLflow in production, done to a deployed stack."""
