@@ -15,7 +15,7 @@ from gevent.event import Event  # type: ignore[import-untyped]
 from infra.outputs import REPLICA_HEADER
 from workloads import wire
 from workloads.errors import summary
-from workloads.history import History
+from workloads.history import History, Write
 from workloads.pace import Pace
 from workloads.plan import Plan, Stage
 from workloads.priority import WhileCalling
@@ -128,7 +128,7 @@ class Process:
             name = wire.name(method, path)
             writes = wire.writes(method, path, kwargs.get("json") or {}, kwargs.get("data"))
         else:  # the server sent the client to the artifact store itself
-            path, name, writes = "", f"{method} artifact by presigned URL", []
+            path, name, writes = "", f"{method} artifact past the server", []
         background = not session.in_foreground
         op = session.next_op()
         response = None
@@ -209,15 +209,18 @@ class Session:
         self.process.belongs_to(self)
 
     @contextmanager
-    def step(self, name: str, size: int | None = None) -> Iterator[str]:
+    def step(
+        self, name: str, size: int | None = None, writes: list[Write] | None = None
+    ) -> Iterator[str]:
         """Time one whole step; gives a token for the run that it creates.
 
         An exception of the step becomes its outcome and goes no further: the next one follows,
-        as at a team where one training fails. `size` is the bytes that the step moves.
+        as at a team where one training fails. `size` is the bytes that the step moves, `writes`
+        what it wants kept beyond what its calls to the server say.
         """
         history = self.process.history
         self.step_op = op = self.next_op()
-        history.invoke(op, self.user, "step", name, size=size)
+        history.invoke(op, self.user, "step", name, size=size, writes=writes)
         try:
             yield self.token()
         except Exception as error:

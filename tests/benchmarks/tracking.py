@@ -1,6 +1,7 @@
 """The tracking API of our layout beside a deployment of the defaults, in one run.
 
-    python -m tests.benchmarks.tracking [--profile quick|full] [--haproxy] [--json FILE]
+    python -m tests.benchmarks.tracking [--profile quick|full] [--seconds S] [--rounds N]
+                                        [--haproxy] [--json FILE]
 
 Both are two replicas behind nginx, on PostgreSQL, from the same images on this machine: one with
 the settings of `infra/`, one with none (four workers a replica, a pool of 5 + 10 connections, 100
@@ -267,8 +268,14 @@ def main() -> int:
     parser.add_argument("--profile", choices=PROFILES, default="quick")
     parser.add_argument("--haproxy", action="store_true", help="also measure ours with HAProxy")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--seconds", type=float, help="of each step, instead of the profile's")
+    parser.add_argument("--rounds", type=int, help="instead of the profile's")
     arguments = parser.parse_args()
     profile = PROFILES[arguments.profile]
+    given = {"seconds": arguments.seconds, "rounds": arguments.rounds}
+    if any(value is not None and value < 1 for value in given.values()):
+        parser.error("--seconds and --rounds: give at least 1")
+    profile = dataclasses.replace(profile, **{k: v for k, v in given.items() if v is not None})
     signal.signal(signal.SIGTERM, stop)
     chosen = [TUNED, DEFAULTS, *([HAPROXY] if arguments.haproxy else [])]
     layouts = {layout.name: Seen() for layout in chosen}

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -134,6 +135,27 @@ class Stack:
         )
         found: dict[str, Any] = json.loads(shown.stdout)
         return found
+
+    def workload(self, results: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a scenario against it, as a person does, with its files in `results`."""
+        # The stack's file is not in stacks/, where the command looks for those of a project.
+        named = ROOT / "stacks" / self.config_file.name
+        named.write_text(self.config_file.read_text())
+        command = [sys.executable, "-m", "workloads", "run", "--stack", self.name, *arguments]
+        try:
+            done = subprocess.run(
+                [*command, "--results", str(results)],
+                cwd=ROOT,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=200,
+            )
+        finally:
+            named.unlink()
+        assert "Traceback" not in done.stderr + done.stdout
+        assert (results / "result.json").exists(), done.stderr
+        return done
 
     def left(self, client: docker.DockerClient) -> list[str]:
         """Return the names of all that carries the stack's label."""

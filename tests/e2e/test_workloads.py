@@ -1,15 +1,12 @@
 """A scenario against a deployed stack: what only a stack shows of itself."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 import pytest
 
-from tests.e2e.stack import ROOT, Stack, end, new_stack
+from tests.e2e.stack import Stack, end, new_stack
 from workloads.result import DurabilityVerdict, Result
 
 pytestmark = pytest.mark.e2e
@@ -35,25 +32,8 @@ def result(
 ) -> Result:
     """Half a core for the tracking server, which is then what gives out."""
     docker_client.containers.get(PREFIX + "mlflow-a-1").update(cpu_period=100_000, cpu_quota=50_000)
-    # The stack's file is not in stacks/, where the command looks for those of a project.
-    named = ROOT / "stacks" / stack.config_file.name
-    named.write_text(stack.config_file.read_text())
     folder = tmp_path_factory.mktemp("results") / "run"
-    command = [sys.executable, "-m", "workloads", "run", "--stack", stack.name]
-    command += ["--scenario", "metrics", "--users", "4", "--duration", "8"]
-    try:
-        done = subprocess.run(
-            [*command, "--results", str(folder)],
-            cwd=ROOT,
-            env=os.environ | stack.environment,
-            capture_output=True,
-            text=True,
-            timeout=150,
-        )
-    finally:
-        named.unlink()
-    assert "Traceback" not in done.stderr + done.stdout
-    assert (folder / "result.json").exists(), done.stderr
+    stack.workload(folder, "--scenario", "metrics", "--users", "4", "--duration", "8")
     _no_secret_in(folder, stack)
     return Result.model_validate_json((folder / "result.json").read_text())
 

@@ -19,6 +19,7 @@ import requests
 from infra.host_check import wrong_answers
 from tests.e2e import artifacts
 from tests.e2e.stack import CLIENT, Stack, end, eventually, free_port, new_stack, search
+from workloads.result import DurabilityVerdict, Result
 
 pytestmark = pytest.mark.e2e
 
@@ -272,6 +273,7 @@ def test_another_stack_runs_beside_it_with_three_zones_of_two_replicas(
         assert "first" not in search(f"http://{replicas[-1]['audit']}").text
         assert "second" in search(f"http://{replicas[-1]['audit']}").text
         moves_artifacts_past_the_server(theirs, docker_client, tmp_path)
+        workload_moves_files_past_the_server(beside, tmp_path)
     finally:
         end(beside, docker_client)
     assert search(ours).status_code == 200, "removing one stack does not touch the other"
@@ -296,3 +298,21 @@ def moves_artifacts_past_the_server(uri: str, client: docker.DockerClient, folde
     for step in ("/mpu/create/", "/mpu/complete/", "/presigned/"):
         assert any(step in one for one in requested), step
     assert not any(f"{artifacts.ROUTE}/0/" in one for one in requested), "not through the server"
+
+
+def workload_moves_files_past_the_server(stack: Stack, folder: Path) -> None:
+    """The scenario `artifacts` knows of each file, though no call to the server named it."""
+    for via, sizes in (("presigned", "12288"), ("direct", "64,1024")):
+        results = folder / via
+        stack.workload(
+            *(results, "--scenario", "artifacts", "--users", "1", "--duration", "4"),
+            *("--set", f"via={via}", "--set", f"sizes_kib={sizes}"),
+        )
+        result = Result.model_validate_json((results / "result.json").read_text())
+        assert result.errors == {}
+        assert result.durability.verdict is DurabilityVerdict.PASS, result.durability
+        kept = result.durability.kinds["artifact"]
+        assert kept.acknowledged == kept.present > 2
+        names = {operation.name for operation in result.operations}
+        assert {"PUT artifact past the server", "GET artifact past the server"} <= names
+        assert "PUT artifact" not in names

@@ -1,4 +1,6 @@
-"""Files of several sizes, through the tracking server."""
+"""Files of several sizes: through the tracking server, past it, or to the store alone."""
+
+from enum import StrEnum
 
 from pydantic import Field, field_validator
 
@@ -6,11 +8,28 @@ from workloads.plan import Objectives, Profile
 from workloads.scenarios.scenario import Parameters, Scenario
 
 
+class Via(StrEnum):
+    """The way that files take."""
+
+    SERVER = "server"
+    """MLflow's client to the tracking server, which passes them on."""
+    PRESIGNED = "presigned"
+    """MLflow's client to the S3 service itself, by URLs that the server signs."""
+    DIRECT = "direct"
+    """An S3 client to the S3 service, with the store's own keys: the server has no part in it."""
+
+
 class ArtifactsParameters(Parameters):
     """Which files."""
 
     sizes_kib: tuple[int, ...] = Field(
         default=(16, 256, 4096), description="sizes in KiB, with commas between"
+    )
+
+    via: Via = Field(
+        default=Via.SERVER,
+        description="server; presigned: past it by signed URLs (uploads from 11 MB on); "
+        "direct: the stack's S3 alone",
     )
 
     @field_validator("sizes_kib", mode="before")
@@ -28,8 +47,9 @@ class ArtifactsParameters(Parameters):
 
 ARTIFACTS = Scenario(
     name="artifacts",
-    summary="files up and down through the server, compared by SHA-256; closed load",
+    summary="files up and down through the server or past it, compared by SHA-256; closed load",
     users="workloads.users.artifacts:Keeper",
+    set_up="workloads.users.artifacts:check_way",
     profiles={
         "quick": Profile(users=2, warm_up_s=4, load_s=15, finish_s=60),
         "full": Profile(users=4, warm_up_s=15, load_s=180, finish_s=300),

@@ -2,12 +2,13 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import mlflow
-
+from workloads.history import Kind, Write
+from workloads.plan import Plan
+from workloads.users import ways
 from workloads.users.person import Life, Person
 from workloads.wire import TOKEN_TAG, sha256
 
@@ -29,6 +30,7 @@ def store_files(person: Person) -> Iterator[None]:
     token = session.token()
     run = client.create_run(session.experiment_id, tags={TOKEN_TAG: token}, run_name=token)
     run_id = run.info.run_id
+    way = ways.way(session.process.plan, client)
     number = 0
     with tempfile.TemporaryDirectory(prefix="mlflow-bench-") as folder:
         while True:
@@ -39,16 +41,19 @@ def store_files(person: Person) -> Iterator[None]:
                 path.write_bytes(content)
                 expected = hashlib.sha256(content).hexdigest()
                 del content
-                with session.step(f"upload {size_name(size)}", size=size):
-                    client.log_artifact(run_id, str(path))
+                # Only the step knows of what goes past the server.
+                kept = [Write(Kind.ARTIFACT, run_id, path.name, expected)]
+                with session.step(f"upload {size_name(size)}", size=size, writes=kept):
+                    way.upload(run_id, path)
                 path.unlink()
                 yield
                 with session.step(f"download {size_name(size)}", size=size):
-                    uri = f"runs:/{run_id}/{path.name}"
-                    got = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+                    got = way.download(run_id, path.name, Path(folder))
                 with got.open("rb") as file:
                     if (found := sha256(file)) != expected:
-                        raise AssertionError(f"{uri}: SHA-256 is {found}, and was {expected}")
+                        raise AssertionError(
+                            f"{path.name} of {run_id}: SHA-256 is {found}, and was {expected}"
+                        )
                 got.unlink()
                 yield
 
@@ -57,3 +62,9 @@ class Keeper(Person):
     """Someone who stores files without a pause."""
 
     lives: ClassVar[dict[Life, int]] = {store_files: 1}
+
+
+def check_way(plan: Plan, progress: Callable[[int, int], None]) -> dict[str, Any]:
+    """See before the load that files can take the way that is wanted; makes nothing."""
+    ways.check(plan)
+    return {}

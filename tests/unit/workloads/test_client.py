@@ -197,7 +197,7 @@ def test_a_call_past_the_server_is_named_without_its_url(bench: Bench) -> None:
     bench.script[:] = [200]
     port = bench.uri.rsplit(":", 1)[1]
     bench.http.request("POST", f"http://localhost:{port}/bucket/key?X-Amz-Signature=ab", data=b"x")
-    assert bench.last().name == "POST artifact by presigned URL"
+    assert bench.last().name == "POST artifact past the server"
     assert bench.last().writes == []
     assert "X-Amz" not in bench.path.read_text()
 

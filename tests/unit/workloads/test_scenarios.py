@@ -119,3 +119,20 @@ def test_every_scenario_has_both_profiles_and_objectives(scenario: object) -> No
     assert set(scenario.profiles) == set(scenario.objectives) == {"quick", "full"}
     assert set(scenario.parameters) in (set(), {"quick", "full"})
     assert scenario.computes <= (not scenario.can_be_open)
+
+
+@pytest.mark.parametrize(
+    ("via", "said"),
+    [
+        ("presigned", "this server signs no URLs"),
+        ("direct", "has no S3 service whose keys are known"),
+        ("pigeon", "Input should be 'server', 'presigned' or 'direct'"),
+    ],
+)
+def test_files_take_no_way_that_is_not_there(
+    server: Server, tmp_path: Path, via: str, said: str
+) -> None:
+    status, output = run(server, tmp_path / "run", "artifacts", "--set", f"via={via}")
+    assert status == 2
+    assert said in output
+    assert not (tmp_path / "run").exists()

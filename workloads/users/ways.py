@@ -1,0 +1,132 @@
+"""The ways that files take between a user and the artifact store."""
+
+import os
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any, Protocol
+
+import boto3  # type: ignore[import-untyped]
+import mlflow
+import requests
+from botocore.config import Config  # type: ignore[import-untyped]
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.tracking import MlflowClient
+
+from workloads import target
+from workloads.errors import CannotRunError
+from workloads.plan import Plan
+from workloads.scenarios.artifacts import Via
+
+PRESIGNED = {"MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": str(11 * 10**6)}
+"""The client asks for URLs from 500 MB on by itself. S3 takes no parts under 5 MiB, and the client
+sends parts of 10 MiB: smaller files go through the server by any way."""
+
+BLOCK = 2**20
+
+
+class Way(Protocol):
+    """Moves files of one run."""
+
+    def upload(self, run_id: str, file: Path) -> None:
+        """Store the file under its name."""
+
+    def download(self, run_id: str, name: str, folder: Path) -> Path:
+        """Fetch a file into `folder`."""
+
+
+class ByClient:
+    """MLflow's client, as people use it."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+
+    def upload(self, run_id: str, file: Path) -> None:
+        """Store the file under its name."""
+        self._client.log_artifact(run_id, str(file))
+
+    def download(self, run_id: str, name: str, folder: Path) -> Path:
+        """Fetch a file into `folder`."""
+        return Path(
+            mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{name}", dst_path=str(folder))
+        )
+
+
+class Direct:
+    """One request to the store, for the place where the server would put the same file."""
+
+    def __init__(self, plan: Plan) -> None:
+        assert plan.target
+        store = plan.target.artifact_store
+        secrets = target.load(plan.target.stack).secrets
+        assert secrets
+        assert secrets.s3_credentials
+        keys = ConfigParser()
+        keys.read_string(secrets.s3_credentials)
+        self._http = requests.Session()
+        self._s3: Any = boto3.session.Session().client(
+            "s3",
+            endpoint_url=store.endpoint,
+            region_name=store.region,
+            config=Config(signature_version="s3v4"),
+            **keys["default"],
+        )
+        self._bucket, _, prefix = store.uri.removeprefix("s3://").partition("/")
+        self._root = f"{prefix}/{plan.experiment_id}".lstrip("/")
+
+    def upload(self, run_id: str, file: Path) -> None:
+        """Store the file under its name."""
+        with file.open("rb") as body:
+            self._http.put(self._url("put_object", run_id, file.name), data=body).raise_for_status()
+
+    def download(self, run_id: str, name: str, folder: Path) -> Path:
+        """Fetch a file into `folder`."""
+        url = self._url("get_object", run_id, name)
+        with self._http.get(url, stream=True) as answer, (folder / name).open("wb") as file:
+            answer.raise_for_status()
+            for block in answer.iter_content(BLOCK):
+                file.write(block)
+        return folder / name
+
+    def _url(self, method: str, run_id: str, name: str) -> str:
+        """Sign here, which takes no time of the store, so that the call is timed as all are."""
+        place = {"Bucket": self._bucket, "Key": f"{self._root}/{run_id}/artifacts/{name}"}
+        return str(self._s3.generate_presigned_url(method, Params=place))
+
+
+def way(plan: Plan, client: MlflowClient) -> Way:
+    """Return the way that the plan wants; a user's process has only this one."""
+    via = Via(plan.parameters.get("via", Via.SERVER))
+    if via is Via.DIRECT:
+        return Direct(plan)
+    if via is Via.PRESIGNED:
+        os.environ.update(PRESIGNED)
+    return ByClient(client)
+
+
+def check(plan: Plan) -> None:
+    """Raise `CannotRunError` if files cannot take the wanted way."""
+    via = Via(plan.parameters["via"])
+    if via is Via.PRESIGNED and not _signs(plan):
+        raise CannotRunError(
+            f"--set via={via}: this server signs no URLs; on a stack with S3: "
+            "pulumi config set mlflow-bench:presigned true, and pulumi up"
+        )
+    if via is Via.DIRECT:
+        store = plan.target and plan.target.artifact_store
+        if not store or not store.endpoint:
+            raise CannotRunError(
+                f"--set via={via}: {plan.subject} has no S3 service whose keys are known; "
+                "use --stack with one that has artifacts: s3"
+            )
+
+
+def _signs(plan: Plan) -> bool:
+    """Begin an upload in parts, as the client does, and give it up again."""
+    store = get_artifact_repository(f"mlflow-artifacts:/{plan.experiment_id}/mlflow-bench-check")
+    try:
+        begun = store.create_multipart_upload("check")
+    except (MlflowException, requests.HTTPError):
+        return False
+    store.abort_multipart_upload("check", begun.upload_id)
+    return True
