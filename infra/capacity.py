@@ -10,6 +10,13 @@ from dataclasses import dataclass
 THREADS_PER_WORKER = 40
 """Requests that one uvicorn worker runs at once: AnyIO's default thread limit."""
 
+REQUESTS_AT_ONCE = 8
+"""API requests that a worker works on at once; others wait, within its threads, for their turn.
+
+Measured on two cores, log-batch by 64 and 256 clients: 101 and 97 calls/s without a bound, 114 and
+110 with 8, 110 and 108 with 16, 113 and 106 with 4 (docs/benchmarks.md). The pools are sized for
+all threads all the same: not every route passes the bound."""
+
 CONNECTIONS_PER_REQUEST = 2
 """Connections that one `log_batch` holds at its peak."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import quote, urlencode
 
-from infra.capacity import Capacity
+from infra.capacity import REQUESTS_AT_ONCE, Capacity
 
 KEEP_ALIVE_SECONDS = 75
 """Idle time of a connection; above any proxy's, so that a proxy never reuses a dead one."""
@@ -62,10 +62,6 @@ class ArtifactFolder:
         """Return what the server needs to reach it: nothing."""
         return {}
 
-    def arguments(self) -> list[str]:
-        """Return what the server is told beside the destination: nothing."""
-        return []
-
 
 @dataclass(frozen=True)
 class S3Bucket:
@@ -103,10 +99,6 @@ class S3Bucket:
             found["MLFLOW_BENCH_PRESIGNED_ENDPOINT"] = self.presigned_endpoint
         return found
 
-    def arguments(self) -> list[str]:
-        """Return what the server is told beside the destination: to let downloads pass through."""
-        return ["--app-name=mlflow-bench"]
-
 
 @dataclass(frozen=True)
 class TrackingServer:
@@ -125,7 +117,7 @@ class TrackingServer:
         return [
             "mlflow",
             "server",
-            *self.artifacts.arguments(),
+            "--app-name=mlflow-bench",
             "--host=0.0.0.0",
             f"--port={self.port}",
             f"--workers={self.workers}",
@@ -145,6 +137,7 @@ class TrackingServer:
         return {
             "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(self.capacity.pool_size),
             "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": str(self.capacity.max_overflow),
+            "MLFLOW_BENCH_REQUESTS_AT_ONCE": str(REQUESTS_AT_ONCE),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": jobs,
             "MLFLOW_SERVER_JOB_ENABLE_PERIODIC_TASKS": jobs,
             "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -61,10 +61,11 @@ def test_hosts_are_allowed_with_and_without_a_port() -> None:
     assert "https://mlflow.example.com" in options(SERVER)["cors-allowed-origins"].split(",")
 
 
-def test_downloads_pass_through_where_the_artifacts_are_in_s3() -> None:
+def test_the_application_is_the_image_s_own_whatever_the_store() -> None:
     bucket = S3Bucket(bucket="mlflow", region="us-east-1")
-    assert options(replace(SERVER, artifacts=bucket))["app-name"] == "mlflow-bench"
-    assert "app-name" not in options(SERVER), "MLflow answers from the folder itself"
+    for server in (SERVER, replace(SERVER, artifacts=bucket)):
+        assert options(server)["app-name"] == "mlflow-bench"
+        assert 1 <= int(server.environment()["MLFLOW_BENCH_REQUESTS_AT_ONCE"]) < THREADS_PER_WORKER
 
 
 @pytest.mark.parametrize(("jobs", "said"), [(False, "false"), (True, "true")])

@@ -10,7 +10,7 @@ import mlflow
 import requests
 from botocore.config import Config  # type: ignore[import-untyped]
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 from mlflow.tracking import MlflowClient
 
 from workloads import target
@@ -123,7 +123,9 @@ def check(plan: Plan) -> None:
 
 def _signs(plan: Plan) -> bool:
     """Begin an upload in parts, as the client does, and give it up again."""
-    store = get_artifact_repository(f"mlflow-artifacts:/{plan.experiment_id}/mlflow-bench-check")
+    store: Any = MlflowArtifactsRepository(
+        f"mlflow-artifacts:/{plan.experiment_id}/mlflow-bench-check"
+    )
     try:
         begun = store.create_multipart_upload("check")
     except (MlflowException, requests.HTTPError):

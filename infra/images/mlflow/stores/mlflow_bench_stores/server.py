@@ -19,18 +19,21 @@ def create() -> "ASGIApp":
     """Return MLflow's application, with one of its own for artifacts beside it."""
     # Here, as MLflow's command line imports this module only to see what it holds.
     import json
+    import os
     import posixpath
 
     from fastapi import FastAPI, Response
     from fastapi.responses import JSONResponse, StreamingResponse
     from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
     from mlflow.exceptions import MlflowException
+    from mlflow.server import app as flask_app
     from mlflow.server import artifact_router, fastapi_app
     from mlflow.server.fastapi_security import init_fastapi_security
     from mlflow.utils.mime_type_utils import _guess_mime_type
     from mlflow.utils.uri import validate_path_is_safe
 
     from .repository import ProxiedS3Repository
+    from .turns import in_turn
 
     async def download(artifact_path: str) -> Response:
         store = artifact_router._get_artifact_repo()
@@ -62,6 +65,10 @@ def create() -> "ASGIApp":
         artifacts.add_api_route(route + "{artifact_path:path}", download, methods=["GET"])
         upload = artifact_router.upload_artifact
         artifacts.add_api_route(route + "{artifact_path:path}", upload, methods=["PUT"])
+
+    flask_app.wsgi_app = in_turn(  # type: ignore[method-assign]
+        flask_app.wsgi_app, int(os.environ["MLFLOW_BENCH_REQUESTS_AT_ONCE"])
+    )
 
     async def application(scope: "Scope", receive: "Receive", send: "Send") -> None:
         passes = (
