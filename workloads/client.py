@@ -128,7 +128,7 @@ class Process:
             name = wire.name(method, path)
             writes = wire.writes(method, path, kwargs.get("json") or {}, kwargs.get("data"))
         else:  # the server sent the client to the artifact store itself
-            path, name, writes = "", f"{method} artifact past the server", []
+            path, name, writes = "", f"{method.upper()} artifact past the server", []
         background = not session.in_foreground
         op = session.next_op()
         response = None
