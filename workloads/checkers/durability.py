@@ -11,6 +11,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -27,6 +28,9 @@ PART_BYTES = 32 * 2**20
 that makes, so that memory does not grow with the length of a run."""
 
 MOST_FINDINGS = 1000
+
+TOKENED = frozenset({Kind.RUN, Kind.VERSION})
+"""Created under a key of their own, so that what has the same key is the same thing again."""
 
 
 def judge(history: Path, readback: Path, until_ns: int | None = None) -> Durability:
@@ -86,26 +90,36 @@ def _attempts(attempted: Iterable[Operation], read: Readings) -> Iterator[Attemp
     """Every write with its owner; one whose owner nobody knows has no place to be looked for."""
     for operation in attempted:
         made = operation.created
+        doubles: list[str] = []
         for write in operation.writes:
-            owner, value = write.owner, write.value
             if write.kind in CREATED:
-                values = read.anywhere(write.kind, owner or "", write.key)
-                made = made or (values[0] if len(values) == 1 else None)
-                value = made
-            elif owner is None:
-                owner = made
-            if owner is None and write.kind not in CREATED:
+                there = read.anywhere(write.kind, write.owner or "", write.key)
+                made = made or (there[0] if len(there) == 1 else None)
+                if write.kind in TOKENED and write.key:
+                    doubles = [identity for identity in there if identity != made]
+                yield _attempt(operation, write.owner, write, made)
                 continue
-            yield Attempt(
-                write=Write(write.kind, owner, write.key, value),
-                id=operation.id,
-                user=operation.user,
-                name=operation.name,
-                outcome=operation.outcome,
-                invoked_ns=operation.invoked_ns,
-                completed_ns=operation.completed_ns,
-                replica=operation.replica,
-            )
+            owner = write.owner or made
+            if owner is not None:
+                yield _attempt(operation, owner, write, write.value)
+            if write.owner is None:
+                # A double has what came with it, though nobody was told.
+                unanswered = replace(operation, outcome="info")
+                for double in doubles:
+                    yield _attempt(unanswered, double, write, write.value)
+
+
+def _attempt(operation: Operation, owner: str | None, write: Write, value: str | None) -> Attempt:
+    return Attempt(
+        write=Write(write.kind, owner, write.key, value),
+        id=operation.id,
+        user=operation.user,
+        name=operation.name,
+        outcome=operation.outcome,
+        invoked_ns=operation.invoked_ns,
+        completed_ns=operation.completed_ns,
+        replica=operation.replica,
+    )
 
 
 def _part(kind: Kind, owner: str, key: str, number: int) -> int:

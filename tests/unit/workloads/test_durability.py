@@ -166,6 +166,23 @@ class TestCreated:
         assert "x9" in result.findings[0]
 
 
+@pytest.mark.parametrize("kind", [Kind.RUN, Kind.VERSION])
+@pytest.mark.parametrize("created", ["x1", None])
+def test_a_double_has_what_was_created_with_it(kind: Kind, created: str | None) -> None:
+    outcome = "ok" if created else "info"
+    writes = write(kind, "1", "t1", None), write(Kind.TAG, None, "team", "a")
+    made = operation(*writes, created=created, outcome=outcome)
+    found = read(
+        (kind, "1", {"t1": ["x1", "x2"]}),
+        (Kind.TAG, "x1", {"team": ["a"]}),
+        (Kind.TAG, "x2", {"team": ["a"]}),
+    )
+    result, sets = check([made], found, kind)
+    assert sets.duplicates == 1
+    assert result.kinds["tag"].unexpected == 0
+    assert len(result.findings) == 1
+
+
 def tag(value: str, begin: int, end: int | None, outcome: str = "ok") -> Operation:
     return operation(
         write(Kind.TAG, "r1", "stage", value),
