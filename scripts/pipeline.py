@@ -1,20 +1,20 @@
 """A stack in CI: preview, deploy, test, remove; the files of it in one folder."""
 
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 from scripts import benchmark, deploying
-from scripts.prepare import ui
+from scripts.prepare import state, ui
 from scripts.prepare.__main__ import prepare
 from scripts.prepare.environment import own_backend
 from scripts.prepare.pins import LOGS, ROOT
 from scripts.prepare.source import Source
-from scripts.prepare.state import presets
 from scripts.status import Status
 
 PREVIEW = "preview.md"
@@ -24,7 +24,7 @@ MOST_CHARACTERS = 60_000
 
 def main() -> int:
     """Read the command line and do it; return the exit status, which is the verdict's."""
-    known = presets()
+    known = state.presets()
     parser = argparse.ArgumentParser(
         prog="scripts/ci",
         description="Preview STACK, deploy it, test it, remove it, and leave preview, report, "
@@ -47,11 +47,11 @@ def main() -> int:
     try:
         os.environ.update(prepare(Source.AUTO, os.environ))
         with deploying.test_cluster([options.stack], keep=False):
-            select(options.stack)
-            preview(options.stack, out)
-            if options.preview_only:
-                return Status.GOOD
-            return test(options.stack, options.profile, out)
+            with selected(options.stack):
+                preview(options.stack, out)
+                if options.preview_only:
+                    return Status.GOOD
+                return test(options.stack, options.profile, out)
     except ui.SetupError as error:
         ui.say("ci", f"could not run: {error}")
     except KeyboardInterrupt:
@@ -66,11 +66,22 @@ def drop_empty(environ: MutableMapping[str, str]) -> None:
             del environ[name]
 
 
-def select(stack: str) -> None:
-    """Make the stack in a backend of the person's own, where setting up made none."""
-    if own_backend(os.environ):
-        argv = ["pulumi", "stack", "select", "--create", "--non-interactive", "--stack", stack]
+@contextlib.contextmanager
+def selected(stack: str) -> Iterator[None]:
+    """Have the stack in a backend of the person's own, where setting up made none.
+
+    The stack file of a checkout that was used before has the salt of that passphrase.
+    """
+    if not own_backend(os.environ):
+        yield
+        return
+    state.drop_salt(state.config_of(stack))
+    argv = ["pulumi", "stack", "select", "--create", "--non-interactive", "--stack", stack]
+    try:
         ui.run(stack, "pulumi stack select", argv, log=LOGS / f"select-{stack}.log", cwd=ROOT)
+        yield
+    finally:
+        state.drop_salt(state.config_of(stack))
 
 
 def preview(stack: str, out: Path) -> None:

@@ -46,7 +46,7 @@ def ensure_passphrase() -> str:
             f"put it back, or remove what they deployed by hand and delete {STATE}"
         )
     for config in _configs():
-        _drop_salt(config)  # Left by a passphrase that is gone.
+        drop_salt(config)  # Left by a passphrase that is gone.
     with os.fdopen(os.open(PASSPHRASE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_urlsafe(32))
     return f"passphrase generated in {PASSPHRASE.relative_to(ROOT)}"
@@ -85,6 +85,11 @@ def presets() -> list[str]:
     return [path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in _configs()]
 
 
+def config_of(name: str) -> Path:
+    """Return the file of a stack."""
+    return ROOT / "stacks" / f"Pulumi.{name}.yaml"
+
+
 def _configs() -> list[Path]:
     return sorted((ROOT / "stacks").glob("Pulumi.*.yaml"))
 
@@ -109,7 +114,8 @@ def _restore_salt(name: str) -> None:
             file.write(f"encryptionsalt: {provider['state']['salt']}\n")
 
 
-def _drop_salt(config: Path) -> None:
+def drop_salt(config: Path) -> None:
+    """Take the salt out of a stack file that has no secret, for whichever passphrase is next."""
     text = config.read_bytes()
     clean = subprocess.run(["sh", "-c", WITHOUT_SALT], input=text, capture_output=True, check=True)
     if clean.stdout != text:

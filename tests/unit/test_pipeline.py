@@ -46,12 +46,20 @@ def test_a_preview_that_fails_ends_it_and_is_kept(pulumi: Path) -> None:
 def test_a_backend_of_ones_own_gets_the_stack(
     pulumi: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    config = pulumi / "Pulumi.local.yaml"
+    salted = "config: {}\nencryptionsalt: v1:of:another:passphrase\n"
+    config.write_text(salted)
+    monkeypatch.setattr(state, "config_of", lambda stack: config)
     monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
-    pipeline.select("local")
-    assert not (pulumi / "calls").exists()
+    with pipeline.selected("local"):
+        assert not (pulumi / "calls").exists()
+    assert config.read_text() == salted
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://states")
-    pipeline.select("local")
-    assert "stack select --create" in (pulumi / "calls").read_text()
+    with pipeline.selected("local"):
+        assert "stack select --create" in (pulumi / "calls").read_text()
+        assert config.read_text() == "config: {}\n"
+        config.write_text(salted)  # as Pulumi does
+    assert config.read_text() == "config: {}\n"
 
 
 def test_the_files_of_the_run_are_left_and_the_status_is_the_verdict(

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from infra.capacity import capacity
+from infra.reference import reference
 from infra.spec import DeploymentSpec, SpecError, load_spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,6 +191,11 @@ def test_the_schema_for_editors_is_the_one_of_the_specification() -> None:
         [sys.executable, "-m", "infra.schema"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert (ROOT / "stacks/schema.json").read_text() == written.stdout
+
+
+def test_the_reference_is_the_one_of_the_specification() -> None:
+    """Write it anew with `python -m infra.reference > docs/configuration.md`."""
+    assert (ROOT / "docs/configuration.md").read_text() == reference()
 
 
 STACK_FILES = sorted((ROOT / "stacks").glob("Pulumi.*.yaml"))

@@ -8,7 +8,7 @@ from workloads.comparison.load import Deployment, Saved
 from workloads.comparison.quantities import Figure, Quantity, figures
 from workloads.comparison.ratios import Ratio, ratio, spread
 
-ORDER = ("deployment", "training", "metrics", "capacity", "burst", "artifacts")
+ORDER = ("deployment", "training", "metrics", "capacity", "burst", "artifacts", "fault")
 LAST = "durability, all runs"
 
 
