@@ -47,6 +47,7 @@ PROGRAMS = {
         steps=(
             _step("training", "training", "--duration", "6"),
             _step("metrics", "metrics", "--duration", "6"),
+            _step("fault", "resilience", "--fault", "replica-kill", "--set", "recovery_s=11"),
         ),
     ),
     "full": Program(
@@ -57,6 +58,7 @@ PROGRAMS = {
             _step("metrics", "metrics", "--duration", "30"),
             _step("capacity", "capacity"),
             _step("artifacts", "artifacts", "--set", "sizes_kib=16,1024,32768,262144"),
+            _step("faults", "resilience", "--fault", "all"),
         ),
     ),
 }

@@ -7,7 +7,7 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]
 from workloads.comparison.comparison import Comparison, Row
 from workloads.report.plots import COLOURS, LINES, Plot, as_json
 
-RATIO_TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10]
+RATIO_TICKS = [0.1, 0.2, 0.33, 0.5, 0.7, 1, 1.4, 2, 3, 5, 10]
 
 
 def plots(comparison: Comparison) -> list[Plot]:
@@ -34,14 +34,14 @@ def _load(comparison: Comparison) -> Iterator[Plot]:
             continue
         figure = go.Figure()
         figure.add_bar(
-            x=list(rows["calls"].cells),
+            x=_names(rows["calls"]),
             y=[round(cell.value, 1) for cell in rows["calls"].cells.values()],
             name="calls per second",
             marker={"color": COLOURS["accent"], "line": {"width": 0}},
             hovertemplate="%{x}: %{y:.1f} calls/s<extra></extra>",
         )
         figure.add_scatter(
-            x=list(rows["p95"].cells),
+            x=_names(rows["p95"]),
             y=[round(cell.value, 1) for cell in rows["p95"].cells.values()],
             mode="markers",
             name="p95, right axis",
@@ -58,7 +58,7 @@ def _load(comparison: Comparison) -> Iterator[Plot]:
             name=f"load-{number}",
             title=f"Throughput and latency at equal load: {part}",
             caption="Users who call again as soon as they are answered. More calls per second and "
-            "a lower p95 are better.",
+            "a lower p95 are better. *: does not count.",
             figure=as_json(figure, "", right=64),
         )
 
@@ -117,6 +117,11 @@ def _ratios(comparison: Comparison) -> Iterator[Plot]:
     )
 
 
+def _names(row: Row) -> list[str]:
+    """Names of the stacks that have a figure, with a mark where it does not count."""
+    return [stack if cell.counts else f"{stack} *" for stack, cell in row.cells.items()]
+
+
 def _label(row: Row) -> str:
     quantity = row.quantity
     return f"{quantity.part}: {quantity.name} {'↑' if quantity.more_is_better else '↓'}"
@@ -126,7 +131,7 @@ def _bars(comparison: Comparison, rows: list[Row], unit: str) -> str:
     figure = go.Figure()
     for number, row in enumerate(rows):
         figure.add_bar(
-            x=list(row.cells),
+            x=_names(row),
             y=[round(cell.value, 2) for cell in row.cells.values()],
             name=row.quantity.name,
             marker={"color": LINES[number % len(LINES)], "line": {"width": 0}},

@@ -74,6 +74,8 @@ def _of_run(result: Result) -> Iterator[tuple[Quantity, Figure]]:
             yield from _bursts(result)
         case "artifacts":
             yield from _artifacts(result)
+        case "resilience":
+            yield from _faults(result)
 
 
 def _training(result: Result) -> Iterator[tuple[Quantity, Figure]]:
@@ -136,6 +138,23 @@ def _artifacts(result: Result) -> Iterator[tuple[Quantity, Figure]]:
     for row in result.operations:
         if row.size_bytes and row.mib_per_s is not None:
             yield Quantity("artifacts", row.name, "MiB/s", True), Figure(row.mib_per_s, good)
+
+
+def _faults(result: Result) -> Iterator[tuple[Quantity, Figure]]:
+    good = result.verdict.judgement is not Judgement.INVALID
+    for fault in result.resilience.faults if result.resilience else []:
+        if fault.why_failed:
+            continue
+        part = f"fault {fault.fault}"
+        gap = Quantity(part, "longest time without an answer", "s", False)
+        yield gap, Figure(fault.gap_s, good)
+        if fault.recovery_s is not None:
+            recovery = Quantity(part, "until all was as before", "s", False)
+            yield recovery, Figure(fault.recovery_s, good)
+        failed = Quantity(part, "calls that failed in the end", "", False)
+        yield failed, Figure(fault.failed, good)
+        mended = Quantity(part, "calls that the client mended by a repeat", "", None)
+        yield mended, Figure(fault.mended, good)
 
 
 def _durability(deployment: Deployment) -> Iterator[tuple[Quantity, Figure]]:

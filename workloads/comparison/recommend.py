@@ -8,7 +8,16 @@ from infra.outputs import Target
 from workloads.comparison.load import Deployment, Saved
 from workloads.comparison.needs import Loss, Needs
 from workloads.comparison.quantities import MIB
-from workloads.result import DurabilityVerdict, Judgement, Result
+from workloads.result import DurabilityVerdict, FaultFigures, Judgement, Result
+
+FAULTS = {
+    Loss.REPLICA: ("replica-kill", "replica-freeze", "replica-stop"),
+    Loss.ZONE: ("zone-cut",),
+    Loss.DATABASE: ("postgres-kill", "postgres-restart", "postgres-freeze"),
+    Loss.STORE: ("store-kill", "store-freeze", "nfs-restart", "nfs-freeze"),
+    Loss.BALANCER: ("balancer-kill",),
+}
+"""Faults that stand for a loss; the first is the one to try."""
 
 LIMITS = (
     "Every stack here has one PostgreSQL and one artifact store: zones protect what serves, not "
@@ -164,9 +173,45 @@ def _artifact(stack: str, runs: list[Result], size: int) -> Answer:
 def _survives(
     stack: str, runs: list[Result], target: Target | None, loss: Loss, needs: Needs
 ) -> Answer:
-    """Not yet measured by any scenario: what the layout alone says."""
+    """Survived is what lost nothing, was answered again in time, and became as before."""
     need = f"survives the loss of a {loss}"
-    return Answer(need, None, "no fault was tried")
+    tried = [run for run in runs if any(f.fault in FAULTS[loss] for f in _faults(run))]
+    if not tried:
+        return _untried(stack, target, loss, need)
+    seen = [f for run in tried for f in _faults(run) if f.fault in FAULTS[loss]]
+    names = ", ".join(dict.fromkeys(fault.fault for fault in seen))
+    lost = sum(kind.lost for run in tried for kind in run.durability.kinds.values())
+    if lost:
+        return Answer(need, False, f"{names}: {lost} acknowledged things were lost")
+    if any(run.verdict.judgement is Judgement.INVALID for run in tried):
+        return Answer(need, None, f"{names}: the run does not count")
+    worst = max(seen, key=lambda fault: fault.gap_s)
+    gap = f"{worst.fault}: no answer for up to {worst.gap_s:.1f} s"
+    if worst.gap_s > needs.longest_gap_s:
+        return Answer(need, False, f"{gap}, more than {needs.longest_gap_s:g} s")
+    late = [fault for fault in seen if fault.recovery_s is None]
+    if late:
+        where = f"{late[0].fault}: within {late[0].watched_s:.0f} s"
+        return Answer(need, False, f"{where} it was not as before")
+    failed, calls = sum(f.failed for f in seen), sum(f.calls for f in seen)
+    return Answer(need, True, f"{gap}, {failed} of {calls} calls failed in the end, nothing lost")
+
+
+def _untried(stack: str, target: Target | None, loss: Loss, need: str) -> Answer:
+    if target and loss is Loss.ZONE and len(target.zones) < 2:
+        return Answer(need, False, "it has one zone")
+    if target and loss is Loss.BALANCER and target.replicas == 1:
+        return Answer(need, None, "it has none: clients talk to its one replica")
+    command = (
+        f"python -m workloads run --stack {stack} --scenario resilience --fault {FAULTS[loss][0]}"
+    )
+    return Answer(need, None, f"not tried; try it: {command}")
+
+
+def _faults(run: Result) -> list[FaultFigures]:
+    """What was seen of each fault of a run that took."""
+    found = run.resilience.faults if run.resilience else []
+    return [fault for fault in found if not fault.why_failed]
 
 
 def table(recommendation: Recommendation) -> Iterator[tuple[str, str, str, str]]:

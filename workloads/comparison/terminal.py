@@ -40,7 +40,7 @@ def shown(cell: Cell | None) -> str:
     if cell is None:
         return UNKNOWN
     mark = "" if cell.counts else " *"
-    times = f"  {cell.ratio.value:.2f}x" if cell.ratio else ""
+    times = f" ({cell.ratio.value:.2f}x)" if cell.ratio else ""
     return f"{amount(cell.value)}{times}{mark}"
 
 
@@ -63,7 +63,7 @@ def remarks(comparison: Comparison) -> list[str]:
     """Everything that has to be said beside the table."""
     saved = comparison.saved
     said = [
-        f"x: times what {saved.baseline} has. *: does not count, see the run's own report. "
+        f"(x): times what {saved.baseline} has. *: does not count, see the run's own report. "
         f"{UNKNOWN}: not measured."
     ]
     for stack in saved.stacks:

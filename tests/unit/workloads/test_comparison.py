@@ -15,6 +15,7 @@ from workloads.__main__ import main
 from workloads.comparison import comparison, load, needs, ratios, recommend
 from workloads.errors import CannotRunError
 from workloads.judge import conclude
+from workloads.result import FaultFigures
 
 __all__ = ["chromium"]  # a fixture
 
@@ -195,7 +196,7 @@ def test_single_runs_are_set_side_by_side_too(
     assert main(["compare", *map(str, runs), "--out", str(page)]) == 0
     output = capsys.readouterr().out
     assert "2 stacks side by side" in output
-    assert re.search(r"p95 ms +│ +2\d\.?\d* +│ +6\d\.?\d* +2\.\d\dx +│", output)
+    assert re.search(r"p95 ms +│ +2\d\.?\d* +│ +6\d\.?\d* \(2\.\d\dx\) +│", output)
     assert 'href="far/report.html"' in page.read_text()
 
 
@@ -321,3 +322,66 @@ def test_the_page_fits_a_narrow_screen(chromium: str, page: Path, tmp_path: Path
     title = re.search("<title>(.*?)</title>", source)
     assert title
     assert int(title[1]) <= 500
+
+
+def broken(run: Path, gap_s: float, recovery_s: float | None) -> None:
+    """Make a saved run one in which a replica was killed."""
+    found = json.loads((run / "result.json").read_text())
+    fault = FaultFigures(
+        fault="replica-kill",
+        component="mlflow-b-1",
+        begin_s=8,
+        in_effect_s=0.1,
+        healed_s=4,
+        watched_s=16,
+        recovery_s=recovery_s,
+        served_s=None,
+        served_limit_s=10,
+        gap_s=gap_s,
+        gap_limit_s=None,
+        longest_probe_s=1,
+        failed_probes=3,
+        calls=300,
+        failed=0,
+        mended=2,
+        saw={},
+    )
+    found["plan"]["scenario"] = "resilience"
+    known = {"baseline_rate": 20, "baseline_p95_ms": 30, "gates": []}
+    found["resilience"] = known | {"faults": [fault.model_dump()]}
+    (run / "result.json").write_text(json.dumps(found))
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "recovery_s", "needed_gap", "met", "why"),
+    [
+        (0.8, 1.2, 10, True, "replica-kill: no answer for up to 0.8 s, 0 of 300 calls failed"),
+        (12, 14, 10, False, "no answer for up to 12.0 s, more than 10 s"),
+        (12, 14, 20, True, "no answer for up to 12.0 s"),
+        (0.8, None, 10, False, "replica-kill: within 16 s it was not as before"),
+    ],
+)
+def test_a_fault_says_what_is_survived(
+    tmp_path: Path, gap_s: float, recovery_s: float | None, needed_gap: int, met: bool, why: str
+) -> None:
+    folder = compared(tmp_path, {"local": 20, "multi-az": 30})
+    broken(folder / "0-1-multi-az" / "metrics", gap_s, recovery_s)
+    found = advice(folder, f"--must-survive replica --longest-gap {needed_gap}")
+    answers = {one.stack: one.answers[1] for one in found.candidates}
+    assert answers["multi-az"].met is met
+    assert why in answers["multi-az"].reason
+    assert answers["local"].met is None
+    assert "--scenario resilience --fault replica-kill" in answers["local"].reason
+    figures = row(comparison.compare(load.load([folder])), "longest time without an answer")
+    assert figures.quantity.part == "fault replica-kill"
+    assert figures.cells["multi-az"].value == gap_s
+
+
+def test_one_zone_does_not_survive_its_loss(tmp_path: Path) -> None:
+    found = advice(compared(tmp_path, {"local": 20}), "--must-survive zone,balancer")
+    zone, balancer = found.candidates[0].answers[1:]
+    assert (zone.met, zone.reason) == (False, "it has one zone")
+    assert balancer.met is None
+    assert found.said == [
+        "None of these stacks meets every need. Nearest is local: it has one zone."
+    ]
