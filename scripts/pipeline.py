@@ -46,12 +46,11 @@ def main() -> int:
     ui.interrupt_on_termination()
     try:
         os.environ.update(prepare(Source.AUTO, os.environ))
-        with deploying.test_cluster([options.stack], keep=False):
-            with selected(options.stack):
-                preview(options.stack, out)
-                if options.preview_only:
-                    return Status.GOOD
-                return test(options.stack, options.profile, out)
+        with deploying.test_cluster([options.stack], keep=False), selected(options.stack):
+            preview(options.stack, out)
+            if options.preview_only:
+                return Status.GOOD
+            return test(options.stack, options.profile, out)
     except ui.SetupError as error:
         ui.say("ci", f"could not run: {error}")
     except KeyboardInterrupt:

@@ -14,6 +14,7 @@ import pytest
 from scripts.diagnosis import causes, machine, ports, stacks
 from scripts.diagnosis.__main__ import report
 from scripts.diagnosis.finding import Finding, good, wrong
+from scripts.diagnosis.page import page
 from scripts.prepare import pins
 
 LINES = {
@@ -47,6 +48,11 @@ def test_every_known_cause_is_found_in_its_line_and_in_no_other() -> None:
     found = list(causes.explain([*LINES.values(), *LINES.values()]))
     assert {cause for cause, _, _ in found} == set(causes.CAUSES)
     assert {count for _, count, _ in found} == {2}
+
+
+def test_the_page_is_made_of_the_known_causes() -> None:
+    """Write it anew with `python -m scripts.diagnosis.page > docs/troubleshooting.md`."""
+    assert (pins.ROOT / "docs" / "troubleshooting.md").read_text() == page()
 
 
 @pytest.mark.parametrize(

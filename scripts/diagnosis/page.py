@@ -1,0 +1,48 @@
+"""docs/troubleshooting.md, from the known causes.
+
+Written with `python -m scripts.diagnosis.page > docs/troubleshooting.md`.
+"""
+
+import sys
+
+from scripts.diagnosis.causes import CAUSES
+
+HEAD = """# Troubleshooting
+
+    ./scripts/doctor             # what is wrong here, why, and what to do; changes nothing
+    ./scripts/doctor --all       # what is well, too
+    ./scripts/doctor multi-az    # of the stacks only this one
+
+It looks at processors, memory and disk, the packages, the engine and its plugins, Docker, the base
+image, state and locks, the test cluster, every port of the stack files, each container of a
+deployed stack with its recent log, and asks the tracking server something that needs its
+database. Exit status: 0 all is well, 1 something is wrong.
+
+| what you see | what to do |
+|---|---|
+| `up` says that a port is taken | `pulumi config set -s STACK port 5001`, or end who holds it |
+| `up` was killed | `./scripts/bench STACK` removes what it left |
+| a run is *invalid* | the machine did other work, or the generator was the limit: see the reason |
+| `bench --compare` was interrupted | `./scripts/bench --compare --resume` |
+| a stack on the test cluster is gone | `scripts/offline/cluster up`, then `pulumi up` |
+
+## Lines of logs, and what they come from
+
+This part is written by `python -m scripts.diagnosis.page` from what the doctor knows.
+
+| the line has | why | what to do |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    rows = []
+    for cause in CAUSES:
+        pattern = cause.pattern.replace("|", "\\|")
+        rows.append(f"| `{pattern}` | {cause.why} | {cause.remedy} |\n")
+    return HEAD + "".join(rows)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
