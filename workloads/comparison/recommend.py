@@ -69,8 +69,13 @@ class Recommendation:
 def recommend(saved: Saved, needs: Needs) -> Recommendation:
     """Recommend the stack that meets the needs with the least to operate."""
     found = [_candidate(stack, saved.of(stack), needs) for stack in saved.stacks]
-    ranked = sorted(found, key=lambda one: (one.refused, one.unknown, one.components))
+    ranked = sorted(found, key=_rank)
     return Recommendation(_words(ranked), ranked)
+
+
+def _rank(one: Candidate) -> tuple[bool, int, int, int]:
+    """Best first; what could not be tried is last."""
+    return not one.components, one.refused, one.unknown, one.components
 
 
 def operated(target: Target) -> str:
@@ -95,6 +100,9 @@ def _words(ranked: list[Candidate]) -> list[str]:
 def _candidate(stack: str, deployments: list[Deployment], needs: Needs) -> Candidate:
     runs = [run for one in deployments for run in one.runs.values()]
     target = next((one.target for one in deployments if one.target), None)
+    if not runs:
+        why = next((one.error for one in deployments if one.error), "none of its runs ended")
+        return Candidate(stack, [Answer("can be tried", False, why)], 0)
     answers = [_kept(runs)]
     if needs.users:
         answers.append(_users(stack, runs, needs.users))

@@ -265,6 +265,16 @@ def test_a_climb_says_how_many_users_are_served(tmp_path: Path, users: int, met:
     assert any("no multi-AZ" in limit for limit in found.limits)
 
 
+def test_what_could_not_be_tried_is_last(tmp_path: Path) -> None:
+    folder = compared(tmp_path, {"local": 20, "multi-az": 30})
+    first, second = map(json.loads, (folder / load.PROGRESS).read_text().splitlines())
+    first |= {"runs": {}, "error": "pulumi up failed"}
+    (folder / load.PROGRESS).write_text(json.dumps(first) + "\n" + json.dumps(second) + "\n")
+    found = advice(folder, "--must-survive zone")
+    assert [one.stack for one in found.candidates] == ["multi-az", "local"]
+    assert found.candidates[1].answers[0].reason == "pulumi up failed"
+
+
 def test_lost_data_is_never_recommended(tmp_path: Path) -> None:
     folder = compared(tmp_path, {"local": 20, "multi-az": 30})
     run = folder / "0-0-local" / "metrics"
