@@ -37,6 +37,11 @@ class Pods:
         access.retries = False
         self._core: Any = CoreV1Api(ApiClient(access))
 
+    @property
+    def core(self) -> Any:
+        """The core API of the cluster, as kubernetes' client has it."""
+        return self._core
+
     def version(self) -> str:
         """Return the release of Kubernetes, as `v1.36.3`."""
         with _one_line():

@@ -20,12 +20,13 @@ from workloads.faults.network import (
     uneven,
 )
 from workloads.faults.noop import Nothing
+from workloads.faults.pods import PodFreeze, PodKill, PodStop, PodWorkerKill
 from workloads.faults.restart import ContainerRestart
 from workloads.faults.stop import ContainerStop
 from workloads.faults.worker import ContainerWorkerKill
 from workloads.faults.zone import ZoneCut, several_zones
 
-DOCKER = Platform.DOCKER
+DOCKER, KUBERNETES = Platform.DOCKER, Platform.KUBERNETES
 STORES = ("minio", "seaweedfs")
 
 NOOP = "noop"
@@ -43,18 +44,18 @@ FAULTS: dict[str, Fault] = {
         ),
         Fault(
             name="replica-kill",
-            summary="a replica's main process gets SIGKILL; the restart policy starts it again",
+            summary="a replica gets SIGKILL, and is started again",
             meaning="a crash, or the kernel's end to a process that took too much memory",
             strikes=("mlflow",),
-            make={DOCKER: ContainerKill},
+            make={DOCKER: ContainerKill, KUBERNETES: PodKill},
             gap_s=1,
         ),
         Fault(
             name="replica-freeze",
-            summary="a replica is paused: its ports accept, nothing answers",
+            summary="a replica stands still: its ports accept, nothing answers",
             meaning="a machine that swaps, a stalled disk or hypervisor, a deadlock",
             strikes=("mlflow",),
-            make={DOCKER: ContainerFreeze},
+            make={DOCKER: ContainerFreeze, KUBERNETES: PodFreeze},
             gap_s=3,
         ),
         Fault(
@@ -62,7 +63,7 @@ FAULTS: dict[str, Fault] = {
             summary="a process that serves requests gets SIGKILL inside a replica",
             meaning="one worker out of memory while its container lives",
             strikes=("mlflow",),
-            make={DOCKER: ContainerWorkerKill},
+            make={DOCKER: ContainerWorkerKill, KUBERNETES: PodWorkerKill},
             gap_s=1,
         ),
         Fault(
@@ -70,7 +71,7 @@ FAULTS: dict[str, Fault] = {
             summary="a replica is stopped in order, and started again afterwards",
             meaning="maintenance of its machine, a rolling update",
             strikes=("mlflow",),
-            make={DOCKER: ContainerStop},
+            make={DOCKER: ContainerStop, KUBERNETES: PodStop},
             gap_s=1,
         ),
         Fault(
@@ -84,24 +85,24 @@ FAULTS: dict[str, Fault] = {
         ),
         Fault(
             name="balancer-kill",
-            summary="nginx gets SIGKILL; the restart policy starts it again",
+            summary="nginx gets SIGKILL, and is started again",
             meaning="a crash of the load balancer: all connections of clients are reset",
             strikes=("nginx",),
-            make={DOCKER: ContainerKill},
+            make={DOCKER: ContainerKill, KUBERNETES: PodKill},
         ),
         Fault(
             name="postgres-restart",
             summary="PostgreSQL is restarted in order",
             meaning="new settings, a minor release, a managed database's maintenance window",
             strikes=("postgres",),
-            make={DOCKER: ContainerRestart},
+            make={DOCKER: ContainerRestart, KUBERNETES: PodStop},
         ),
         Fault(
             name="postgres-kill",
-            summary="PostgreSQL gets SIGKILL and recovers from its log",
+            summary="PostgreSQL gets SIGKILL, is started again and recovers from its log",
             meaning="a crash of the database, or of its machine without loss of the disk",
             strikes=("postgres",),
-            make={DOCKER: ContainerKill},
+            make={DOCKER: ContainerKill, KUBERNETES: PodKill},
         ),
         Fault(
             name="postgres-freeze",
@@ -120,10 +121,10 @@ FAULTS: dict[str, Fault] = {
         ),
         Fault(
             name="store-kill",
-            summary="the S3 service gets SIGKILL; the restart policy starts it again",
+            summary="the S3 service gets SIGKILL, and is started again",
             meaning="a crash of the artifact store",
             strikes=STORES,
-            make={DOCKER: ContainerKill},
+            make={DOCKER: ContainerKill, KUBERNETES: PodKill},
         ),
         Fault(
             name="store-freeze",

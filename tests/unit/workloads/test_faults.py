@@ -154,7 +154,9 @@ def multi_az(platform: Platform = Platform.DOCKER) -> Target:
         ("store-kill", target(), "the stack runs no minio or seaweedfs"),
         ("nfs-freeze", multi_az(), "the stack runs no nfs"),
         ("noop", target(platform=Platform.KUBERNETES), None),
-        ("zone-cut", multi_az(platform=Platform.KUBERNETES), "not on kubernetes"),
+        ("zone-cut", multi_az(Platform.KUBERNETES), "not on kubernetes"),
+        ("replica-kill", multi_az(Platform.KUBERNETES), None),
+        ("postgres-freeze", multi_az(Platform.KUBERNETES), "not on kubernetes"),
         ("latency", target(), None),
     ],
 )
