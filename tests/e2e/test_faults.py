@@ -16,7 +16,7 @@ from workloads.faults import left, proxy
 from workloads.faults.registry import FAULTS
 from workloads.faults.schedule import chosen, struck
 from workloads.faults.strike import strike
-from workloads.result import Judgement, Result
+from workloads.result import Result
 
 pytestmark = pytest.mark.e2e
 
@@ -118,8 +118,11 @@ def test_a_run_with_a_fault_is_judged(
     assert fault.in_effect_s is not None
     assert fault.healed_s is not None
     assert fault.calls > 100
-    assert fault.gap_s < 1
-    assert result.verdict.judgement is not Judgement.BAD, result.verdict.reasons
+    # How long is measured on a quiet machine (tests/benchmarks/faults.py): here, that the other
+    # replica served while this one was away.
+    assert fault.gap_s < fault.healed_s / 2
+    assert sum(sets.lost for sets in result.durability.kinds.values()) == 0
+    assert sum(sets.acknowledged for sets in result.durability.kinds.values()) > 1000
 
 
 def command(
