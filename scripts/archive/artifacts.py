@@ -1,0 +1,88 @@
+"""A stack's artifacts through a tracking server: the same way for every kind of store.
+
+Routes: those of MLflow's own client for `mlflow-artifacts:` (mlflow-artifacts/artifacts).
+"""
+
+import hashlib
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import IO
+from urllib.parse import quote
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+WORKERS = 6
+AT_ONCE = 64
+IN_MEMORY = 4 << 20
+BLOCK = 1 << 20
+SECONDS = 600
+
+_local = threading.local()
+
+
+class Artifacts:
+    """The artifact store behind a tracking server; all raise `requests.RequestException`."""
+
+    def __init__(self, uri: str) -> None:
+        self._root = f"{uri}/api/2.0/mlflow-artifacts/artifacts"
+
+    def paths(self) -> list[str]:
+        """Return the path of every artifact."""
+        found: list[str] = []
+        folders = [""]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            while folders:
+                listed = list(pool.map(self._list, folders))
+                found += [path for files, _ in listed for path in files]
+                folders = [path for _, below in listed for path in below]
+        return sorted(found)
+
+    def fetch(self, paths: Iterable[str]) -> Iterator[tuple[str, IO[bytes] | None, str]]:
+        """Yield path, content and SHA-256 of each artifact; None for one that is not there."""
+        left = iter(paths)
+        with ThreadPoolExecutor(WORKERS) as pool:
+            while some := list(islice(left, AT_ONCE)):
+                yield from pool.map(self._fetch, some)
+
+    def store(self, path: str, content: IO[bytes]) -> None:
+        """Store an artifact, and return when the server has it."""
+        answer = _session().put(f"{self._root}/{quote(path)}", data=content, timeout=SECONDS)
+        answer.raise_for_status()
+
+    def _list(self, folder: str) -> tuple[list[str], list[str]]:
+        parameters = {"path": folder} if folder else {}
+        answer = _session().get(self._root, params=parameters, timeout=SECONDS)
+        answer.raise_for_status()
+        files: list[str] = []
+        below: list[str] = []
+        for one in answer.json().get("files", []):
+            path = f"{folder}/{one['path'].rsplit('/', 1)[-1]}".lstrip("/")
+            (below if one["is_dir"] else files).append(path)
+        return files, below
+
+    def _fetch(self, path: str) -> tuple[str, IO[bytes] | None, str]:
+        content: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
+        digest = hashlib.sha256()
+        with _session().get(f"{self._root}/{quote(path)}", stream=True, timeout=SECONDS) as answer:
+            if answer.status_code == requests.codes.not_found:
+                return path, None, ""
+            answer.raise_for_status()
+            for block in answer.iter_content(BLOCK):
+                digest.update(block)
+                content.write(block)
+        return path, content, digest.hexdigest()
+
+
+def _session() -> requests.Session:
+    """Return this thread's own session; a stack that is busy may refuse a call or two."""
+    if not hasattr(_local, "session"):
+        _local.session = requests.Session()
+        retry = Retry(5, backoff_factor=0.5, status_forcelist=[429, 502, 503, 504])
+        _local.session.mount("http://", HTTPAdapter(max_retries=retry))
+    session: requests.Session = _local.session
+    return session

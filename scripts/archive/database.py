@@ -1,0 +1,117 @@
+"""The backend store of a stack on Docker, by the tools in PostgreSQL's own container.
+
+They talk over its socket as the superuser, so that no password is needed here.
+"""
+
+import subprocess
+from pathlib import Path
+from typing import IO
+
+from infra.outputs import Platform, Target
+from scripts.archive import RefusedError
+
+_CONNECTION = ("--host=/run/postgresql", "--username=postgres")
+
+# What a stack has when nobody has used it: MLflow's experiment 0 alone.
+_CONTENT = """
+select (select count(*) from experiments where experiment_id <> 0) || ' experiments, '
+    || (select count(*) from runs) || ' runs, '
+    || (select count(*) from registered_models) || ' registered models, '
+    || (select count(*) from trace_info) || ' traces'
+"""
+_NOTHING = "0 experiments, 0 runs, 0 registered models, 0 traces"
+
+# One transaction: as long as its last line has not come, the database is as it was.
+_RESTORE = """
+{
+  echo 'begin;'
+  echo 'drop schema if exists mlflow_bench cascade; drop schema public cascade;'
+  echo 'create schema public authorization pg_database_owner;'
+  pg_restore --no-owner --no-privileges --role="$2" --exit-on-error --file=-
+  echo 'update mlflow_bench.deployment'
+  echo "   set artifacts_destination = :'destination';"
+  echo 'commit;'
+} | psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --set=destination="$3" \
+    --host=/run/postgresql --username=postgres --dbname="$1" --output=/dev/null
+"""
+
+
+class Database:
+    """The database of a stack; all raise `RefusedError` with PostgreSQL's own words."""
+
+    def __init__(self, target: Target) -> None:
+        if target.platform is not Platform.DOCKER:
+            raise RefusedError(
+                f"stack {target.stack!r} is on {target.platform}: only stacks on Docker can be "
+                "backed up and restored yet"
+            )
+        containers = [c.container for c in target.components if c.kind == "postgres"]
+        if not containers:
+            raise RefusedError(
+                f"stack {target.stack!r} is on a database of your own: back that up, and its "
+                "artifacts after it"
+            )
+        self._container = containers[0]
+        self._name = target.backend_store.database
+        self._role = target.backend_store.user
+
+    def dump(self, path: Path) -> None:
+        """Write everything in the database, as one snapshot has it, in pg_dump's own format."""
+        with path.open("wb") as file:
+            self._run("pg_dump", *_CONNECTION, "--format=custom", self._name, stdout=file)
+
+    def restore(self, path: Path, destination: str) -> None:
+        """Put a dump in the place of what is there, in one transaction.
+
+        `destination` is where the artifacts are now, as `destination()` says.
+        """
+        with path.open("rb") as file:
+            script = (
+                "bash",
+                "-euo",
+                "pipefail",
+                "-c",
+                _RESTORE,
+                "bash",
+                self._name,
+                self._role,
+                destination,
+            )
+            self._run(*script, stdin=file)
+
+    def content(self) -> str | None:
+        """Say what people have put there; None: nothing."""
+        found = self.ask(_CONTENT)
+        return None if found == _NOTHING else found
+
+    def destination(self) -> str:
+        """Return the artifact destination that the schema job wrote down."""
+        return self.ask("select artifacts_destination from mlflow_bench.deployment")
+
+    def revision(self) -> str:
+        """Return the revision of MLflow's schema."""
+        return self.ask("select version_num from alembic_version")
+
+    def version(self) -> str:
+        """Return PostgreSQL's version."""
+        return self.ask("show server_version").split()[0]
+
+    def ask(self, query: str) -> str:
+        """Return the one value of a query."""
+        psql = ("psql", *_CONNECTION, "--no-psqlrc", "-qAt", "--set=ON_ERROR_STOP=1")
+        return self._run(*psql, f"--dbname={self._name}", f"--command={query}").strip()
+
+    def _run(
+        self, *command: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None
+    ) -> str:
+        done = subprocess.run(
+            ["docker", "exec", *(["--interactive"] if stdin else []), self._container, *command],
+            stdin=stdin or subprocess.DEVNULL,
+            stdout=stdout or subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+            raise RefusedError(f"{command[0]} in {self._container}: {said[0]}")
+        return (done.stdout or b"").decode()

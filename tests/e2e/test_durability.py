@@ -1,0 +1,281 @@
+"""The audit on a real stack, and what it must not miss: settings that lose or double data.
+
+They are in this file alone: no stack can be configured so.
+"""
+
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from mlflow.entities import Metric, Param
+
+from infra import nginx
+from infra.outputs import ArtifactStore, AuditSecrets, Component, Target
+from scripts.archive import manifest
+from tests.e2e import beside
+from tests.e2e.beside import Beside
+from tests.e2e.stack import ROOT, Stack, end, eventually, new_stack
+from tests.watched import Watched
+from workloads import history
+from workloads.client import Session
+from workloads.result import Durability, DurabilityVerdict
+from workloads.target import Subject
+
+pytestmark = pytest.mark.e2e
+
+TRIES = 3
+"""Of hitting a moment in which PostgreSQL has not written what it acknowledged."""
+
+
+@pytest.fixture(scope="module")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
+) -> Iterator[Stack]:
+    stack = new_stack("e2e-audit", tmp_path_factory.mktemp("audit"))
+    stack.configure(zones=2, artifacts="s3")
+    try:
+        stack.up()
+        yield stack
+    finally:
+        end(stack, docker_client)
+
+
+@pytest.fixture
+def besides(stack: Stack, docker_client: docker.DockerClient) -> Iterator[Beside]:
+    besides = Beside(docker_client, stack.name)
+    try:
+        yield besides
+    finally:
+        besides.close()
+
+
+def subject_of(stack: Stack) -> Subject:
+    outputs = stack.outputs()
+    target = Target.model_validate(outputs["target"])
+    secrets = AuditSecrets.model_validate(outputs["audit_secrets"])
+    return Subject(stack.name, target.tracking_uri, target, secrets)
+
+
+@pytest.fixture(scope="module")
+def subject(stack: Stack) -> Subject:
+    return subject_of(stack)
+
+
+def log_run(watched: Watched, session: Session) -> None:
+    """Write a little of everything that a training writes."""
+    run = watched.create_run(session)
+    points = [Metric("loss", 1 / step, 1000, step) for step in range(1, 6)]
+    watched.client.log_batch(run, points, [Param("depth", "6")])
+    watched.client.log_text(run, session.token(), "notes/text.txt")
+    watched.client.set_terminated(run)
+
+
+def lost(found: Durability) -> int:
+    return sum(sets.lost for sets in found.kinds.values())
+
+
+def kill_postgres(besides: Beside) -> None:
+    """End it as a power cut does, and start it again."""
+    postgres = besides.of("postgres")
+    postgres.kill("SIGKILL")
+    postgres.wait(timeout=30)
+    postgres.start()
+    eventually(lambda: postgres.exec_run(["ready"])[0] == 0, 60)
+
+
+def sql(besides: Beside, *statements: str) -> str:
+    command = ["psql", "--no-psqlrc", "-qAt", "--set=ON_ERROR_STOP=1", "--host=/run/postgresql"]
+    command += [f"--command={statement}" for statement in statements]
+    status, output = besides.of("postgres").exec_run([*command, "--dbname=mlflow"])
+    assert status == 0, output
+    assert isinstance(output, bytes)
+    return output.decode().strip()
+
+
+def test_every_source_has_everything_also_after_a_kill_of_postgres(
+    subject: Subject, besides: Beside, tmp_path: Path
+) -> None:
+    watched = Watched(tmp_path / "kept", subject.tracking_uri)
+    with watched.calls() as session:
+        for _ in range(4):
+            log_run(watched, session)
+    kill_postgres(besides)
+    found = watched.judged(subject)
+    assert found.verdict is DurabilityVerdict.PASS, found
+    assert found.sources == ["mlflow-a-1", "mlflow-b-1", "postgres", "s3"]
+    assert (found.not_read, found.read_errors, found.findings) == ([], [], [])
+    assert found.kinds["artifact"].acknowledged == 4
+    answered = {operation.replica for operation in history.operations(watched.history)}
+    assert answered == {"mlflow-a-1", "mlflow-b-1"}
+
+
+def test_artifacts_beside_a_replica_are_flagged_as_lost(
+    subject: Subject, besides: Beside, tmp_path: Path
+) -> None:
+    names = ("local-1", "local-2")
+    replicas = {name: besides.replica(name, "/tmp/artifacts") for name in names}
+    for replica in replicas.values():
+        beside.wait_for(beside.uri(replica))
+    places = tuple(beside.place(replica, name) for name, replica in replicas.items())
+    address = besides.balancer("nginx", nginx.configuration(places))
+    beside.wait_for(address)
+    watched = Watched(tmp_path / "local", address)
+    with watched.calls() as session:
+        for _ in range(4):
+            log_run(watched, session)
+    assert subject.target
+    components = tuple(
+        Component(
+            name=name,
+            kind="mlflow",
+            container=str(replica.name),
+            image="sha256:0",
+            audit=beside.uri(replica).removeprefix("http://"),
+        )
+        for name, replica in replicas.items()
+    )
+    changes = {"tracking_uri": address, "artifacts": "volume", "components": components}
+    # What is read as the store itself is the folder of the first of them.
+    store = ArtifactStore(uri="file:///tmp/artifacts")
+    target = subject.target.model_copy(update=changes | {"artifact_store": store})
+    found = watched.judged(Subject("local", address, target, subject.secrets))
+    assert found.verdict is DurabilityVerdict.FAIL
+    assert found.kinds["artifact"].lost == found.kinds["artifact"].acknowledged == 4
+    assert lost(found) == 4, "only artifacts are"
+    for line in found.findings:
+        assert re.search(r" UTC \(.* by local-\d .*absent in local-\d.*, present in local-\d", line)
+
+
+def test_a_balancer_that_sends_posts_again_is_flagged_for_doubles(
+    subject: Subject, besides: Beside, tmp_path: Path
+) -> None:
+    own = besides.of("mlflow-a-1")
+    lossy = besides.lossy_proxy("lossy", own, "/runs/create")
+    places = (beside.place(lossy, "lossy"), beside.place(own, "mlflow-a-1"))
+    right = nginx.configuration(places)
+    wrong = re.sub(r"(proxy_next_upstream [^;]+);", r"\1 non_idempotent;", right)
+    wrong = wrong.replace("proxy_request_buffering off;", "proxy_request_buffering on;")
+    assert wrong.count("non_idempotent;") > right.count("non_idempotent;")
+    address = besides.balancer("nginx", wrong)
+    beside.wait_for(address)
+    watched = Watched(tmp_path / "doubled", address)
+    with watched.calls() as session:
+        for _ in range(6):
+            watched.create_run(session)
+    made = list(history.operations(watched.history))
+    assert all(one.outcome == "ok" and not one.retries for one in made), "the client sent each once"
+    found = watched.judged(subject)
+    assert found.verdict is DurabilityVerdict.FAIL
+    assert found.kinds["run"].duplicates == 1
+    assert len(found.findings) == 1, found.findings
+
+
+def test_commits_that_are_not_awaited_are_flagged_as_lost(
+    subject: Subject, besides: Beside, tmp_path: Path
+) -> None:
+    for number in range(TRIES):
+        watched = Watched(tmp_path / f"unawaited-{number}", subject.tracking_uri)
+        sql(
+            besides,
+            "alter system set synchronous_commit = off",
+            "alter system set wal_writer_delay = '10s'",
+            "select pg_reload_conf()",
+        )
+        with watched.calls() as session:
+            for _ in range(6):
+                log_run(watched, session)
+        window = sql(besides, "select pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()")
+        kill_postgres(besides)
+        sql(besides, "alter system reset all", "select pg_reload_conf()")
+        if window == "t":
+            break
+    else:
+        pytest.skip(f"hit no window: PostgreSQL had written all its log {TRIES} times")
+    found = watched.judged(subject)
+    assert found.verdict is DurabilityVerdict.FAIL
+    assert lost(found) > 0
+    assert any("by mlflow-" in line for line in found.findings)
+
+
+def script(name: str, stack: Stack, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Run scripts/NAME on a stack, whose file is in stacks/ for as long as that takes."""
+    named = ROOT / "stacks" / stack.config_file.name
+    named.write_text(stack.config_file.read_text())
+    try:
+        return subprocess.run(
+            [ROOT / "scripts" / name, stack.name, *arguments],
+            env=os.environ | stack.environment,
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+    finally:
+        named.unlink()
+
+
+def one_line(done: "subprocess.CompletedProcess[str]") -> str:
+    assert (done.returncode, done.stdout) == (2, ""), done.stdout
+    [line] = done.stderr.splitlines()
+    return line
+
+
+def test_a_backup_under_load_has_everything_up_to_its_moment(
+    stack: Stack, subject: Subject, docker_client: docker.DockerClient, tmp_path: Path
+) -> None:
+    archive = tmp_path / "backup.tar"
+    watched = Watched(tmp_path / "loading", subject.tracking_uri)
+    ended = threading.Event()
+
+    def load(session: Session) -> None:
+        while not ended.is_set():
+            log_run(watched, session)
+
+    with watched.calls() as session:
+        for _ in range(3):
+            log_run(watched, session)
+        loading = threading.Thread(target=load, args=(session,))
+        loading.start()
+        try:
+            taken = script("backup", stack, archive)
+            ended.wait(1)  # what is written now is in no backup
+        finally:
+            ended.set()
+            loading.join()
+    assert taken.returncode == 0, taken.stderr
+    assert (archive.stat().st_mode & 0o777) == 0o600
+    assert subject.secrets
+    key = str(subject.secrets.s3_credentials).split("aws_secret_access_key")[1].split()[-1]
+    for secret in (subject.secrets.database_password, key.lstrip("=")):
+        assert secret.encode() not in archive.read_bytes()
+
+    fresh = new_stack("e2e-restored", tmp_path)
+    try:
+        fresh.up()
+        damaged = tmp_path / "damaged.tar"
+        damaged.write_bytes(archive.read_bytes().replace(b"PGDMP", b"PGDMX", 1))
+        assert "1 of" in one_line(script("restore", fresh, damaged))
+        restored = script("restore", fresh, archive)
+        assert restored.returncode == 0, restored.stderr
+        elsewhere = subject_of(fresh)
+        moment = manifest.read(archive).moment_ns
+        found = watched.judged(elsewhere, until_ns=moment)
+        assert found.verdict is DurabilityVerdict.PASS, found.findings[:3]
+        assert found.sources == ["mlflow-a-1", "postgres", "volume"]
+        assert found.kinds["run"].acknowledged >= 3
+        assert found.kinds["artifact"].acknowledged >= 3
+        # The control: what came after the moment is missed, as soon as it is asked for.
+        assert lost(watched.judged(elsewhere)) > 0
+        assert "is not empty" in one_line(script("restore", fresh, archive))
+        assert "File exists" in one_line(script("backup", fresh, archive))
+        # It goes on as any other.
+        log = Watched(tmp_path / "after", elsewhere.tracking_uri)
+        with log.calls() as session:
+            log_run(log, session)
+        assert log.judged(elsewhere).verdict is DurabilityVerdict.PASS
+    finally:
+        end(fresh, docker_client)
