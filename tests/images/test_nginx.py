@@ -395,6 +395,7 @@ def test_the_access_log_says_who_answered_and_how_long_it_took(
 ) -> None:
     balancer = lab.balancer(configuration(lab))
     balancer.request("POST", '/with"quotes', b"{}")
+    wait_until(lambda: b"quotes" in balancer.container.logs(), 10, "Docker has the line")
     [line] = [line for line in balancer.container.logs().splitlines() if b"quotes" in line]
     entry = json.loads(line)
     assert (entry["method"], entry["status"], entry["uri"]) == ("POST", 200, '/with"quotes')
