@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 
-from scripts.diagnosis import machine, ports, stacks, tools
+from scripts.diagnosis import machine, pods, ports, stacks, tools
 from scripts.diagnosis.finding import Finding
 from scripts.prepare import docker, engine, environment, plugins
 from scripts.prepare.pins import STATE
@@ -50,7 +50,10 @@ def examine(wanted: list[str]) -> Iterator[Finding]:
     yield from tools.own_state()
     yield from tools.test_cluster()
     yield from ports.check()
-    yield from stacks.check(wanted)
+    clustered = pods.deployed()
+    if not wanted or set(wanted) - clustered:
+        yield from stacks.check([stack for stack in wanted if stack not in clustered])
+    yield from pods.check(wanted)
 
 
 def report(findings: Iterable[Finding], *, everything: bool) -> int:

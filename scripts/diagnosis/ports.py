@@ -61,7 +61,7 @@ def judge(port: int, stacks: list[str], taken: bool, held: Mapping[int, str]) ->
     return wrong(
         "ports",
         f"{port} is taken, and {who} want{'s' if len(stacks) == 1 else ''} it",
-        "a program that is none of the stacks listens there",
+        "a program that is no stack of this checkout listens there",
         f"end it (ss -ltnp 'sport = :{port}' names it), or choose another port: pulumi config set "
         f"-s {stacks[0]} port {port + 1}",
     )

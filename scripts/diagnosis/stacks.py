@@ -27,7 +27,12 @@ Container = dict[str, Any]
 def check(wanted: Sequence[str]) -> Iterator[Finding]:
     """Look at every stack that Docker has containers of, or at those that are wanted."""
     found: dict[str, list[Container]] = {}
-    for container in containers():
+    there = containers()
+    if there is None:
+        why = "the engine does not answer, or takes longer than 30 s"
+        yield wrong("docker", "containers cannot be listed", why, "see `docker ps`; run this again")
+        return
+    for container in there:
         found.setdefault(container["Config"]["Labels"][LABEL_STACK], []).append(container)
     known = presets()
     for stack in wanted or sorted(found):
@@ -46,14 +51,15 @@ def check(wanted: Sequence[str]) -> Iterator[Finding]:
             yield answer(stack, f"http://127.0.0.1:{ports.of(stack)}")
 
 
-def containers() -> list[Container]:
-    """Return every container that carries a stack's label."""
-    listed = machine.output(["docker", "ps", "-aq", "--filter", f"label={LABEL_STACK}"]) or ""
+def containers() -> list[Container] | None:
+    """Return every container that carries a stack's label; None where Docker does not say."""
+    argv = ["docker", "ps", "-aq", "--filter", f"label={LABEL_STACK}"]
+    listed = machine.output(argv, timeout=30)
     if not listed:
-        return []
-    text = machine.output(["docker", "inspect", *listed.split()], timeout=30) or "[]"
-    found: list[Container] = json.loads(text)
-    return found
+        return None if listed is None else []
+    # One at a time: of those that are removed meanwhile, nothing has to be said.
+    texts = (machine.output(["docker", "inspect", one], timeout=30) for one in listed.split())
+    return [found for text in texts if text for found in json.loads(text)]
 
 
 def component(container: Container) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scripts.diagnosis import causes, machine, ports, stacks
+from scripts.diagnosis import causes, machine, pods, ports, stacks
 from scripts.diagnosis.__main__ import report
 from scripts.diagnosis.finding import Finding, good, wrong
 from scripts.diagnosis.page import page
@@ -108,6 +108,43 @@ def test_the_state_of_a_container(known: stacks.Container, seen: list[str], why:
     assert [f.seen[: len(s)] for f, s in zip(found, seen, strict=True)] == seen
     assert why in found[0].why
     assert all(f.good or (f.why and f.remedy) for f in found)
+
+
+def pod(phase: str = "Running", **container: Any) -> pods.Pod:
+    known = {"ready": True, "restartCount": 0, "state": {"running": {}}} | container
+    return {
+        "metadata": {"name": "mlflow-1"},
+        "status": {"phase": phase, "containerStatuses": [known]},
+    }
+
+
+ENDED = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+
+
+@pytest.mark.parametrize(
+    ("known", "seen", "why"),
+    [
+        (pod(), ["mlflow-1 runs"], ""),
+        (pod("Succeeded", ready=False), ["mlflow-1 has done its work"], ""),
+        (pod("Failed", ready=False), ["mlflow-1 has failed"], "its process ended"),
+        (
+            pod(ready=False, state={"waiting": {"reason": "ErrImagePull", "message": "no host"}}),
+            ["mlflow-1 waits: ErrImagePull"],
+            "no host",
+        ),
+        (pod(ready=False), ["mlflow-1 is not ready"], "readiness"),
+        (
+            pod(restartCount=2, lastState=ENDED),
+            ["mlflow-1 runs", "mlflow-1 was restarted 2 times"],
+            "OOMKilled (status 137)",
+        ),
+    ],
+)
+def test_the_state_of_a_pod(known: pods.Pod, seen: list[str], why: str) -> None:
+    found = list(pods.judge("k8s", ["-n", "x"], known))
+    assert [f.seen for f in found] == seen
+    assert why in found[-1].why
+    assert all(f.good or (f.why and "kubectl -n x" in f.remedy) for f in found)
 
 
 @pytest.mark.parametrize(
