@@ -45,9 +45,13 @@ PROGRAMS = {
         blocks=1,
         duplicate=False,
         steps=(
-            _step("training", "training", "--duration", "6"),
-            _step("metrics", "metrics", "--duration", "6"),
-            _step("fault", "resilience", "--fault", "replica-kill", "--set", "recovery_s=11"),
+            _step("training", "training", "--duration", "5"),
+            _step("metrics", "metrics", "--duration", "5"),
+            _step(
+                "fault",
+                "resilience",
+                *("--fault", "replica-kill", "--duration", "5", "--set", "recovery_s=11"),
+            ),
         ),
     ),
     "full": Program(

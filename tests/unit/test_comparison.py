@@ -16,6 +16,9 @@ from scripts.comparison import runner, schedule
 from scripts.comparison.schedule import Plan, Program, Step
 from scripts.prepare import cluster, pins, ui
 from scripts.status import Status
+from workloads.__main__ import _parameters, _parser, _profile
+from workloads.faults.registry import FAULTS
+from workloads.scenarios import SCENARIOS
 
 STACKS = ["local", "single-az", "multi-az"]
 
@@ -268,3 +271,14 @@ def test_the_launcher_needs_no_package_of_others() -> None:
     assert python
     script = "import scripts.benchmark"
     subprocess.run([python, "-S", "-c", script], cwd=pins.ROOT, check=True)
+
+
+@pytest.mark.parametrize("profile", schedule.PROGRAMS)
+def test_every_step_is_one_that_the_workloads_take(profile: str) -> None:
+    for step in schedule.PROGRAMS[profile].steps:
+        options = _parser().parse_args(["run", "--stack", "local", *step.arguments])
+        scenario = SCENARIOS[options.scenario]
+        _profile(scenario, options)
+        _parameters(scenario, options)
+        assert bool(options.fault) == scenario.breaks
+        assert options.fault in (None, "all", *FAULTS)
