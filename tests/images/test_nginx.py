@@ -243,6 +243,23 @@ def test_a_request_without_effect_is_repeated_elsewhere(lab: Lab, pair: list[Con
     assert executed(pair, "GET /drop") == 2
 
 
+def test_a_read_that_waits_for_a_frozen_replica_is_asked_elsewhere(
+    lab: Lab, pair: list[Container]
+) -> None:
+    text = configuration(lab)
+    patience = f"proxy_read_timeout {nginx.READ_SILENCE_SECONDS}s"
+    assert patience in text
+    balancer = lab.balancer(text.replace(patience, "proxy_read_timeout 1s"))
+    pair[0].pause()
+    try:
+        start = time.monotonic()
+        assert [balancer.request("GET", "/read")[0] for _ in range(20)] == [200] * 20
+        # Each of two reads waits at most once, then the frozen one is left out.
+        assert time.monotonic() - start < 4
+    finally:
+        pair[0].unpause()
+
+
 def test_a_frozen_replica_gets_a_post_once_and_is_then_left_out(
     lab: Lab, pair: list[Container]
 ) -> None:
