@@ -24,6 +24,8 @@ def take(target: Target, path: Path) -> Manifest:
 
     Raises `RefusedError` or `requests.RequestException`; then no file is left.
     """
+    if path.exists():
+        raise RefusedError(f"{path}: File exists; name another file")
     database, artifacts = Database(target), Artifacts(target.tracking_uri)
     before = artifacts.paths()
     now_ns = time.time_ns()
