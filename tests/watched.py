@@ -4,6 +4,7 @@ Nothing is patched for gevent and no load is generated: for tests that want to k
 single calls.
 """
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,8 @@ class Watched:
         self.folder = folder
         self.uri = uri
         self.client = MlflowClient(uri, registry_uri=uri)
-        self.experiment_id = str(self.client.create_experiment(f"test {folder.name}"))
+        name = f"test {folder.name} {secrets.token_hex(4)}"
+        self.experiment_id = str(self.client.create_experiment(name))
         self.history = folder / "history.jsonl"
         made = plan(tracking_uri=uri, experiment_id=self.experiment_id)
         writer = History(self.history)

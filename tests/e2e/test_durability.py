@@ -12,7 +12,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from mlflow.entities import Metric, Param
+from mlflow.entities import Dataset, DatasetInput, LoggedModelOutput, Metric, Param
 
 from infra import nginx
 from infra.outputs import ArtifactStore, AuditSecrets, Component, Target
@@ -23,8 +23,10 @@ from tests.e2e.stack import ROOT, Stack, end, eventually, new_stack
 from tests.watched import Watched
 from workloads import history
 from workloads.client import Session
+from workloads.history import Kind
 from workloads.result import Durability, DurabilityVerdict
 from workloads.target import Subject
+from workloads.wire import TOKEN_TAG, registered_name
 
 pytestmark = pytest.mark.e2e
 
@@ -75,6 +77,24 @@ def log_run(watched: Watched, session: Session) -> None:
     watched.client.set_terminated(run)
 
 
+def log_models(watched: Watched, session: Session) -> None:
+    """Write what else there is: a data set, a logged model, a registered one with a version."""
+    client, run = watched.client, watched.create_run(session)
+    client.log_inputs(run, [DatasetInput(Dataset("diabetes", "ab12", "local", "{}"), [])])
+    model = client.create_logged_model(
+        watched.experiment_id, "model", run, tags={"team": "a"}, params={"depth": "6"}
+    ).model_id
+    client.finalize_logged_model(model, "READY")
+    client.log_outputs(run, [LoggedModelOutput(model, 0)])
+    name = registered_name(watched.experiment_id, session.token())
+    client.create_registered_model(name, tags={"team": "a"})
+    tags = {TOKEN_TAG: session.token()}
+    source = f"mlflow-artifacts:/{watched.experiment_id}/{run}/artifacts/model"
+    version = client.create_model_version(name, source, run, tags=tags).version
+    client.set_registered_model_alias(name, "champion", version)
+    client.set_model_version_tag(name, version, "stage", "tested")
+
+
 def lost(found: Durability) -> int:
     return sum(sets.lost for sets in found.kinds.values())
 
@@ -104,11 +124,13 @@ def test_every_source_has_everything_also_after_a_kill_of_postgres(
     with watched.calls() as session:
         for _ in range(4):
             log_run(watched, session)
+        log_models(watched, session)
     kill_postgres(besides)
     found = watched.judged(subject)
     assert found.verdict is DurabilityVerdict.PASS, found
     assert found.sources == ["mlflow-a-1", "mlflow-b-1", "postgres", "s3"]
     assert (found.not_read, found.read_errors, found.findings) == ([], [], [])
+    assert set(found.kinds) == set(Kind)
     assert found.kinds["artifact"].acknowledged == 4
     answered = {operation.replica for operation in history.operations(watched.history)}
     assert answered == {"mlflow-a-1", "mlflow-b-1"}
