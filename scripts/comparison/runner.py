@@ -16,6 +16,7 @@ from scripts.comparison.schedule import Plan, Slot, Step
 from scripts.prepare import cluster, machine, ui
 from scripts.prepare.pins import ROOT, VENV
 from scripts.status import Status, status_of, worst
+from workloads.comparison.files import PROGRESS
 
 PART = "compare"
 RESULTS = ROOT / "results"
@@ -216,7 +217,7 @@ def _fresh(folder: Path) -> Path:
 
 
 def _note(folder: Path, line: dict[str, Any]) -> None:
-    with (folder / schedule.PROGRESS).open("a") as out:
+    with (folder / PROGRESS).open("a") as out:
         out.write(json.dumps(line) + "\n")
 
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-PLAN = "comparison.json"
-PROGRESS = "deployments.jsonl"
+from workloads.comparison.files import PLAN, PROGRESS
+
 SCHEMA_VERSION = 1
 
 

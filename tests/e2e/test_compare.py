@@ -8,8 +8,9 @@ from pathlib import Path
 import docker
 import pytest
 
-from scripts.comparison.schedule import PLAN, PROGRESS, Plan, Step
+from scripts.comparison.schedule import Plan, Step
 from tests.e2e.stack import ROOT, Stack, free_port
+from workloads.comparison.files import PLAN, PROGRESS
 
 pytestmark = pytest.mark.e2e
 

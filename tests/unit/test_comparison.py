@@ -17,6 +17,7 @@ from scripts.comparison.schedule import Plan, Program, Step
 from scripts.prepare import cluster, pins, ui
 from scripts.status import Status
 from workloads.__main__ import _parameters, _parser, _profile
+from workloads.comparison import files
 from workloads.faults.registry import FAULTS
 from workloads.scenarios import SCENARIOS
 
@@ -68,7 +69,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 1}', '{"schema_version": 9}'])
 def test_a_damaged_plan_is_one_line(tmp_path: Path, text: str) -> None:
-    (tmp_path / schedule.PLAN).write_text(text)
+    (tmp_path / files.PLAN).write_text(text)
     with pytest.raises(ValueError, match=r"^\S+/comparison\.json: is [^\n]+$"):
         Plan.load(tmp_path)
 
@@ -193,7 +194,7 @@ def test_what_a_killed_comparison_left_is_removed_first(machine: Machine, tmp_pa
     plan(("a", "b")).save(tmp_path)
     began = {"event": "began", "slot": "1-1-a", "stack": "a"}
     cut_off = '{"event": "ended", "sl'
-    (tmp_path / schedule.PROGRESS).write_text(json.dumps(began) + "\n" + cut_off)
+    (tmp_path / files.PROGRESS).write_text(json.dumps(began) + "\n" + cut_off)
     machine.there = {"a"}
     runner.go(tmp_path)
     assert machine.calls[:2] == ["destroy a", "up a"]

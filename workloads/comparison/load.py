@@ -10,12 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from infra.outputs import Target
+from workloads.comparison.files import PLAN, PROGRESS
 from workloads.errors import CannotRunError
 from workloads.judge import HISTORY, RESULT
 from workloads.result import Result
-
-PLAN = "comparison.json"
-PROGRESS = "deployments.jsonl"
 
 
 class _Plan(BaseModel):
@@ -23,19 +21,17 @@ class _Plan(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    schema_version: int
     profile: str
     baseline: str
     blocks: list[list[str]]
     left_out: dict[str, str]
-    seed: int
     started: str
 
 
 class _Run(BaseModel):
-    status: int
+    model_config = ConfigDict(extra="ignore")
+
     said: str | None
-    took_s: float
 
 
 class _Ended(BaseModel):
@@ -91,7 +87,6 @@ class Saved:
         missing: deployments that were planned and have not ended.
     """
 
-    name: str
     started: str
     profile: str
     baseline: str
@@ -135,7 +130,6 @@ def _comparison(folder: Path) -> Saved:
     if not deployments:
         raise CannotRunError(f"{folder}: none of its deployments has ended yet")
     return Saved(
-        name=folder.name,
         started=plan.started,
         profile=plan.profile,
         baseline=plan.baseline,
@@ -195,7 +189,6 @@ def _runs(folders: Iterable[Path]) -> Saved:
     started = min(run.plan.started for one in found for run in one.runs.values())
     profiles = {run.plan.profile_name for one in found for run in one.runs.values()}
     return Saved(
-        name="runs",
         started=started,
         profile=", ".join(sorted(profiles)),
         baseline=found[0].stack,

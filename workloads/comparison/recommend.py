@@ -202,7 +202,9 @@ def _survives(
         where = f"{late[0].fault}: within {late[0].watched_s:.0f} s"
         return Answer(need, False, f"{where} it was not as before")
     failed, calls = sum(f.failed for f in seen), sum(f.calls for f in seen)
-    return Answer(need, True, f"{gap}, {failed} of {calls} calls failed in the end, nothing lost")
+    double = sum(kind.duplicates for run in tried for kind in run.durability.kinds.values())
+    kept = f"nothing lost, {double} doubled by a repeat" if double else "nothing lost"
+    return Answer(need, True, f"{gap}, {failed} of {calls} calls failed in the end, {kept}")
 
 
 def _untried(stack: str, target: Target | None, loss: Loss, need: str) -> Answer:

@@ -12,9 +12,9 @@ from tests.unit.workloads.builders import Folder, plan, stage, target
 from tests.unit.workloads.test_report import Page, chromium, dump
 from tests.unit.workloads.test_stages import climb, observe
 from workloads.__main__ import main
-from workloads.comparison import comparison, load, needs, ratios, recommend
+from workloads.comparison import comparison, files, load, needs, ratios, recommend
 from workloads.errors import CannotRunError
-from workloads.judge import conclude
+from workloads.judge import conclude, judge
 from workloads.result import FaultFigures
 
 __all__ = ["chromium"]  # a fixture
@@ -104,7 +104,9 @@ def metrics_run(path: Path, stack: str, ms: float, calls: int = 600) -> Path:
     made = made.model_copy(update={"target": target(stack=stack)})
     folder.lines[0]["plan"] = made.model_dump(mode="json")
     folder.save()
-    conclude(path)
+    # Without drawing its report, which is another test's subject.
+    (path / "result.json").write_text(judge(path)[0].model_dump_json())
+    (path / "report.html").write_text("a report")
     return path
 
 
@@ -122,8 +124,8 @@ def compared(tmp_path: Path, *blocks: dict[str, float], again: float | None = No
         "started": "2026-01-02T03:04:05+00:00",
     }
     tmp_path.mkdir(exist_ok=True)
-    (tmp_path / load.PLAN).write_text(json.dumps(written))
-    with (tmp_path / load.PROGRESS).open("w") as out:
+    (tmp_path / files.PLAN).write_text(json.dumps(written))
+    with (tmp_path / files.PROGRESS).open("w") as out:
         for number, block in enumerate(blocks):
             slots = [*block.items(), *([(stacks[0], again)] if again else [])]
             for position, (stack, ms) in enumerate(slots):
@@ -151,9 +153,14 @@ def row(found: comparison.Comparison, name: str) -> comparison.Row:
     return next(row for row in found.rows if row.quantity.name == name)
 
 
-def test_what_the_blocks_bear_is_claimed_and_the_rest_is_not(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def five_blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     blocks = [{"local": 20.0, "multi-az": 40.0 + n} for n in range(5)]
-    found = comparison.compare(load.load([compared(tmp_path, *blocks, again=22.0)]))
+    return compared(tmp_path_factory.mktemp("compared"), *blocks, again=22.0)
+
+
+def test_what_the_blocks_bear_is_claimed_and_the_rest_is_not(five_blocks: Path) -> None:
+    found = comparison.compare(load.load([five_blocks]))
     ratio = row(found, "p95").cells["multi-az"].ratio
     assert ratio
     assert ratio.value == pytest.approx(48 / 26, rel=0.01)  # p95 is 6 ms above the shortest
@@ -227,7 +234,7 @@ def test_mistakes_are_one_line(
 )
 def test_a_damaged_comparison_is_one_line(tmp_path: Path, line: str, said: str) -> None:
     compared(tmp_path, {"local": 20})
-    (tmp_path / load.PROGRESS).write_text(line)
+    (tmp_path / files.PROGRESS).write_text(line)
     with pytest.raises(CannotRunError, match=re.escape(said)):
         load.load([tmp_path])
 
@@ -267,9 +274,9 @@ def test_a_climb_says_how_many_users_are_served(tmp_path: Path, users: int, met:
 
 def test_what_could_not_be_tried_is_last(tmp_path: Path) -> None:
     folder = compared(tmp_path, {"local": 20, "multi-az": 30})
-    first, second = map(json.loads, (folder / load.PROGRESS).read_text().splitlines())
+    first, second = map(json.loads, (folder / files.PROGRESS).read_text().splitlines())
     first |= {"runs": {}, "error": "pulumi up failed"}
-    (folder / load.PROGRESS).write_text(json.dumps(first) + "\n" + json.dumps(second) + "\n")
+    (folder / files.PROGRESS).write_text(json.dumps(first) + "\n" + json.dumps(second) + "\n")
     found = advice(folder, "--must-survive zone")
     assert [one.stack for one in found.candidates] == ["multi-az", "local"]
     assert found.candidates[1].answers[0].reason == "pulumi up failed"
@@ -288,11 +295,9 @@ def test_lost_data_is_never_recommended(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    blocks = [{"local": 20.0, "multi-az": 40.0 + n} for n in range(5)]
-    folder = compared(tmp_path_factory.mktemp("compared"), *blocks, again=22.0)
-    assert main(["compare", str(folder), "--users", "2", "--must-survive", "zone"]) == 0
-    return folder / "comparison.html"
+def page(five_blocks: Path) -> Path:
+    assert main(["compare", str(five_blocks), "--users", "2", "--must-survive", "zone"]) == 0
+    return five_blocks / "comparison.html"
 
 
 def test_the_page_is_drawn_whole_and_quiet(chromium: str, page: Path, tmp_path: Path) -> None:
