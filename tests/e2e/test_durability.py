@@ -8,6 +8,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import docker
@@ -24,6 +25,7 @@ from tests.watched import Watched
 from workloads import history
 from workloads.client import Session
 from workloads.history import Kind
+from workloads.readback import server
 from workloads.result import Durability, DurabilityVerdict
 from workloads.target import Subject
 from workloads.wire import TOKEN_TAG, registered_name
@@ -134,6 +136,26 @@ def test_every_source_has_everything_also_after_a_kill_of_postgres(
     assert found.kinds["artifact"].acknowledged == 4
     answered = {operation.replica for operation in history.operations(watched.history)}
     assert answered == {"mlflow-a-1", "mlflow-b-1"}
+
+
+def test_what_a_replica_that_is_away_holds_is_unknown(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "PATIENCE_S", 1)
+    watched = Watched(tmp_path / "away", subject.tracking_uri)
+    with watched.calls() as session:
+        watched.create_run(session)
+    assert subject.target
+    components = tuple(
+        one.model_copy(update={"audit": "127.0.0.1:9"}) if one.name == "mlflow-b-1" else one
+        for one in subject.target.components
+    )
+    target = subject.target.model_copy(update={"components": components})
+    found = watched.judged(replace(subject, target=target))
+    assert found.verdict is DurabilityVerdict.UNKNOWN
+    assert found.sources == ["mlflow-a-1", "postgres", "s3"]
+    assert found.kinds["run"].unread == 1
+    assert found.read_errors[0].startswith("mlflow-b-1: ")
 
 
 def test_artifacts_beside_a_replica_are_flagged_as_lost(

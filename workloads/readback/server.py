@@ -51,7 +51,7 @@ class Server:
         """Read all of it; `tick` is called for each run, logged model and registered model."""
         try:
             self._wait()
-        except requests.RequestException as error:
+        except MlflowException as error:
             self._lines.begin(Kind, error)
             return
         self._lines.begin(Kind)
@@ -77,8 +77,8 @@ class Server:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                requests.get(f"{self._uri}/health", timeout=5)
-            except requests.RequestException:
+                self._get("/health", timeout=5, max_retries=0, raise_on_status=False)
+            except MlflowException:
                 if time.monotonic() > deadline:
                     raise
                 gevent.sleep(0.5)
