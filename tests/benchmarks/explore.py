@@ -247,10 +247,11 @@ def main() -> None:
     """Run the pages that are named; write them, or all that have figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("pages", nargs="*", choices=[[], *names()], metavar="PAGE")
+    parser.add_argument("--all", action="store_true", help="run every page")
     parser.add_argument("--write", action="store_true", help="write every page anew; run nothing")
     parser.add_argument("--port", type=int, help="of the stack meanwhile, where 5000 is taken")
     options = parser.parse_args()
-    for page in options.pages:
+    for page in names() if options.all else options.pages:
         with _moved(page, options.port):
             found = explore(page)
         saved(page).write_text(json.dumps(found, indent=1) + "\n")

@@ -59,6 +59,7 @@ def counts(result: Result) -> bool:
     """Whether a run's figures may be compared: the generator was not the limit, and the like."""
     stage = judged(result)
     gates = [*result.gates, *(stage.gates if stage else [])]
+    gates += result.resilience.gates if result.resilience else []
     return all(gate.passed is not False for gate in gates)
 
 
@@ -141,8 +142,10 @@ def _artifacts(result: Result) -> Iterator[tuple[Quantity, Figure]]:
 
 
 def _faults(result: Result) -> Iterator[tuple[Quantity, Figure]]:
-    good = result.verdict.judgement is not Judgement.INVALID
-    for fault in result.resilience.faults if result.resilience else []:
+    if result.resilience is None:
+        return
+    good = counts(result)
+    for fault in result.resilience.faults:
         if fault.why_failed:
             continue
         part = f"fault {fault.fault}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from infra.outputs import Target
 from workloads.comparison.load import Deployment, Saved
 from workloads.comparison.needs import Loss, Needs
-from workloads.comparison.quantities import MIB
+from workloads.comparison.quantities import MIB, counts
 from workloads.result import DurabilityVerdict, FaultFigures, Judgement, Result
 
 FAULTS = {
@@ -118,6 +118,10 @@ def _kept(runs: list[Result]) -> Answer:
     present = sum(kind.present for run in runs for kind in run.durability.kinds.values())
     if lost:
         return Answer(need, False, f"{lost} acknowledged things were lost")
+    if any(run.durability.verdict is DurabilityVerdict.FAIL for run in runs):
+        kinds = [kind for run in runs for kind in run.durability.kinds.values()]
+        double, strange = sum(k.duplicates for k in kinds), sum(k.unexpected for k in kinds)
+        return Answer(need, False, f"nothing lost, but {double} doubled, {strange} unexpected")
     if not runs or any(run.durability.verdict is not DurabilityVerdict.PASS for run in runs):
         return Answer(need, None, "not every run was read back as written")
     return Answer(need, True, f"all {present} things that were read back are as written")
@@ -191,7 +195,7 @@ def _survives(
     lost = sum(kind.lost for run in tried for kind in run.durability.kinds.values())
     if lost:
         return Answer(need, False, f"{names}: {lost} acknowledged things were lost")
-    if any(run.verdict.judgement is Judgement.INVALID for run in tried):
+    if not all(map(counts, tried)):
         return Answer(need, None, f"{names}: the run does not count")
     worst = max(seen, key=lambda fault: fault.gap_s)
     gap = f"{worst.fault}: no answer for up to {worst.gap_s:.1f} s"

@@ -339,7 +339,7 @@ def test_the_page_fits_a_narrow_screen(chromium: str, page: Path, tmp_path: Path
     assert int(title[1]) <= 500
 
 
-def broken(run: Path, gap_s: float, recovery_s: float | None) -> None:
+def broken(run: Path, gap_s: float, recovery_s: float | None, *, counts: bool = True) -> None:
     """Make a saved run one in which a replica was killed."""
     found = json.loads((run / "result.json").read_text())
     fault = FaultFigures(
@@ -362,7 +362,8 @@ def broken(run: Path, gap_s: float, recovery_s: float | None) -> None:
         saw={},
     )
     found["plan"]["scenario"] = "resilience"
-    known = {"baseline_rate": 20, "baseline_p95_ms": 30, "gates": []}
+    on_time = {"name": "probe on time", "limit": "", "measured": "", "remedy": ""}
+    known = {"baseline_rate": 20, "baseline_p95_ms": 30, "gates": [on_time | {"passed": counts}]}
     found["resilience"] = known | {"faults": [fault.model_dump()]}
     (run / "result.json").write_text(json.dumps(found))
 
@@ -390,6 +391,15 @@ def test_a_fault_says_what_is_survived(
     figures = row(comparison.compare(load.load([folder])), "longest time without an answer")
     assert figures.quantity.part == "fault replica-kill"
     assert figures.cells["multi-az"].value == gap_s
+
+
+def test_a_fault_of_a_run_that_does_not_count_answers_nothing(tmp_path: Path) -> None:
+    folder = compared(tmp_path, {"local": 20})
+    broken(folder / "0-0-local" / "metrics", 0.5, 1.0, counts=False)
+    answer = advice(folder, "--must-survive replica").candidates[0].answers[1]
+    assert (answer.met, answer.reason) == (None, "replica-kill: the run does not count")
+    found = row(comparison.compare(load.load([folder])), "longest time without an answer")
+    assert not found.cells["local"].counts
 
 
 def test_one_zone_does_not_survive_its_loss(tmp_path: Path) -> None:
