@@ -221,6 +221,7 @@ class FaultFigures(_Closed):
     failed_probes: int
     calls: int = Field(description="Calls of users that were due in that time.")
     failed: int = Field(description="Those that failed in the end, or were never begun.")
+    failed_share_limit: float = Field(description="Highest share of calls that may.")
     mended: int = Field(description="Those that succeeded after the client had tried again.")
     saw: dict[str, int] = Field(description="What went wrong by what the client saw, tries too.")
     why_failed: str | None = Field(default=None, description="Why the fault did not count.")

@@ -44,6 +44,10 @@ USERS_EACH = 4
 """Users of a generator process, up to the most processes. Answers come in bunches, as commits
 do; each costs the client 2 ms, and in one process the last of sixteen would wait for the others."""
 
+WAITING_EACH = 32
+"""The same where most users are there only for the time in which others wait to try again: a call
+that is due is taken by a free user of its own process."""
+
 MOST_PROCESSES = 16
 
 SETTLE_S = 1.0
@@ -95,7 +99,8 @@ def decide(subject: Subject, wanted: Wanted) -> Plan:
     """
     scenario, profile = wanted.scenario, wanted.profile
     aims = scenario.objectives[wanted.profile_name].model_dump() | (subject.objectives or {})
-    shared = min(MOST_PROCESSES, math.ceil(profile.users / USERS_EACH))
+    each = WAITING_EACH if scenario.breaks else USERS_EACH
+    shared = min(MOST_PROCESSES, math.ceil(profile.users / each))
     shared = max(shared, min(profile.users, os.cpu_count() or 1))
     return Plan(
         scenario=scenario.name,

@@ -40,6 +40,7 @@ TITLES = (
     "lost",
     "unexpected",
     "duplicates",
+    "doubles removed",
     "verdict",
 )
 
@@ -61,7 +62,7 @@ def run(stack: Stack, preset: str, fault: str, options: argparse.Namespace) -> R
         old.unlink()
     command = [sys.executable, "-m", "workloads", "run", "--stack", stack.name]
     command += ["--scenario", "resilience", "--fault", fault, "--seed", str(options.seed)]
-    command += ["--rate", str(options.rate), "--results", str(folder)]
+    command += ["--rate", str(options.rate), "--results", str(folder), "--reconcile"]
     environment = os.environ | stack.environment
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if not (folder / "result.json").exists():
@@ -95,6 +96,7 @@ def row(fault: FaultFigures, result: Result) -> list[str]:
             str(sum(getattr(sets, name) for sets in kinds))
             for name in ("acknowledged", "lost", "unexpected", "duplicates")
         ),
+        str(len(result.durability.reconciled)),
         result.verdict.judgement.value,
     ]
 

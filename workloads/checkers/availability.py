@@ -159,7 +159,7 @@ def _p95(group: list[Call]) -> float | None:
 def _periods(record: Record, looks: list[Any], calls: list[Call]) -> Iterable[Period]:
     lines = record.other.get("fault", [])
     starts = [i for i, line in enumerate(lines) if line["state"] in ("injecting",)]
-    last = max([c.due for c in calls] + [sent for sent, _, _ in looks], default=0)
+    last = max([c.due for c in calls] + [sent for sent, _, _ in looks], default=0) + 1
     for start, after in zip(starts, [*starts[1:], len(lines)], strict=True):
         own = {line["state"]: line for line in reversed(lines[start:after])}
         first = lines[start]
@@ -213,6 +213,7 @@ def _figures(
         failed_probes=sum(error is not None for _, error in probes),
         calls=len(struck),
         failed=sum(not c.ok for c in struck),
+        failed_share_limit=aims.failed_share,
         mended=sum(c.ok and bool(c.saw) for c in struck),
         saw=dict(Counter(word for c in struck for word in c.saw).most_common()),
         why_failed=period.failed,

@@ -179,6 +179,11 @@ def _broken(resilience: Resilience | None) -> list[str]:
                 f"{name}: {fault.gap_s:.2f} s without an answer; the objective is "
                 f"{fault.gap_limit_s:g} s. The clients saw: {_saw(fault)}."
             )
+        if fault.failed > fault.failed_share_limit * fault.calls:
+            reasons.append(
+                f"{name}: {fault.failed} of {fault.calls} calls failed; the objective allows "
+                f"{fault.failed_share_limit:.0%}. The clients saw: {_saw(fault)}."
+            )
         if fault.served_s is None:
             reasons.append(
                 f"{name}: not all was as before for ten seconds in a row, {fault.watched_s:.0f} s "

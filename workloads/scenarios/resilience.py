@@ -22,11 +22,14 @@ class ResilienceParameters(MixedParameters):
 
     fault_s: float = Field(default=4, gt=0, description="seconds that a fault is in effect")
     recovery_s: float = Field(
-        default=12, ge=11, description="seconds of load after each fault is healed"
+        default=11, ge=11, description="seconds of load after each fault is healed"
     )
     count: int = Field(default=10, ge=1, description="how many faults of `--fault random`")
     gap_s: float | None = Field(
         default=None, gt=0, description="longest time without an answer; without it, each fault's"
+    )
+    failed_share: float = Field(
+        default=0.1, ge=0, le=1, description="highest share of calls that may fail by a fault"
     )
     served_s: float = Field(
         default=10, ge=0, description="seconds after a fault is healed until all is served"
@@ -70,7 +73,7 @@ RESILIENCE = Scenario(
     users="workloads.users.mixed:Team",
     profiles={
         # Users by far enough that a call finds a free one while others wait to try again.
-        "quick": Profile(users=96, rate=20, warm_up_s=3, load_s=8, finish_s=40),
+        "quick": Profile(users=96, rate=20, warm_up_s=3, load_s=7, finish_s=40),
         "full": Profile(users=128, warm_up_s=15, load_s=60, finish_s=60),
     },
     objectives={

@@ -170,6 +170,16 @@ def test_all_served_late_after_the_healing_is_bad(tmp_path: Path) -> None:
     assert "all was as before only 5.0 s after it was healed" in found.verdict.reasons[0]
 
 
+def test_more_failed_calls_than_the_objective_allows_are_bad(tmp_path: Path) -> None:
+    folder = Broken(tmp_path).make(failed_share=0.01)
+    for number in range(10):
+        folder.call(112.01 + number / 100, outcome="fail", error="HTTP 503: away")
+    found, broken = result(folder)
+    assert broken.faults[0].failed == 10
+    assert found.verdict.judgement is Judgement.BAD
+    assert "10 of 411 calls failed; the objective allows 1%" in found.verdict.reasons[0]
+
+
 def test_a_recovery_that_was_not_seen_is_bad(tmp_path: Path) -> None:
     found, broken = result(Broken(tmp_path).make(down_s=15, gap_s=30))
     assert broken.faults[0].recovery_s is None
