@@ -358,6 +358,7 @@ def broken(run: Path, gap_s: float, recovery_s: float | None, *, counts: bool = 
         failed_probes=3,
         calls=300,
         failed=0,
+        failed_share_limit=0.1,
         mended=2,
         saw={},
     )
