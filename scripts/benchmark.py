@@ -1,4 +1,4 @@
-"""From stack names to verdicts: deploy, run the training scenario, report, remove everything."""
+"""From stack names to verdicts: deploy, run a scenario, report, remove everything."""
 
 import argparse
 import contextlib
@@ -18,14 +18,18 @@ from scripts.prepare.__main__ import prepare
 from scripts.prepare.pins import LOGS, ROOT
 from scripts.prepare.source import Source
 from scripts.prepare.state import presets
+from scripts.scenarios import deploy, scale_out
 from scripts.status import Status, status_of, worst
 from workloads.comparison import needs
 
 SCENARIO = "training"
+DEPLOYING = {"deploy": deploy.run, "scale-out": scale_out.run}
+"""Scenarios that deploy by themselves."""
+
 RESULTS = ROOT / "results"
 
 
-def bench(stack: str, profile: str, keep: bool) -> Status:
+def bench(stack: str, profile: str, keep: bool, scenario: str = SCENARIO) -> Status:
     """Take one stack from nothing to a verdict and back to nothing.
 
     Raises:
@@ -43,7 +47,7 @@ def bench(stack: str, profile: str, keep: bool) -> Status:
         times["up_s"] = deploying.pulumi(stack, "up", "--skip-preview", "--suppress-outputs")
         ui.say(stack, f"deployed in {ui.elapsed(times['up_s'])}")
         before = latest()
-        status = status_of(_workload(stack, profile))
+        status = status_of(_workload(stack, profile, scenario))
         folder = latest() if latest() != before else None
     except ui.SetupError as error:
         ui.say(stack, str(error))
@@ -62,9 +66,9 @@ def bench(stack: str, profile: str, keep: bool) -> Status:
     return status
 
 
-def _workload(stack: str, profile: str) -> int:
+def _workload(stack: str, profile: str, scenario: str) -> int:
     """Run the scenario with the terminal as its own; pass one interrupt on to it."""
-    argv = ["python", "-m", "workloads", "run", "--stack", stack, "--scenario", SCENARIO]
+    argv = ["python", "-m", "workloads", "run", "--stack", stack, "--scenario", scenario]
     child = subprocess.Popen(
         [*argv, "--profile", profile], cwd=ROOT, stdin=subprocess.DEVNULL, process_group=0
     )
@@ -110,8 +114,16 @@ def main() -> int:
         os.environ.update(prepare(Source.AUTO, os.environ, quiet=True))
         if options.compare:
             return _compare(options, known)
+        _check(options.scenario)
+        if options.scenario in DEPLOYING:
+            return worst([_deploying(stack, options) for stack in options.stacks])
         with deploying.test_cluster(options.stacks, options.keep):
-            return worst([bench(stack, options.profile, options.keep) for stack in options.stacks])
+            return worst(
+                [
+                    bench(stack, options.profile, options.keep, options.scenario)
+                    for stack in options.stacks
+                ]
+            )
     except ui.SetupError as error:
         ui.say("bench", f"could not run: {error}")
     except KeyboardInterrupt:
@@ -122,7 +134,7 @@ def main() -> int:
 def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description=f"Deploy each STACK, run the {SCENARIO} scenario against it, write the report "
+        description="Deploy each STACK, run a scenario against it, write the report "
         "and remove the stack again, also after a failure or an interrupt. With --compare: the "
         "same with every workload of the comparison, one stack after another, then a table and a "
         "page that set them side by side.",
@@ -131,6 +143,13 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("stacks", metavar="STACK", nargs="*", help=f"one of: {', '.join(known)}")
     parser.add_argument("--profile", choices=("quick", "full"), default="quick")
+    parser.add_argument(
+        "--scenario",
+        default=SCENARIO,
+        help=f"one of `python -m workloads list` (default: {SCENARIO}), or one that deploys: "
+        "deploy (up, no-op up and destroy, timed), scale-out (other numbers of replicas and "
+        "workers)",
+    )
     parser.add_argument("--keep", action="store_true", help="leave the stacks deployed")
     parser.add_argument(
         "--compare", action="store_true", help="compare the stacks; no names: all that can run here"
@@ -149,6 +168,10 @@ def _problem(options: argparse.Namespace, known: Sequence[str]) -> str | None:
     if unknown:
         there = ", ".join(known) or "none"
         return f"no stack {', '.join(unknown)} in stacks/; there is: {there}"
+    if options.keep and options.scenario in DEPLOYING:
+        return f"--keep: {options.scenario} deploys and removes by itself; leave it out"
+    if options.compare and options.scenario != SCENARIO:
+        return "--scenario: a comparison has workloads of its own; leave it out"
     if not options.compare:
         if options.resume or needs.arguments(options):
             return "--resume and what you need are for a comparison: add --compare"
@@ -162,6 +185,30 @@ def _problem(options: argparse.Namespace, known: Sequence[str]) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def _check(scenario: str) -> None:
+    """Refuse a scenario that nobody knows, before anything is deployed."""
+    if scenario in DEPLOYING:
+        return
+    log = LOGS / "scenarios.log"
+    ui.run("bench", "listing the scenarios", ["python", "-m", "workloads", "list"], log=log)
+    known = [line.split()[0] for line in log.read_text().splitlines() if line[:1].strip()]
+    if scenario not in known:
+        there = ", ".join([*known, *DEPLOYING])
+        raise ui.SetupError(f"unknown scenario {scenario!r}: there are {there}")
+
+
+def _deploying(stack: str, options: argparse.Namespace) -> Status:
+    """Run a scenario that deploys by itself, on a stack that is not deployed."""
+    if reason := runner.obstacle(stack):
+        ui.say(stack, reason)
+        return Status.COULD_NOT_RUN
+    try:
+        return DEPLOYING[options.scenario](stack, options.profile)
+    except ui.SetupError as error:
+        ui.say(stack, str(error))
+        return Status.COULD_NOT_RUN
 
 
 def _compare(options: argparse.Namespace, known: Sequence[str]) -> Status:

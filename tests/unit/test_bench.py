@@ -78,7 +78,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
 @pytest.fixture
 def workload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     def returns(code: int) -> None:
-        def run(stack: str, profile: str) -> int:
+        def run(stack: str, profile: str, scenario: str) -> int:
             folder = tmp_path / "results" / f"now-{stack}"
             folder.mkdir(parents=True)
             (tmp_path / "results" / "latest").symlink_to(folder.name)

@@ -1,0 +1,1 @@
+"""Scenarios that deploy: they are the launcher's, as a workload only uses what is deployed."""

@@ -1,0 +1,119 @@
+"""The scenarios that deploy by themselves: what they try, and what they tell."""
+
+import http.server
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.scenarios import deploy, scale_out
+from scripts.scenarios.scale_out import Variation
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("stack_file", "profile", "names"),
+    [
+        ("config:\n  mlflow-bench:artifacts: s3\n", "quick", ["1x1", "1x2", "2x1"]),
+        (
+            'config:\n  mlflow-bench:artifacts: "nfs"\n',
+            "full",
+            ["1x1", "1x2", "1x4", "2x1", "2x2", "4x1"],
+        ),
+        ("config:\n  mlflow-bench:artifacts:\n    kind: s3\n", "quick", ["1x1", "1x2", "2x1"]),
+        ('config:\n  mlflow-bench:artifacts: "volume"\n', "full", ["1x1", "1x2", "1x4"]),
+        ('config:\n  mlflow-bench:port: "5000"\n', "quick", ["1x1", "1x2"]),
+    ],
+)
+def test_a_volume_stays_with_one_replica(stack_file: str, profile: str, names: list[str]) -> None:
+    assert [one.name for one in scale_out.variations(stack_file, profile)] == names
+
+
+def test_every_named_stack_has_variations() -> None:
+    for path in (ROOT / "stacks").glob("Pulumi.*.yaml"):
+        assert len(scale_out.variations(path.read_text(), "quick")) >= 2
+
+
+def test_a_line_says_what_was_not_seen(tmp_path: Path) -> None:
+    calls = {"rate": 101.25, "rate_margin": 3.04, "p95_ms": 80.4}
+    components = {
+        "mlflow-a-1": {"memory_bytes": 300 * 2**20},
+        "mlflow-b-1": {"memory_bytes": 100 * 2**20},
+        "postgres": {"memory_bytes": 2**30},
+    }
+    observed = {"components": components, "cpu_ms_per_call": 12.34}
+    result = {
+        "stages": [{"calls": calls, "observed": observed}],
+        "verdict": {"judgement": "good"},
+    }
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    seen = scale_out.figures(tmp_path, Variation(2, 1))
+    result["stages"][0] |= {"calls": calls | {"rate_margin": None, "p95_ms": None}}  # type: ignore[index]
+    result["stages"][0] |= {"observed": None}  # type: ignore[index]
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    unseen = scale_out.figures(tmp_path, Variation(1, 4))
+    header, first, second = scale_out.table([seen, unseen])
+    assert header.split()[:2] == ["replicas", "workers"]
+    assert first.split() == ["2", "1", "101.2", "±", "3.0", "80", "12.3", "400", "good"]
+    assert second.split() == ["1", "4", "101.2", "-", "-", "-", "good"]
+
+
+class _Replica(http.server.BaseHTTPRequestHandler):
+    status = 200
+
+    def do_POST(self) -> None:
+        self.send_response(self.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def replica() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Replica)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_replica_that_does_not_answer_is_named(
+    replica: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert deploy.unready({"mlflow-a-1": replica}) == []
+    monkeypatch.setattr(_Replica, "status", 503)
+    [said] = deploy.unready({"mlflow-a-1": replica})
+    assert said.startswith("mlflow-a-1 was not ready when up returned: HTTP Error 503")
+    [said] = deploy.unready({"mlflow-b-1": "127.0.0.1:1"})
+    assert said.startswith("mlflow-b-1 was not ready when up returned: ")
+
+
+def test_times_are_given_with_their_median() -> None:
+    rounds = [{"up_s": up, "noop_s": 3.0, "destroy_s": 4.0} for up in (20.0, 30.0, 22.0)]
+    assert deploy.table(rounds)[0] == "up        median   22.0 s   (20.0  30.0  22.0)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("local --scenario pigeons", "unknown scenario 'pigeons': there are training,"),
+        ("local --scenario deploy --keep", "--keep: deploy deploys and removes by itself"),
+        ("--compare --scenario metrics", "--scenario: a comparison has workloads of its own"),
+    ],
+)
+def test_mistakes_are_one_line_before_anything_else(arguments: str, said: str) -> None:
+    done = subprocess.run(
+        ["scripts/bench", *arguments.split()], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
