@@ -35,7 +35,12 @@ NAMESPACE = "e2e-k8s"
 SETTINGS = {
     "platform": "kubernetes",
     "artifacts": "s3",
-    "kubernetes": {"context": TEST_CONTEXT, "namespace": NAMESPACE},
+    "kubernetes": {
+        "context": TEST_CONTEXT,
+        "namespace": NAMESPACE,
+        "ingress_host": "mlflow.example.com",
+        "ingress_tls_secret": "certificate",
+    },
 }
 
 
@@ -201,8 +206,18 @@ def test_the_api_server_takes_every_manifest_and_every_pod_is_restricted(stack: 
     level = get("namespace", "default", NAMESPACE)["metadata"]["labels"]
     assert level["pod-security.kubernetes.io/enforce"] == "restricted"
     kinds = "deployments,statefulsets,services,networkpolicies,poddisruptionbudgets,pvc,secrets"
-    found = get(kinds, NAMESPACE)
-    assert {one["kind"] for one in found} >= {"Deployment", "StatefulSet", "NetworkPolicy"}
+    found = get(f"{kinds},ingresses,configmaps", NAMESPACE)
+    assert {one["kind"] for one in found} == {
+        "ConfigMap",
+        "Deployment",
+        "Ingress",
+        "NetworkPolicy",
+        "PersistentVolumeClaim",
+        "PodDisruptionBudget",
+        "Secret",
+        "Service",
+        "StatefulSet",
+    }
     for one in found:
         for key in ("uid", "resourceVersion", "creationTimestamp"):
             one["metadata"].pop(key)
@@ -275,7 +290,7 @@ def test_a_killed_port_forward_comes_back_with_up(stack: Stack, outputs: dict[st
     assert search(outputs["tracking_uri"]).status_code == 200
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def other_image(outputs: dict[str, Any], docker_client: docker.DockerClient) -> Iterator[str]:
     """Another image of the same mlflow, on the cluster's node."""
     name = "mlflow-bench/e2e-other:1"
@@ -306,14 +321,16 @@ def test_a_rolling_update_to_another_image_fails_no_request(
     assert sum(map(len, load.acknowledged.values())) > 50
 
 
-def test_up_and_down_and_a_killed_pod_lose_nothing(stack: Stack, outputs: dict[str, Any]) -> None:
+def test_up_and_down_and_a_killed_pod_lose_nothing(
+    stack: Stack, outputs: dict[str, Any], other_image: str
+) -> None:
     def of_stores() -> list[str]:
         return [pod["metadata"]["uid"] for name in ("postgres", "nginx") for pod in pods(name)]
 
     stores = of_stores()
     load = Load(outputs["tracking_uri"])
     with load.going():
-        stack.configure(**SETTINGS, replicas=3)
+        stack.configure(**SETTINGS, mlflow_image=other_image, replicas=3)
         stack.up()
         assert len(names()) == 3
         assert load.failed == []
@@ -331,7 +348,7 @@ def test_up_and_down_and_a_killed_pod_lose_nothing(stack: Stack, outputs: dict[s
         )
         assert victim not in names()
         killed = len(load.failed)
-        stack.configure(**SETTINGS)
+        stack.configure(**SETTINGS, mlflow_image=other_image)
         stack.up()
         eventually(lambda: len(names()) == 1, 60)
         time.sleep(12)
@@ -342,6 +359,21 @@ def test_up_and_down_and_a_killed_pod_lose_nothing(stack: Stack, outputs: dict[s
     assert sum(map(len, load.acknowledged.values())) > 50
     # Neither the database nor the load balancer was started anew for that.
     assert of_stores() == stores
+
+
+def test_an_autoscaler_takes_the_replicas_over(stack: Stack, other_image: str) -> None:
+    cluster: Any = {**SETTINGS["kubernetes"], "autoscale": True}  # type: ignore[dict-item]
+    changed = SETTINGS | {"kubernetes": cluster}
+    stack.configure(**changed, mlflow_image=other_image, replicas=2)
+    # This cluster has no metrics server; the fewest replicas are kept to all the same.
+    assert "has no metrics.k8s.io" in stack.up()
+    scaler = get("horizontalpodautoscaler", NAMESPACE, "mlflow")
+    assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 3)
+    eventually(lambda: len(names()) == 2, 60)
+    # Another `up` leaves its choice alone.
+    lifecycle.kubectl("scale", "deployment/mlflow", "--replicas=3", "-n", NAMESPACE)
+    stack.up()
+    assert len(names()) == 3
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from infra.outputs import Cluster, Component, Platform
 from tests.unit.workloads.builders import target
 from workloads import pods, servers
 from workloads.observation.pods import same_names, usage
+from workloads.observed import _component
 
 COMPONENTS = tuple(
     Component(name=name, kind=kind, container=container, image="sha256:12ab")
@@ -104,3 +105,30 @@ def test_a_cluster_that_cannot_be_asked_is_one_line(monkeypatch: pytest.MonkeyPa
         pods.Pods(there)
     assert len(str(caught.value).splitlines()) == 1
     assert servers.processes(there) is None
+
+
+def looks(*figures: tuple[float, float]) -> list[dict[str, Any]]:
+    rest = {"cpu_limit": None, "memory": 1, "memory_limit": None, "read": None, "written": None}
+    return [{"components": {"x": {"at": at, "cpu_s": cpu} | rest}} for at, cpu in figures]
+
+
+@pytest.mark.parametrize(
+    ("seen", "cpu"),
+    [
+        ([(0, 10), (1, 12), (4, 18)], 2.0),
+        # A kubelet may look less often than it is asked.
+        ([(0, 10), (0, 10), (10, 20), (10, 20)], 1.0),
+        # Started anew: what it used since then counts, and what it did before.
+        ([(0, 10), (1, 12), (2, 1), (4, 2)], 1.0),
+    ],
+)
+def test_processor_time_is_what_the_counter_grew_by(
+    seen: list[tuple[float, float]], cpu: float
+) -> None:
+    component = _component("x", looks(*seen))
+    assert component is not None
+    assert component.cpu == pytest.approx(cpu)
+
+
+def test_looks_at_one_moment_are_no_figure() -> None:
+    assert _component("x", looks((3, 10), (3, 10))) is None
