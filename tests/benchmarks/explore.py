@@ -11,6 +11,7 @@ markers is made from that file alone. Not collected by pytest: it deploys.
 import argparse
 import contextlib
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -65,7 +66,7 @@ def explore(page: str) -> list[Step]:
 
 def _do(line: str) -> Step:
     print(f"$ {line}", flush=True)
-    began = time.monotonic()
+    began, busy = time.monotonic(), os.getloadavg()[0]
     found = None
     if line.startswith(RUN):
         with tempfile.TemporaryDirectory() as folder:
@@ -73,7 +74,7 @@ def _do(line: str) -> Step:
             done = subprocess.run(argv, cwd=ROOT, stdin=subprocess.DEVNULL)
             assert done.returncode in VERDICTS, f"status {done.returncode}"
             text = (Path(folder) / "run" / "result.json").read_text()
-            found = reduced(Result.model_validate_json(text))
+            found = reduced(Result.model_validate_json(text)) | {"load": round(busy, 1)}
     else:
         subprocess.run(shlex.split(line), cwd=ROOT, stdin=subprocess.DEVNULL, check=True)
     return {"command": line, "seconds": round(time.monotonic() - began, 1), "run": found}
@@ -133,7 +134,8 @@ def _seen(step: Step) -> Iterator[str]:
     run = step["run"]
     if run is None:
         return
-    when = f"{run['date']}, {run['machine']}"
+    busy = f", load average {run['load']:.1f} when it began" if "load" in run else ""
+    when = f"{run['date']}, {run['machine']}{busy}"
     yield f"\n**`{step['command']}`** ({when}): verdict **{run['verdict']}**\n"
     for reason in run["reasons"]:
         yield f"- {reason}"
