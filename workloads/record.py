@@ -4,6 +4,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ class _Table:
 def _windows(phases: list[dict[str, Any]], last_ns: int) -> Iterator[Window]:
     """Yield a window for each load phase; one that was cut short ends with the record."""
     stage, warm_up_ns = None, 0
-    for line, following in zip(phases, [*phases[1:], None], strict=True):
+    for line, following in zip_longest(phases, phases[1:]):
         if line["phase"] == "warm-up":
             stage, warm_up_ns = Stage.model_validate(line["stage"]), line["mono_ns"]
         elif line["phase"] == "load" and stage:

@@ -1,8 +1,10 @@
 """Parts of a run, in a process of its own: Locust patches the standard library.
 
 python -m tests.unit.workloads.drive read-back URI FOLDER
+python -m tests.unit.workloads.drive reconcile URI FOLDER
 python -m tests.unit.workloads.drive load URI FOLDER SCENARIO USERS RATE SECONDS
 
+`reconcile` removes doubles before it reads back.
 `load` makes no experiment and reads nothing back, so that any HTTP server will do; RATE 0 is a
 closed load.
 """
@@ -13,7 +15,7 @@ from pathlib import Path
 from workloads import settings
 
 
-def read_back(uri: str, folder: str) -> int:
+def read_back(uri: str, folder: str, *, reconcile: bool) -> int:
     settings.configure(uri)
     from workloads import run
     from workloads.judge import HISTORY, conclude
@@ -23,6 +25,8 @@ def read_back(uri: str, folder: str) -> int:
 
     plan = load(Path(folder) / HISTORY).plan
     with LiveView(plan) as view:
+        if reconcile:
+            run.remove_doubles(plan, Path(folder), view)
         run.read_back(at(uri), plan, Path(folder), view)
     return conclude(Path(folder)).verdict.judgement.exit_status
 
@@ -59,4 +63,5 @@ def load(uri: str, folder: str, name: str, users: str, rate: str, seconds: str) 
 
 
 if __name__ == "__main__":
-    sys.exit(load(*sys.argv[2:]) if sys.argv[1] == "load" else read_back(*sys.argv[2:]))
+    what, *rest = sys.argv[1:]
+    sys.exit(load(*rest) if what == "load" else read_back(*rest, reconcile=what == "reconcile"))

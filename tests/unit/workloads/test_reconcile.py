@@ -1,5 +1,8 @@
 """Doubles: that a lost answer makes one, and that they go while all else stays."""
 
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +16,10 @@ from tests.watched import Watched
 from workloads import history
 from workloads.history import Kind
 from workloads.reconcile import Double, doubles, reconcile
-from workloads.result import DurabilityVerdict
+from workloads.result import DurabilityVerdict, Result
 from workloads.target import at
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -65,12 +70,16 @@ def test_a_lost_answer_makes_a_double_and_the_remedy_removes_it(
     assert sum(sets.lost + sets.unexpected for sets in without.kinds.values()) == 0
     assert len(without.findings) == 1
 
-    operations = list(history.operations(watched.history))
-    [removed] = reconcile(server.uri, watched.experiment_id, operations)
-    assert removed.kept in known
-    assert removed.removed not in known
-    remedied = watched.judged(at(server.uri))
+    # The same as a part of a run, which judges and reports what was done.
+    (watched.folder / "readback.jsonl").unlink()
+    command = [sys.executable, "-m", "tests.unit.workloads.drive", "reconcile"]
+    subprocess.run([*command, server.uri, watched.folder], cwd=ROOT, timeout=120)
+    result = Result.model_validate_json((watched.folder / "result.json").read_text())
+    remedied = result.durability
+    [removed] = remedied.reconciled
+    assert re.search(rf"^run \w+, a double of ({'|'.join(known)}), was removed$", removed)
     assert remedied.verdict is DurabilityVerdict.PASS
     assert remedied.kinds["run"].duplicates == 0
     assert remedied.kinds["run"].acknowledged == remedied.kinds["run"].present == 3
+    operations = history.operations(watched.history)
     assert reconcile(server.uri, watched.experiment_id, operations) == []
