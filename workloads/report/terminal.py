@@ -21,7 +21,7 @@ STYLES = {Judgement.GOOD: "green", Judgement.BAD: "red", Judgement.INVALID: "yel
 SHOWN = 10
 PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True}
 UNKNOWN = "\N{EN DASH}"
-FILE_WIDTH = 120
+FILE_WIDTH = 124
 """Columns of what is not printed on a terminal: every table fits."""
 
 
