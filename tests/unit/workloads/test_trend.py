@@ -26,7 +26,7 @@ def nights(noise: float, seed: int, *levels: tuple[int, float]) -> list[float]:
 @pytest.mark.parametrize("noise", [0.02, 0.05, 0.15, 0.3])
 def test_noise_is_no_change(noise: float) -> None:
     series = [nights(noise, seed, (60, 100)) for seed in range(10)]
-    ends = range(10, 61)
+    ends = range(10, 61, 2)
     alarms = [
         trend.worse(values[:end], more_is_better=better)
         for values in series
