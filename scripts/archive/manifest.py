@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,8 +42,7 @@ class Writer:
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self._manifest = manifest
-        self._file = path.open("xb")
-        path.chmod(0o600)
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
 
     def add(self, name: str, content: IO[bytes], sha256: str) -> None:

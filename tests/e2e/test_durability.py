@@ -13,11 +13,14 @@ from pathlib import Path
 
 import docker
 import pytest
+import requests
 from mlflow.entities import Dataset, DatasetInput, LoggedModelOutput, Metric, Param
 
 from infra import nginx
 from infra.outputs import ArtifactStore, AuditSecrets, Component, Target
 from scripts.archive import manifest
+from scripts.archive.database import Database
+from scripts.archive.take import take
 from tests.e2e import beside
 from tests.e2e.beside import Beside
 from tests.e2e.stack import ROOT, Stack, end, eventually, new_stack
@@ -266,6 +269,31 @@ def one_line(done: "subprocess.CompletedProcess[str]") -> str:
     assert (done.returncode, done.stdout) == (2, ""), done.stdout
     [line] = done.stderr.splitlines()
     return line
+
+
+def test_an_artifact_that_is_deleted_meanwhile_is_named(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = subject.target
+    assert target
+    watched = Watched(tmp_path / "deleted", subject.tracking_uri)
+    with watched.calls() as session:
+        run = watched.create_run(session)
+        for name in ("kept.txt", "gone.txt"):
+            watched.client.log_text(run, name, name)
+    gone = f"{watched.experiment_id}/{run}/artifacts/gone.txt"
+    dump = Database.dump
+
+    def slow_dump(database: Database, path: Path) -> None:
+        dump(database, path)
+        place = f"{target.tracking_uri}/api/2.0/mlflow-artifacts/artifacts/{gone}"
+        assert requests.delete(place, timeout=10).ok
+
+    monkeypatch.setattr(Database, "dump", slow_dump)
+    taken = take(target, tmp_path / "backup.tar")
+    assert taken.deleted == [gone]
+    assert manifest.read(tmp_path / "backup.tar") == taken
+    assert f"{manifest.ARTIFACTS}{gone.replace('gone', 'kept')}" in taken.sha256
 
 
 def test_a_backup_under_load_has_everything_up_to_its_moment(
