@@ -5,7 +5,8 @@
 
 Deploys a stack with the settings of a named one, runs the scenario `resilience` with each fault,
 prints a row of Markdown as each ends, then removes the stack. The files of the runs are kept in
-`results/`. Needs an activated shell and a quiet machine; a run takes a minute.
+`results/`. Needs an activated shell and a quiet machine; a run takes a minute. For a stack on
+Kubernetes the test cluster runs meanwhile.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import docker
@@ -20,6 +22,7 @@ import yaml
 
 from infra.outputs import Target
 from tests.e2e.stack import ROOT, Stack, end, new_stack
+from tests.kubernetes_cluster import running
 from workloads.faults.registry import FAULTS
 from workloads.result import FaultFigures, Result
 
@@ -115,11 +118,13 @@ def main() -> int:
     options = parser.parse_args()
     client = docker.from_env()
     acknowledged = 0
-    with tempfile.TemporaryDirectory() as folder:
+    values = settings(options.stack)
+    cluster = running() if values.get("platform") == "kubernetes" else nullcontext()
+    with cluster, tempfile.TemporaryDirectory() as folder:
         stack = new_stack(NAME, Path(folder))
         named = ROOT / "stacks" / stack.config_file.name
         try:
-            stack.configure(**settings(options.stack))
+            stack.configure(**values)
             stack.up()
             named.write_text(stack.config_file.read_text())
             target = Target.model_validate(stack.outputs()["target"])
