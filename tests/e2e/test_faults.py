@@ -1,10 +1,12 @@
 """Every fault on Docker, done to one real stack: in effect and healed as it is really seen."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker
@@ -125,22 +127,59 @@ def test_a_run_with_a_fault_is_judged(
     assert sum(sets.acknowledged for sets in result.durability.kinds.values()) > 1000
 
 
-def command(
-    stack: Stack, folder: Path, *arguments: str, timeout: int = 200
-) -> "subprocess.CompletedProcess[str]":
-    # The stack's file is not in stacks/, where the command looks for those of a project.
-    named = ROOT / "stacks" / stack.config_file.name
-    named.write_text(stack.config_file.read_text())
-    line = [sys.executable, "-m", "workloads", "run", "--stack", stack.name]
-    line += ["--scenario", "resilience", "--results", str(folder), *arguments]
+def test_a_run_that_is_ended_heals_first(
+    stack: Stack, target: Target, tmp_path: Path, docker_client: docker.DockerClient
+) -> None:
+    database = next(one.container for one in target.components if one.kind == "postgres")
+
+    def paused() -> bool:
+        return bool(docker_client.containers.get(database).attrs["State"]["Paused"])
+
+    arguments = ("--fault", "postgres-freeze", "--set", "fault_s=300", "--duration", "1")
+    with named(stack):
+        process = subprocess.Popen(
+            line(stack, tmp_path / "run", *arguments),
+            cwd=ROOT,
+            env=os.environ | stack.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            eventually(paused, 90)
+            process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate(timeout=90)
+        finally:
+            process.kill()
+    assert process.returncode == 130, output
+    assert "interrupted; the history is kept" in output
+    assert not paused()
+    assert search(target.tracking_uri).status_code == 200
+
+
+@contextmanager
+def named(stack: Stack) -> Iterator[None]:
+    """Put the stack's file into stacks/, where the command looks for those of a project."""
+    there = ROOT / "stacks" / stack.config_file.name
+    there.write_text(stack.config_file.read_text())
     try:
+        yield
+    finally:
+        there.unlink()
+
+
+def line(stack: Stack, folder: Path, *arguments: str) -> list[str]:
+    command = [sys.executable, "-m", "workloads", "run", "--stack", stack.name]
+    return [*command, "--scenario", "resilience", "--results", str(folder), *arguments]
+
+
+def command(stack: Stack, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    with named(stack):
         return subprocess.run(
-            line,
+            line(stack, folder, *arguments),
             cwd=ROOT,
             env=os.environ | stack.environment,
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=200,
         )
-    finally:
-        named.unlink()
