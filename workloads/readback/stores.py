@@ -125,7 +125,10 @@ def _read_s3(
 
 
 def _checksums(container: str, folder: str) -> Iterator[tuple[str, str]]:
-    """Return path below `folder` and SHA-256 of every file; raises `DockerException`."""
+    """Return path below `folder` and SHA-256 of every file.
+
+    Raises `DockerException`, or `OSError` if a file cannot be read.
+    """
     with closing(docker.from_env(timeout=600)) as client:
         output: Any
         status, output = client.containers.get(container).exec_run(
@@ -133,7 +136,7 @@ def _checksums(container: str, folder: str) -> Iterator[tuple[str, str]]:
         )
     said, complaint = (part or b"" for part in output)
     if status != 0:
-        raise NotHereError(f"{container}: {complaint.decode().strip()[:200]}")
+        raise OSError(f"{container}: {complaint.decode().strip()[:200]}")
     for line in said.decode(errors="surrogateescape").split("\0"):
         digest, _, path = line.partition("  ./")
         if path:
