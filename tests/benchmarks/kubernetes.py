@@ -14,6 +14,7 @@ Exit status: 0 no request failed and nothing is lost, 1 otherwise.
 import argparse
 import asyncio
 import io
+import subprocess
 import sys
 import tempfile
 import threading
@@ -111,6 +112,13 @@ def other_image(stack: Stack) -> None:
     images.load(OTHER_IMAGE, OTHER_IMAGE)
 
 
+def remove_other_image() -> None:
+    """Remove it from the node and from this machine."""
+    docker.from_env().images.remove(OTHER_IMAGE, force=True)
+    command = [*images.CTR, "images", "rm", f"docker.io/{OTHER_IMAGE}"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 def row(name: str, seen: Seen) -> str:
     """Return a step's figures as a row of a Markdown table."""
     spread = [1000 * ms for ms in quantiles(seen.latencies, n=100)]
@@ -159,6 +167,8 @@ def main() -> int:
         finally:
             stack.run("cancel", "--yes")
             stack.destroy()
+            if images.has(OTHER_IMAGE):
+                remove_other_image()
     return 1 if failed or lost else 0
 
 
