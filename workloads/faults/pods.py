@@ -115,6 +115,16 @@ class PodWorkerKill(OnPod):
             return True
         return self.victim not in {one.pid for one in parse(self.shell(LIST))}
 
+    def healed(self) -> bool:
+        """Whether another worker runs: the cluster's own word of the container comes later."""
+        if not self.ran_on():
+            return super().healed()
+        try:
+            worker = worker_process([one for one in parse(self.shell(LIST)) if one.pid != 1])
+        except (LookupError, FaultError, ApiException):
+            return False  # it is just ending
+        return worker.pid != self.victim and super().healed()
+
 
 class PodFreeze(OnPod):
     """Stops every process below the first one of a replica with SIGSTOP; SIGCONT heals it."""
@@ -125,15 +135,22 @@ class PodFreeze(OnPod):
 
     def in_effect(self) -> bool:
         """Whether all of them stand still, by the kernel's word."""
-        numbers = " ".join(str(one.pid) for one in self._below())
-        script = f"for pid in {numbers}; do grep '^State:' /proc/$pid/status; done"
-        states = [line.split()[1] for line in self.shell(script).splitlines()]
-        return bool(states) and all(state == "T" for state in states)
+        states = self._states()
+        return bool(states) and set(states) == {"T"}
+
+    def healed(self) -> bool:
+        """Whether none stands still, and every component has a ready pod."""
+        return super().healed() and not (self.ran_on() and "T" in self._states())
 
     def heal(self) -> None:
         """Let them go on; a pod that was replaced in between has none to let go on."""
         if self.ran_on():
             self._signal("CONT")
+
+    def _states(self) -> list[str]:
+        numbers = " ".join(str(one.pid) for one in self._below())
+        script = f"for pid in {numbers}; do grep '^State:' /proc/$pid/status; done"
+        return [line.split()[1] for line in self.shell(script).splitlines()]
 
     def _signal(self, name: str) -> None:
         numbers = " ".join(str(one.pid) for one in self._below())
