@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import docker
 import psutil
 import pytest
+import requests
 
 from infra.postgres import memory_settings, share
 from tests.e2e.stack import CLIENT, Stack, end, eventually, interrupt, new_stack, search
@@ -175,12 +177,25 @@ def test_the_server_is_ready_only_while_the_database_answers(
         server.reload()
         return str(server.attrs["State"]["Health"]["Status"])
 
+    def ask() -> None:
+        with contextlib.suppress(requests.RequestException):
+            requests.post(f"{uri}/api/2.0/mlflow/experiments/search", json={}, timeout=100)
+
+    uri = deployed["tracking_uri"]
     postgres.pause()
     try:
+        # More than the server has threads; they hang until the database goes on.
+        waiting = [threading.Thread(target=ask) for _ in range(60)]
+        for thread in waiting:
+            thread.start()
         eventually(lambda: health() == "unhealthy", 90)
+        alive = requests.get(f"{uri}/health", timeout=5)
+        assert (alive.status_code, alive.text) == (200, "OK"), "it lives, and a restart is no help"
     finally:
         postgres.unpause()
     eventually(lambda: health() == "healthy", 60)
+    for thread in waiting:
+        thread.join()
 
 
 def test_a_container_removed_by_hand_is_made_again(

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+HEALTH = "/health"
+"""Says that the process lives. MLflow's own answer needs a thread, and those may all wait for a
+database that hangs: a restart would not help then."""
+
 ROUTES = ("/api/2.0/mlflow-artifacts/artifacts/", "/ajax-api/2.0/mlflow-artifacts/artifacts/")
 
 
@@ -23,7 +27,7 @@ def create() -> "ASGIApp":
     import posixpath
 
     from fastapi import FastAPI, Response
-    from fastapi.responses import JSONResponse, StreamingResponse
+    from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
     from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
     from mlflow.exceptions import MlflowException
     from mlflow.server import app as flask_app
@@ -76,6 +80,9 @@ def create() -> "ASGIApp":
             and scope["method"] in ("GET", "PUT")
             and scope["path"].startswith(ROUTES)
         )
+        if scope["type"] == "http" and scope["path"] == HEALTH:
+            await PlainTextResponse("OK")(scope, receive, send)
+            return
         await (artifacts if passes else fastapi_app.app)(scope, receive, send)
 
     return application
