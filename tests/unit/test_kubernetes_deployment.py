@@ -83,6 +83,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(on_kubernetes, "check_external", lambda _: None)
     monkeypatch.setattr(preflight, "check_cluster", lambda *_: None)
     monkeypatch.setattr(preflight, "check_port", lambda *_: None)
+    monkeypatch.setattr(preflight, "no_metrics", lambda *_: None)
     monkeypatch.setattr(on_kubernetes, "wrong_answers", lambda *_: [])
     engine = Engine()
     set_mocks(engine, project="mlflow-bench", stack="k8s")
