@@ -200,9 +200,13 @@ def _wait_for_first(parent: "subprocess.Popen[bytes]") -> int:
 def _end(*, keep_logs: bool = False) -> None:
     """End what runs and remove what it made; right also after a kill of any part of it."""
     while first := _supervisor():
+        starter = _starter(first)
         first.kill()
         # It is dead only when all other processes of its namespace are.
         _wait(lambda: _supervisor() != first, END_S, f"process {first.pid} does not end")
+        if starter:  # ends by itself, a moment after what it started
+            with contextlib.suppress(psutil.TimeoutExpired):
+                starter.wait(END_S)
     if Path(f"/sys/class/net/{HOST_INTERFACE}").exists():
         machine.output(["ip", "link", "delete", HOST_INTERFACE])
     for root in CGROUP_ROOT.glob(f"*/{CGROUP}"):
@@ -214,6 +218,15 @@ def _end(*, keep_logs: bool = False) -> None:
         for entry in STATE.iterdir():
             if entry.is_dir() and entry != LOGS:
                 shutil.rmtree(entry, ignore_errors=True)
+
+
+def _starter(first: psutil.Process) -> psutil.Process | None:
+    """Return the `unshare` that waits for the first process; None if that was killed."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = first.parent()
+        if parent and parent.name() == "unshare":
+            return parent
+    return None
 
 
 def _remove_cgroup(root: Path) -> bool:
