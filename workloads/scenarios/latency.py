@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from workloads.capacity import knee
-from workloads.errors import CannotRunError
 from workloads.plan import Load, Objectives, Plan, Profile, Stage
+from workloads.scenarios.climb import rate_at_knee
 from workloads.scenarios.metrics import MetricsParameters
-from workloads.scenarios.scenario import Measured, Scenario, levels
+from workloads.scenarios.scenario import Measured, Scenario
 
 SHARES = (0.25, 0.5, 0.75, 0.9)
 JUDGED = 0.75
@@ -33,20 +32,9 @@ def shares(plan: Plan, measured: Measured) -> Iterator[Stage]:
         yield _open(f"{profile.rate:g}/s", profile.rate, profile, judged=True)
         return
     parameters = LatencyParameters.model_validate(plan.parameters)
-    for users in levels(parameters.climb_to):
-        yield Stage(
-            name=f"climb, {users} users" if users > 1 else "climb, 1 user",
-            users=users,
-            warm_up_s=1.5,
-            load_s=parameters.climb_s,
-            judged=False,
-        )
-    rates = measured()
-    found = knee(rates)
-    if not found.rate:
-        raise CannotRunError("no call of the climb was answered; see the tracking server's log")
+    most = yield from rate_at_knee(measured, most=parameters.climb_to, seconds=parameters.climb_s)
     for share in SHARES:
-        rate = round(share * found.rate, 2)
+        rate = round(share * most, 2)
         yield _open(f"{share:.0%} of the knee", rate, profile, judged=share <= JUDGED)
 
 

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from workloads.capacity import knee
-from workloads.errors import CannotRunError
 from workloads.plan import Load, Objectives, Plan, Profile, Stage
+from workloads.scenarios.climb import rate_at_knee
 from workloads.scenarios.mixed import MixedParameters
-from workloads.scenarios.scenario import Measured, Scenario, levels
+from workloads.scenarios.scenario import Measured, Scenario
 
 SHARE = 0.5
 """Share of the knee: what is left of a stack while a part of it is away should carry it."""
@@ -44,18 +43,8 @@ def baseline(plan: Plan, measured: Measured) -> Iterator[Stage]:
     profile = plan.profile
     rate = profile.rate
     if rate is None:
-        for users in levels(CLIMB_TO):
-            yield Stage(
-                name=f"climb, {users} users" if users > 1 else "climb, 1 user",
-                users=users,
-                warm_up_s=1.5,
-                load_s=CLIMB_S,
-                judged=False,
-            )
-        found = knee(measured())
-        if not found.rate:
-            raise CannotRunError("no call of the climb was answered; see the tracking server's log")
-        rate = round(SHARE * found.rate, 2)
+        most = yield from rate_at_knee(measured, most=CLIMB_TO, seconds=CLIMB_S)
+        rate = round(SHARE * most, 2)
     yield Stage(
         name="before the faults",
         load=Load.OPEN,
