@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.core.v1 import Service
 from pulumi_kubernetes.networking.v1 import Ingress
 
 from infra.cluster import ClusterSpec
 from infra.kubernetes.identity import Identity
-from infra.kubernetes.pod import PodSpec, disruption_budget, reachable, service, template
+from infra.kubernetes.pod import PodSpec, reachable, rolling, service
 from infra.nginx import (
     CONFIGURATION_FILE,
     PORT,
@@ -90,23 +89,7 @@ class LoadBalancer(pulumi.ComponentResource):
             drain=DRAIN_SECONDS,
             start_timeout=args.start_timeout,
         )
-        spec: Any = {
-            "replicas": PODS,
-            "selector": {"matchLabels": identity.selector(name)},
-            "strategy": {
-                "type": "RollingUpdate",
-                "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
-            },
-            "progressDeadlineSeconds": args.start_timeout + 60,
-            "template": template(identity, name, pod, self),
-        }
-        workload = Deployment(
-            name,
-            metadata=identity.metadata(name, name),
-            spec=spec,
-            opts=identity.options(self),
-        )
-        disruption_budget(identity, name, self)
+        workload = rolling(identity, name, pod, PODS, self)
         front = service(identity, name, args.port, self, [workload], name=args.service, target=PORT)
         reachable(identity, name, PORT, None, self)
         if args.cluster.ingress_host is not None:

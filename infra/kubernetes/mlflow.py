@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
 
 from infra.docker.mlflow import SPOOL_FOLDER
 from infra.kubernetes.identity import Identity
-from infra.kubernetes.pod import PodSpec, disruption_budget, reachable, service, template
+from infra.kubernetes.pod import PodSpec, reachable, rolling, service
 from infra.server import TrackingServer
 
 USER = 10001
@@ -75,26 +74,7 @@ class Mlflow(pulumi.ComponentResource):
             client=True,
             start_timeout=args.start_timeout,
         )
-        pods = {"matchLabels": identity.selector(name)}
-        spec: Any = {
-            # Where the cluster chooses it, a number here would undo its choice at each update.
-            **({} if args.autoscale else {"replicas": args.replicas}),
-            "selector": pods,
-            # One more, and only when it is ready one less.
-            "strategy": {
-                "type": "RollingUpdate",
-                "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
-            },
-            "progressDeadlineSeconds": args.start_timeout + 60,
-            "template": template(identity, name, pod, self),
-        }
-        workload = Deployment(
-            name,
-            metadata=identity.metadata(name, name),
-            spec=spec,
-            opts=identity.options(self),
-        )
-        disruption_budget(identity, name, self)
+        workload = rolling(identity, name, pod, None if args.autoscale else args.replicas, self)
         if args.autoscale is not None:
             self._autoscaler(name, identity, args.replicas, args.autoscale)
         replicas = service(

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import StatefulSet
+from pulumi_kubernetes.apps.v1 import Deployment, StatefulSet
 from pulumi_kubernetes.core.v1 import ConfigMap, PersistentVolumeClaim, Secret, Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
@@ -226,6 +226,38 @@ def single(
         spec=spec,
         opts=identity.options(parent),
     )
+
+
+def rolling(
+    identity: Identity,
+    component: str,
+    pod: PodSpec,
+    replicas: int | None,
+    parent: pulumi.Resource,
+) -> Deployment:
+    """Declare a component of equal pods, of which an update never takes one away too early.
+
+    None: the cluster chooses how many; a number here would undo its choice at each update.
+    """
+    spec: Any = {
+        **({} if replicas is None else {"replicas": replicas}),
+        "selector": {"matchLabels": identity.selector(component)},
+        # One more, and only when it is ready one less.
+        "strategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+        },
+        "progressDeadlineSeconds": pod.start_timeout + 60,
+        "template": template(identity, component, pod, parent),
+    }
+    workload = Deployment(
+        component,
+        metadata=identity.metadata(component, component),
+        spec=spec,
+        opts=identity.options(parent),
+    )
+    disruption_budget(identity, component, parent)
+    return workload
 
 
 def disruption_budget(identity: Identity, component: str, parent: pulumi.Resource) -> None:
