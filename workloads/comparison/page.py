@@ -3,20 +3,14 @@
 import os
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
-
 from workloads.comparison import terminal
 from workloads.comparison.comparison import Comparison
 from workloads.comparison.plots import plots
 from workloads.comparison.recommend import Recommendation, table
 from workloads.judge import REPORT
 from workloads.report import html
-from workloads.report.plots import COLOURS
 
 HERE = Path(__file__).parent
-STYLE = html.HERE
 PAGE = "comparison.html"
 
 
@@ -30,15 +24,10 @@ def write(path: Path, comparison: Comparison, advice: Recommendation | None) -> 
 
 def render(comparison: Comparison, advice: Recommendation | None, folder: Path) -> str:
     """Render the page as it is to lie in `folder`."""
-    environment = Environment(
-        loader=FileSystemLoader([HERE, STYLE]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     saved = comparison.saved
-    return environment.get_template("comparison.html").render(
+    return html.page(
+        HERE / PAGE,
+        plots(comparison),
         saved=saved,
         rows=comparison.rows,
         shown=terminal.shown,
@@ -47,14 +36,6 @@ def render(comparison: Comparison, advice: Recommendation | None, folder: Path) 
         advice=advice,
         answers=list(table(advice)) if advice else [],
         reports=_reports(comparison, folder),
-        plots=[
-            {"name": p.name, "title": p.title, "caption": p.caption, "figure": Markup(p.figure)}  # noqa: S704
-            for p in plots(comparison)
-        ],
-        colours={stand_in: f"--{variable}" for variable, stand_in in COLOURS.items()},
-        style=_own("report.css"),
-        script=_own("report.js"),
-        plotly=Markup(get_plotlyjs()),  # noqa: S704
     )
 
 
@@ -68,7 +49,3 @@ def _reports(comparison: Comparison, folder: Path) -> list[tuple[str, str, str]]
             address = os.path.relpath(path.resolve(), folder.resolve())
             found.append((where, step, f"{address}/{REPORT}"))
     return found
-
-
-def _own(name: str) -> Markup:
-    return Markup((STYLE / name).read_text(encoding="utf-8"))  # noqa: S704

@@ -1,8 +1,9 @@
 """The result as one HTML file that needs nothing else: no server, no network, no other file."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -11,7 +12,7 @@ from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 from workloads.figures import ALL_CALLS
 from workloads.plan import Plan
 from workloads.record import Record
-from workloads.report.plots import COLOURS, plots
+from workloads.report.plots import COLOURS, Plot, plots
 from workloads.report.terminal import UNKNOWN, number
 from workloads.result import Gate, Result
 from workloads.scenarios import SCENARIOS
@@ -21,16 +22,10 @@ HERE = Path(__file__).parent
 
 def render(result: Result, record: Record) -> str:
     """Render the report."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["ms"] = number
     plan = result.plan
-    return environment.get_template("report.html").render(
+    return page(
+        HERE / "report.html",
+        plots(record, result),
         result=result,
         plan=plan,
         calls=next((row for row in result.operations if row.name == ALL_CALLS), None),
@@ -41,14 +36,29 @@ def render(result: Result, record: Record) -> str:
         gates=list(_gates(result)),
         planned=any(stage.calls.intended for stage in result.stages),
         repeat=repeat(plan),
+    )
+
+
+def page(template: Path, drawn: Iterable[Plot], **values: Any) -> str:
+    """Render a template with these plots, and with the style and scripts that all pages share."""
+    environment = Environment(
+        loader=FileSystemLoader([template.parent, HERE]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["ms"] = number
+    return environment.get_template(template.name).render(
         plots=[
             {"name": p.name, "title": p.title, "caption": p.caption, "figure": Markup(p.figure)}  # noqa: S704
-            for p in plots(record, result)
+            for p in drawn
         ],
         colours={stand_in: f"--{variable}" for variable, stand_in in COLOURS.items()},
         style=_own("report.css"),
         script=_own("report.js"),
         plotly=Markup(get_plotlyjs()),  # noqa: S704
+        **values,
     )
 
 
