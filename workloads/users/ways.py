@@ -1,14 +1,11 @@
 """The ways that files take between a user and the artifact store."""
 
 import os
-from configparser import ConfigParser
 from pathlib import Path
 from typing import Any, Protocol
 
-import boto3  # type: ignore[import-untyped]
 import mlflow
 import requests
-from botocore.config import Config  # type: ignore[import-untyped]
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 from mlflow.tracking import MlflowClient
@@ -16,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from workloads import target
 from workloads.errors import CannotRunError
 from workloads.plan import Plan
+from workloads.readback.stores import bucket_of
 from workloads.scenarios.artifacts import Via
 
 PRESIGNED = {"MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": str(11 * 10**6)}
@@ -57,22 +55,13 @@ class Direct:
 
     def __init__(self, plan: Plan) -> None:
         assert plan.target
-        store = plan.target.artifact_store
         secrets = target.load(plan.target.stack).secrets
         assert secrets
-        assert secrets.s3_credentials
-        keys = ConfigParser()
-        keys.read_string(secrets.s3_credentials)
         self._http = requests.Session()
-        self._s3: Any = boto3.session.Session().client(
-            "s3",
-            endpoint_url=store.endpoint,
-            region_name=store.region,
-            config=Config(signature_version="s3v4"),
-            **keys["default"],
+        self._s3, self._bucket, folder = bucket_of(
+            plan.target.artifact_store, secrets.s3_credentials
         )
-        self._bucket, _, prefix = store.uri.removeprefix("s3://").partition("/")
-        self._root = f"{prefix}/{plan.experiment_id}".lstrip("/")
+        self._root = f"{folder}{plan.experiment_id}"
 
     def upload(self, run_id: str, file: Path) -> None:
         """Store the file under its name."""
