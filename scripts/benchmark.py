@@ -44,7 +44,7 @@ def bench(stack: str, profile: str, keep: bool, scenario: str = SCENARIO) -> Sta
     if deployed.read_state(stack).resources:
         ui.say(stack, "is deployed already: it is brought up to date and tested as it is")
     try:
-        times["up_s"] = deploying.pulumi(stack, "up", "--skip-preview", "--suppress-outputs")
+        times["up_s"] = deploying.up(stack)
         ui.say(stack, f"deployed in {ui.elapsed(times['up_s'])}")
         before = latest()
         status = status_of(_workload(stack, profile, scenario))

@@ -59,6 +59,11 @@ def remove(stack: str) -> tuple[bool, float]:
     return good, took
 
 
+def up(stack: str, *options: str) -> float:
+    """Deploy a stack, or bring it up to date; return and raise as `pulumi` does."""
+    return pulumi(stack, "up", "--skip-preview", "--suppress-outputs", *options)
+
+
 def pulumi(stack: str, verb: str, *options: str) -> float:
     """Run the engine on a stack; return the seconds that it took.
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts import deployed, deploying
+from scripts import deployed, deploying, workload
 from scripts.comparison import schedule
 from scripts.comparison.schedule import Plan, Slot, Step
 from scripts.prepare import cluster, machine, ui
@@ -20,8 +20,6 @@ from workloads.comparison.files import PROGRESS
 
 PART = "compare"
 RESULTS = ROOT / "results"
-RUN_PATIENCE_S = 60.0
-"""Time for an interrupted workload to heal and to write down what it has."""
 
 ORDER = ("local", "single-az", "multi-az", "multi-az-nfs", "k8s")
 """From the simplest on; the first is what the others are set against."""
@@ -129,10 +127,9 @@ def _deployment(slot: Slot, plan: Plan, folder: Path) -> None:
     try:
         with deploying.test_cluster([slot.stack], keep=False):
             try:
-                up = ("up", "--skip-preview", "--suppress-outputs")
-                times["up_s"] = deploying.pulumi(slot.stack, *up)
+                times["up_s"] = deploying.up(slot.stack)
                 ui.say(slot.stack, f"deployed in {ui.elapsed(times['up_s'])}")
-                times["noop_s"] = deploying.pulumi(slot.stack, *up)
+                times["noop_s"] = deploying.up(slot.stack)
                 for step in plan.steps:
                     runs[step.name] = _run(slot, step, plan, own / step.name)
             finally:
@@ -149,25 +146,12 @@ def _deployment(slot: Slot, plan: Plan, folder: Path) -> None:
 def _run(slot: Slot, step: Step, plan: Plan, folder: Path) -> dict[str, Any]:
     """Run a workload; return its status and what it said last where it could not run."""
     folder.mkdir(parents=True)
-    argv = [f"{VENV}/bin/python", "-m", "workloads", "run", "--stack", slot.stack]
-    argv += [*step.arguments, "--seed", str(plan.seed), "--results", _shown(folder)]
-    log = folder / "run.log"
     began = time.monotonic()
-    try:
-        ui.run(
-            slot.stack,
-            step.name,
-            argv,
-            log=log,
-            cwd=ROOT,
-            patience=RUN_PATIENCE_S,
-            detail=ui.last_line,
-        )
-        status = Status.GOOD
-    except ui.CommandError as error:
-        status = Status.COULD_NOT_RUN if error.status is None else status_of(error.status)
+    status = workload.run(
+        slot.stack, step.name, [*step.arguments, "--seed", str(plan.seed)], folder
+    )
     took = time.monotonic() - began
-    said = ui.last_line(log) if status is Status.COULD_NOT_RUN else None
+    said = ui.last_line(folder / workload.LOG) if status is Status.COULD_NOT_RUN else None
     ui.say(slot.stack, f"{step.name}: {status.words} ({ui.elapsed(took)}){_because(folder, said)}")
     return {"status": status.value, "said": said, "took_s": round(took, 1)}
 

@@ -51,11 +51,9 @@ def run(stack: str, profile: str) -> Status:
 def _round(stack: str, problems: list[str]) -> dict[str, float]:
     times: dict[str, float] = {}
     try:
-        times["up_s"] = deploying.pulumi(stack, "up", "--skip-preview", "--suppress-outputs")
+        times["up_s"] = deploying.up(stack)
         problems += unready(_replicas(stack))
-        times["noop_s"] = deploying.pulumi(
-            stack, "up", "--skip-preview", "--suppress-outputs", "--expect-no-changes"
-        )
+        times["noop_s"] = deploying.up(stack, "--expect-no-changes")
         if times["noop_s"] > NO_OP_LIMIT_S:
             problems.append(f"an up without a change took {ui.elapsed(times['noop_s'])}")
     finally:

@@ -14,16 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts import deploying
+from scripts import deploying, workload
 from scripts.prepare import ui
-from scripts.prepare.pins import LOGS, ROOT, VENV
+from scripts.prepare.pins import LOGS, ROOT
 from scripts.prepare.ui import SetupError
-from scripts.status import Status, status_of, worst
+from scripts.status import Status, worst
 
 RESULTS = ROOT / "results"
 SETTINGS = {"quick": ("--users", "16"), "full": ("--users", "32", "--duration", "60")}
-RUN_PATIENCE_S = 60.0
-"""Time for an interrupted workload to write down what it has."""
 
 UNKNOWN = "-"
 HEADER = f"{'replicas':>8} {'workers':>8} {'calls/s':>14} {'p95 ms':>8} {'CPU-ms/call':>12} "
@@ -70,10 +68,7 @@ def run(stack: str, profile: str) -> Status:
             for one in variations(stack_file.read_text(), profile):
                 ui.say(stack, f"{one.replicas} replica(s) in a zone, {one.workers} worker(s) each")
                 _configure(stack, changed, one)
-                deploying.pulumi(
-                    *(stack, "up", "--skip-preview", "--suppress-outputs"),
-                    *("--config-file", str(changed)),
-                )
+                deploying.up(stack, "--config-file", str(changed))
                 statuses.append(_load(stack, profile, folder / one.name))
                 found.append(figures(folder / one.name, one))
         finally:
@@ -97,24 +92,11 @@ def _configure(stack: str, stack_file: Path, one: Variation) -> None:
 
 def _load(stack: str, profile: str, folder: Path) -> Status:
     folder.mkdir()
-    argv = [f"{VENV}/bin/python", "-m", "workloads", "run", "--stack", stack]
-    argv += ["--scenario", "metrics", *SETTINGS[profile], "--results", str(folder)]
-    try:
-        ui.run(
-            stack,
-            "metrics",
-            argv,
-            log=folder / "run.log",
-            cwd=ROOT,
-            patience=RUN_PATIENCE_S,
-            detail=ui.last_line,
-        )
-    except ui.CommandError as error:
-        status = Status.COULD_NOT_RUN if error.status is None else status_of(error.status)
-        if status is Status.COULD_NOT_RUN:
-            raise SetupError(f"metrics: {ui.last_line(folder / 'run.log')}") from None
-        return status
-    return Status.GOOD
+    arguments = ["--scenario", "metrics", *SETTINGS[profile]]
+    status = workload.run(stack, "metrics", arguments, folder)
+    if status is Status.COULD_NOT_RUN:
+        raise SetupError(f"metrics: {ui.last_line(folder / workload.LOG)}")
+    return status
 
 
 def figures(folder: Path, one: Variation) -> dict[str, Any]:
