@@ -20,6 +20,7 @@ from mlflow.tracking import MlflowClient
 from infra.outputs import Target
 from workloads import environment, figures, history, readback, record, servers, set_up
 from workloads.ceiling import Ceiling
+from workloads.checkers import availability
 from workloads.errors import CannotRunError, summary
 from workloads.generator import Generator
 from workloads.faults import schedule
@@ -192,7 +193,7 @@ def _load(
         ]
         if scenario.breaks:  # which processes ended without a fault is known by now
             writer.event("server", processes=servers.processes(plan.target))
-            _break(plan, generator, writer, view)
+            _break(plan, generator, writer, folder / HISTORY, view)
         writer.event("phase", phase="finish")
         view.phase("finishing", None)
         generator.stop()
@@ -235,9 +236,22 @@ def _run_stage(
     return stage.name, begin, time.time()
 
 
-def _break(plan: Plan, generator: Generator, writer: History, view: LiveView) -> None:
+def _break(plan: Plan, generator: Generator, writer: History, path: Path, view: LiveView) -> None:
     """Do the faults of the plan while the load goes on."""
     times = ResilienceParameters.model_validate(plan.parameters)
+
+    def rest(name: str) -> None:
+        """Wait until all is as before: what a fixed time would leave open, a longer one answers."""
+        view.phase(f"after {name}, until all is as before", None)
+        _pass(generator, view, times.recovery_s)
+        end = time.monotonic() + times.patience_s - times.recovery_s
+        while time.monotonic() < end and not generator.ended():
+            began = time.monotonic()
+            if availability.as_before(path):
+                return
+            # Looking costs a processor that the measured stack may need: a tenth of it at most.
+            _pass(generator, view, max(1, 9 * (time.monotonic() - began)))
+
     _wait(generator, view, "before the first fault", SETTLE_S)
     schedule.carry_out(
         plan.faults,
@@ -245,7 +259,7 @@ def _break(plan: Plan, generator: Generator, writer: History, view: LiveView) ->
         plan.seed,
         writer.event,
         hold=lambda name: _wait(generator, view, f"{name} in effect", times.fault_s),
-        rest=lambda name: _wait(generator, view, f"after {name}", times.recovery_s),
+        rest=rest,
         sleep=gevent.sleep,
     )
 
@@ -270,6 +284,10 @@ def _rates(path: Path) -> dict[int, float]:
 
 def _wait(generator: Generator, view: LiveView, phase: str, seconds: float) -> None:
     view.phase(phase, seconds)
+    _pass(generator, view, seconds)
+
+
+def _pass(generator: Generator, view: LiveView, seconds: float) -> None:
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0 and not generator.ended():
         gevent.sleep(min(left, 0.25))

@@ -129,9 +129,10 @@ def _deployment(slot: Slot, plan: Plan, folder: Path) -> None:
             try:
                 times["up_s"] = deploying.up(slot.stack)
                 ui.say(slot.stack, f"deployed in {ui.elapsed(times['up_s'])}")
-                times["noop_s"] = deploying.up(slot.stack)
                 for step in plan.steps:
                     runs[step.name] = _run(slot, step, plan, own / step.name)
+                # Last, as a tracking server that has just started keeps the processors busy.
+                times["noop_s"] = deploying.up(slot.stack)
             finally:
                 with ui.second_interrupt_only(slot.stack):
                     removed, times["destroy_s"] = deploying.remove(slot.stack)

@@ -47,11 +47,7 @@ PROGRAMS = {
         steps=(
             _step("training", "training", "--duration", "5"),
             _step("metrics", "metrics", "--duration", "5"),
-            _step(
-                "fault",
-                "resilience",
-                *("--fault", "replica-kill", "--duration", "5", "--set", "recovery_s=11"),
-            ),
+            _step("fault", "resilience", "--fault", "replica-kill", "--duration", "5"),
         ),
     ),
     "full": Program(

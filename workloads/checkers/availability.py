@@ -22,7 +22,7 @@ import numpy as np
 from workloads.faults.registry import FAULTS
 from workloads.history import Operation, operations
 from workloads.plan import Plan
-from workloads.record import Record
+from workloads.record import Record, load
 from workloads.result import FaultFigures, Gate, Resilience
 from workloads.scenarios.resilience import ResilienceParameters
 
@@ -78,6 +78,12 @@ def judge(path: Path, record: Record) -> Resilience | None:
         faults=faults,
         gates=[_took(record.plan, periods), _enough(record.plan, before, window), _probed(looks)],
     )
+
+
+def as_before(path: Path) -> bool:
+    """Whether all is as before the last fault, by the history of a run that still goes on."""
+    found = judge(path, load(path))
+    return found is not None and bool(found.faults) and found.faults[-1].recovery_s is not None
 
 
 def recovery_s(calls: list[Call], begin: int, end: int, limit_ms: float) -> float | None:

@@ -188,7 +188,7 @@ def _broken(resilience: Resilience | None) -> list[str]:
             reasons.append(
                 f"{name}: not all was as before for ten seconds in a row, {fault.watched_s:.0f} s "
                 f"after the injection. The clients saw: {_saw(fault)}. Give more time with "
-                "--set recovery_s=…, or see the timeline of the report."
+                "--set patience_s=…, or see the timeline of the report."
             )
         elif fault.served_s > fault.served_limit_s:
             reasons.append(

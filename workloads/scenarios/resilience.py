@@ -21,7 +21,10 @@ class ResilienceParameters(MixedParameters):
 
     fault_s: float = Field(default=4, gt=0, description="seconds that a fault is in effect")
     recovery_s: float = Field(
-        default=11, ge=11, description="seconds of load after each fault is healed"
+        default=8, gt=0, description="least seconds of load after each fault is healed"
+    )
+    patience_s: float = Field(
+        default=30, gt=0, description="most of them: it goes on until all is as before"
     )
     count: int = Field(default=10, ge=1, description="how many faults of `--fault random`")
     gap_s: float | None = Field(
@@ -72,7 +75,7 @@ RESILIENCE = Scenario(
     stages=baseline,
     parameters={
         "quick": ResilienceParameters(),
-        "full": ResilienceParameters(fault_s=30, recovery_s=60),
+        "full": ResilienceParameters(fault_s=30, recovery_s=60, patience_s=180),
     },
     breaks=True,
 )
