@@ -19,6 +19,17 @@ KEEP_ALIVE_SECONDS = 75
 WORKER_PING_SECONDS = 60
 """How long a busy worker may miss uvicorn's ping; the default of 5 s kills working ones."""
 
+CONNECTION = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""How soon a database that is gone without a word is noticed (libpq: s, but the last, ms). By the
+kernel's own limits, a request waits two minutes for a connection that nobody answers, and a
+quarter of an hour for data that nobody takes. A database that is only slow is not given up."""
+
 
 @dataclass(frozen=True)
 class Database:
@@ -38,11 +49,9 @@ class Database:
         """SQLAlchemy URI, with the driver named: a bare `postgresql://` is psycopg 3."""
         user, name = quote(self.user, safe=""), quote(self.name, safe="")
         host = f"[{self.host}]" if ":" in self.host else self.host
-        given = {"sslmode": self.ssl_mode, "sslrootcert": self.ca_file}
+        given = {"sslmode": self.ssl_mode, "sslrootcert": self.ca_file, **CONNECTION}
         options = urlencode({key: value for key, value in given.items() if value}, safe="/")
-        return f"postgresql+psycopg2://{user}@{host}:{self.port}/{name}" + (
-            f"?{options}" if options else ""
-        )
+        return f"postgresql+psycopg2://{user}@{host}:{self.port}/{name}?{options}"
 
 
 @dataclass(frozen=True)

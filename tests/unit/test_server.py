@@ -1,9 +1,14 @@
 """The server's command and environment say where data goes, and hold no secret."""
 
+import socket
+import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
 
 from infra.capacity import (
     CONNECTIONS_PER_REQUEST,
@@ -48,7 +53,28 @@ def test_the_schema_job_is_asked_about_the_server_s_own_stores() -> None:
 
 
 def test_the_driver_is_named_and_no_password_is_in_the_uri() -> None:
-    assert SERVER.database.uri == "postgresql+psycopg2://mlflow@postgres:5432/mlflow"
+    start, _, _ = SERVER.database.uri.partition("?")
+    assert start == "postgresql+psycopg2://mlflow@postgres:5432/mlflow"
+
+
+@pytest.mark.parametrize("answers", [False, True], ids=["connecting", "connected"])
+def test_a_database_that_is_gone_without_a_word_is_given_up_soon(answers: bool) -> None:
+    """An address that nobody listens behind refuses at once; this one only stays silent."""
+    with socket.socket() as silent, ExitStack() as cleanup:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8 if answers else 0)
+        address = silent.getsockname()
+        if not answers:
+            # A full queue of connections drops all others, as a cut network does.
+            for _ in range(4):
+                waiting = cleanup.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(address)
+        here = replace(SERVER.database, host=address[0], port=address[1])
+        began = time.monotonic()
+        with pytest.raises(OperationalError, match="timeout expired"):
+            create_engine(here.uri).connect()
+        assert 2 <= time.monotonic() - began < 10
 
 
 def test_hosts_are_allowed_with_and_without_a_port() -> None:

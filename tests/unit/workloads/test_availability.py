@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.unit.workloads.builders import MS, Folder, S, plan, stage
-from workloads.checkers.availability import Call, longest_gap_s, recovery_s, said
-from workloads.judge import judge
+from workloads.checkers.availability import Call, as_before, longest_gap_s, recovery_s, said
+from workloads.judge import HISTORY, judge
 from workloads.plan import Load
 from workloads.result import Judgement, Resilience, Result
 
@@ -162,6 +162,14 @@ def test_a_gap_is_found_and_judged_by_the_objective(tmp_path: Path) -> None:
     )
     found, _ = result(Broken(tmp_path / "2").make(down_s=2, gap_s=3))
     assert found.verdict.judgement is Judgement.GOOD
+
+
+@pytest.mark.parametrize(("down_s", "seen"), [(0, True), (2, True), (15, False)])
+def test_a_run_that_goes_on_sees_whether_all_is_as_before(
+    tmp_path: Path, down_s: int, seen: bool
+) -> None:
+    folder = Broken(tmp_path).make(down_s=down_s, gap_s=30).save()
+    assert as_before(folder / HISTORY) is seen
 
 
 def test_all_served_late_after_the_healing_is_bad(tmp_path: Path) -> None:

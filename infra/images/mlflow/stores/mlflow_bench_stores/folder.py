@@ -44,7 +44,7 @@ class FolderRepository(LocalArtifactRepository):
         """Store what a stream has."""
         with _told(self.artifact_dir):
             await super().log_artifact_from_async_stream(
-                _blocks(chunks), artifact_file_name, artifact_path
+                blocks(chunks), artifact_file_name, artifact_path
             )
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
@@ -78,7 +78,7 @@ class FolderRepository(LocalArtifactRepository):
         _synchronise(place.parent)
 
 
-async def _blocks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def blocks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """Yield what comes in, in larger pieces: each is a thread's turn and a request to a mount."""
     pieces: list[bytes] = []
     size = 0

@@ -50,6 +50,9 @@ CHUNK = 2**20
 
 CONNECTIONS = 16
 
+CONNECT_SECONDS = 5
+"""A store that runs accepts at once; one that is gone without a word is asked again sooner."""
+
 _threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="s3")
 """Wait for S3. Apart from the threads that serve the API, which a frozen store leaves alone."""
 
@@ -66,6 +69,8 @@ def _client(endpoint: str | None) -> Any:
         config=Config(
             signature_version="s3v4",
             max_pool_connections=CONNECTIONS,
+            connect_timeout=CONNECT_SECONDS,
+            tcp_keepalive=True,
             s3={
                 "addressing_style": MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE.get(),
                 "payload_signing_enabled": False,
