@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 import requests
+from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
 from tests.unit.workloads.builders import plan
@@ -59,6 +60,15 @@ class Watched:
             self.experiment_id, tags={TOKEN_TAG: token}, run_name=f"run {token}"
         )
         return str(run.info.run_id)
+
+    def log_run(self, session: Session) -> str:
+        """Write a little of everything that a training writes; return the run's id."""
+        run = self.create_run(session)
+        points = [Metric("loss", 1 / step, 1000, step) for step in range(1, 6)]
+        self.client.log_batch(run, points, [Param("depth", "6")])
+        self.client.log_text(run, session.token(), "notes/text.txt")
+        self.client.set_terminated(run)
+        return run
 
     def judged(self, subject: Subject, until_ns: int | None = None) -> Durability:
         """Read everything back from the subject, and judge."""

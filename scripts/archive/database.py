@@ -1,14 +1,13 @@
-"""The backend store of a stack on Docker, by the tools in PostgreSQL's own container.
+"""The backend store of a stack, by the tools in PostgreSQL's own container.
 
 They talk over its socket as the superuser, so that no password is needed here.
 """
 
-import subprocess
 from pathlib import Path
-from typing import IO
 
-from infra.outputs import Platform, Target
+from infra.outputs import Target
 from scripts.archive import RefusedError
+from scripts.archive.host import Host
 
 _CONNECTION = ("--host=/run/postgresql", "--username=postgres")
 
@@ -39,26 +38,23 @@ _RESTORE = """
 class Database:
     """The database of a stack; all raise `RefusedError` with PostgreSQL's own words."""
 
-    def __init__(self, target: Target) -> None:
-        if target.platform is not Platform.DOCKER:
-            raise RefusedError(
-                f"stack {target.stack!r} is on {target.platform}: only stacks on Docker can be "
-                "backed up and restored yet"
-            )
-        containers = [c.container for c in target.components if c.kind == "postgres"]
-        if not containers:
+    def __init__(self, target: Target, host: Host) -> None:
+        found = [c for c in target.components if c.kind == "postgres"]
+        if not found:
             raise RefusedError(
                 f"stack {target.stack!r} is on a database of your own: back that up, and its "
                 "artifacts after it"
             )
-        self._container = containers[0]
+        self._host = host
+        self._component = found[0]
         self._name = target.backend_store.database
         self._role = target.backend_store.user
 
     def dump(self, path: Path) -> None:
         """Write everything in the database, as one snapshot has it, in pg_dump's own format."""
         with path.open("wb") as file:
-            self._run("pg_dump", *_CONNECTION, "--format=custom", self._name, stdout=file)
+            command = ("pg_dump", *_CONNECTION, "--format=custom", self._name)
+            self._host.run(self._component, *command, stdout=file)
 
     def restore(self, path: Path, destination: str) -> None:
         """Put a dump in the place of what is there, in one transaction.
@@ -77,7 +73,7 @@ class Database:
                 self._role,
                 destination,
             )
-            self._run(*script, stdin=file)
+            self._host.run(self._component, *script, stdin=file)
 
     def content(self) -> str | None:
         """Say what people have put there; None: nothing."""
@@ -99,19 +95,5 @@ class Database:
     def ask(self, query: str) -> str:
         """Return the one value of a query."""
         psql = ("psql", *_CONNECTION, "--no-psqlrc", "-qAt", "--set=ON_ERROR_STOP=1")
-        return self._run(*psql, f"--dbname={self._name}", f"--command={query}").strip()
-
-    def _run(
-        self, *command: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None
-    ) -> str:
-        done = subprocess.run(
-            ["docker", "exec", *(["--interactive"] if stdin else []), self._container, *command],
-            stdin=stdin or subprocess.DEVNULL,
-            stdout=stdout or subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-        if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-            raise RefusedError(f"{command[0]} in {self._container}: {said[0]}")
-        return (done.stdout or b"").decode()
+        command = (*psql, f"--dbname={self._name}", f"--command={query}")
+        return self._host.run(self._component, *command).strip()

@@ -5,21 +5,16 @@ while the database is exchanged, and the schema job looks at it before they star
 upgrades what an earlier mlflow wrote.
 """
 
-import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from shutil import copyfileobj
 
-from infra.docker.identity import Identity
 from infra.outputs import Target
 from scripts.archive import RefusedError, manifest
 from scripts.archive.artifacts import Artifacts
 from scripts.archive.database import Database
+from scripts.archive.host import host_of
 from scripts.archive.manifest import Manifest
-
-READY_SECONDS = 180
 
 
 def put_back(target: Target, path: Path) -> Manifest:
@@ -28,7 +23,8 @@ def put_back(target: Target, path: Path) -> Manifest:
     Raises `RefusedError` before anything is changed if the file is damaged, is of a newer mlflow,
     or the stack is not empty; or `requests.RequestException`.
     """
-    database, artifacts = Database(target), Artifacts(target.tracking_uri)
+    host, artifacts = host_of(target), Artifacts(target.tracking_uri)
+    database = Database(target, host)
     described = manifest.read(path)
     check_versions(described, target.mlflow_version, database.version())
     if content := database.content():
@@ -49,9 +45,9 @@ def put_back(target: Target, path: Path) -> Manifest:
             elif name.startswith(manifest.ARTIFACTS):
                 artifacts.store(name.removeprefix(manifest.ARTIFACTS), content_of)
         destination = database.destination()
-        with _standing_still(target):
+        with host.standing_still():
             database.restore(dump, destination)
-            _run_schema_job(target)
+            host.run_schema_job()
     return described
 
 
@@ -71,28 +67,3 @@ def check_versions(described: Manifest, mlflow: str, postgres: str) -> None:
             f"the backup is of PostgreSQL {described.postgres_version} and the stack runs "
             f"{postgres}: deploy a newer one"
         )
-
-
-@contextmanager
-def _standing_still(target: Target) -> Iterator[None]:
-    """Stop the replicas, and start them again whatever happened; wait until they are ready."""
-    replicas = [c.container for c in target.components if c.kind == "mlflow"]
-    _docker("stop", *replicas)
-    try:
-        yield
-    finally:
-        _docker("start", *replicas)
-    script = "until ready; do sleep 0.5; done"
-    for replica in replicas:
-        _docker("exec", replica, "timeout", str(READY_SECONDS), "bash", "-c", script)
-
-
-def _run_schema_job(target: Target) -> None:
-    _docker("start", "--attach", Identity.physical_name(target.stack, "schema-job"))
-
-
-def _docker(*arguments: str) -> None:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        said = (done.stdout + done.stderr).strip().splitlines() or ["no message"]
-        raise RefusedError(f"docker {' '.join(arguments[:3])}: {said[-1]}")

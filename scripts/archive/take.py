@@ -16,6 +16,7 @@ from infra.outputs import Target
 from scripts.archive import RefusedError, manifest
 from scripts.archive.artifacts import Artifacts
 from scripts.archive.database import Database
+from scripts.archive.host import host_of
 from scripts.archive.manifest import Manifest, Writer
 
 
@@ -26,7 +27,7 @@ def take(target: Target, path: Path) -> Manifest:
     """
     if path.exists():
         raise RefusedError(f"{path}: File exists; name another file")
-    database, artifacts = Database(target), Artifacts(target.tracking_uri)
+    database, artifacts = Database(target, host_of(target)), Artifacts(target.tracking_uri)
     before = artifacts.paths()
     now_ns = time.time_ns()
     described = Manifest(

@@ -67,7 +67,8 @@ def run(stack: Stack, preset: str, fault: str, options: argparse.Namespace) -> R
     command += ["--scenario", "resilience", "--fault", fault, "--seed", str(options.seed)]
     command += ["--rate", str(options.rate), "--results", str(folder), "--reconcile"]
     environment = os.environ | stack.environment
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    with stack.in_project():
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if not (folder / "result.json").exists():
         print(f"{fault}: {done.stderr.strip()}", file=sys.stderr, flush=True)
         return None
@@ -122,11 +123,9 @@ def main() -> int:
     cluster = running() if values.get("platform") == "kubernetes" else nullcontext()
     with cluster, tempfile.TemporaryDirectory() as folder:
         stack = new_stack(NAME, Path(folder))
-        named = ROOT / "stacks" / stack.config_file.name
         try:
             stack.configure(**values)
             stack.up()
-            named.write_text(stack.config_file.read_text())
             target = Target.model_validate(stack.outputs()["target"])
             able = [name for name, fault in FAULTS.items() if fault.unavailable(target) is None]
             print(line(TITLES), flush=True)
@@ -140,7 +139,6 @@ def main() -> int:
                     print(line(cells), flush=True)
                 acknowledged += sum(k.acknowledged for k in result.durability.kinds.values())
         finally:
-            named.unlink(missing_ok=True)
             end(stack, client)
     print(f"\n{acknowledged} acknowledged things in all on {options.stack}")
     return 0

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from typing import Any
 import docker
 import requests
 import yaml
+
+from infra.outputs import AuditSecrets, Target
+from workloads.target import Subject
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -136,13 +140,38 @@ class Stack:
         found: dict[str, Any] = json.loads(shown.stdout)
         return found
 
-    def workload(self, results: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run a scenario against it, as a person does, with its files in `results`."""
-        # The stack's file is not in stacks/, where the command looks for those of a project.
+    def subject(self) -> Subject:
+        """Return it as the workloads see a deployed stack."""
+        outputs = self.outputs()
+        target = Target.model_validate(outputs["target"])
+        secrets = AuditSecrets.model_validate(outputs["audit_secrets"])
+        return Subject(self.name, target.tracking_uri, target, secrets)
+
+    @contextmanager
+    def in_project(self) -> Iterator[None]:
+        """Have its file in stacks/, where commands look for those of the project."""
         named = ROOT / "stacks" / self.config_file.name
         named.write_text(self.config_file.read_text())
-        command = [sys.executable, "-m", "workloads", "run", "--stack", self.name, *arguments]
         try:
+            yield
+        finally:
+            named.unlink()
+
+    def script(self, name: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        """Run scripts/NAME on it, as a person does."""
+        with self.in_project():
+            return subprocess.run(
+                [ROOT / "scripts" / name, self.name, *arguments],
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
+
+    def workload(self, results: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a scenario against it, as a person does, with its files in `results`."""
+        command = [sys.executable, "-m", "workloads", "run", "--stack", self.name, *arguments]
+        with self.in_project():
             done = subprocess.run(
                 [*command, "--results", str(results)],
                 cwd=ROOT,
@@ -151,8 +180,6 @@ class Stack:
                 text=True,
                 timeout=200,
             )
-        finally:
-            named.unlink()
         assert "Traceback" not in done.stderr + done.stdout
         assert (results / "result.json").exists(), done.stderr
         return done

@@ -3,7 +3,6 @@
 They are in this file alone: no stack can be configured so.
 """
 
-import os
 import re
 import subprocess
 import threading
@@ -14,16 +13,16 @@ from pathlib import Path
 import docker
 import pytest
 import requests
-from mlflow.entities import Dataset, DatasetInput, LoggedModelOutput, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, LoggedModelOutput
 
 from infra import nginx
-from infra.outputs import ArtifactStore, AuditSecrets, Component, Target
+from infra.outputs import ArtifactStore, Component
 from scripts.archive import manifest
 from scripts.archive.database import Database
 from scripts.archive.take import take
 from tests.e2e import beside
 from tests.e2e.beside import Beside
-from tests.e2e.stack import ROOT, Stack, end, eventually, new_stack
+from tests.e2e.stack import Stack, end, eventually, new_stack
 from tests.watched import Watched
 from workloads import history
 from workloads.client import Session
@@ -61,25 +60,9 @@ def besides(stack: Stack, docker_client: docker.DockerClient) -> Iterator[Beside
         besides.close()
 
 
-def subject_of(stack: Stack) -> Subject:
-    outputs = stack.outputs()
-    target = Target.model_validate(outputs["target"])
-    secrets = AuditSecrets.model_validate(outputs["audit_secrets"])
-    return Subject(stack.name, target.tracking_uri, target, secrets)
-
-
 @pytest.fixture(scope="module")
 def subject(stack: Stack) -> Subject:
-    return subject_of(stack)
-
-
-def log_run(watched: Watched, session: Session) -> None:
-    """Write a little of everything that a training writes."""
-    run = watched.create_run(session)
-    points = [Metric("loss", 1 / step, 1000, step) for step in range(1, 6)]
-    watched.client.log_batch(run, points, [Param("depth", "6")])
-    watched.client.log_text(run, session.token(), "notes/text.txt")
-    watched.client.set_terminated(run)
+    return stack.subject()
 
 
 def log_models(watched: Watched, session: Session) -> None:
@@ -128,7 +111,7 @@ def test_every_source_has_everything_also_after_a_kill_of_postgres(
     watched = Watched(tmp_path / "kept", subject.tracking_uri)
     with watched.calls() as session:
         for _ in range(4):
-            log_run(watched, session)
+            watched.log_run(session)
         log_models(watched, session)
     kill_postgres(besides)
     found = watched.judged(subject)
@@ -174,7 +157,7 @@ def test_artifacts_beside_a_replica_are_flagged_as_lost(
     watched = Watched(tmp_path / "local", address)
     with watched.calls() as session:
         for _ in range(4):
-            log_run(watched, session)
+            watched.log_run(session)
     assert subject.target
     components = tuple(
         Component(
@@ -235,7 +218,7 @@ def test_commits_that_are_not_awaited_are_flagged_as_lost(
         )
         with watched.calls() as session:
             for _ in range(6):
-                log_run(watched, session)
+                watched.log_run(session)
         window = sql(besides, "select pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()")
         kill_postgres(besides)
         sql(besides, "alter system reset all", "select pg_reload_conf()")
@@ -247,22 +230,6 @@ def test_commits_that_are_not_awaited_are_flagged_as_lost(
     assert found.verdict is DurabilityVerdict.FAIL
     assert lost(found) > 0
     assert any("by mlflow-" in line for line in found.findings)
-
-
-def script(name: str, stack: Stack, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """Run scripts/NAME on a stack, whose file is in stacks/ for as long as that takes."""
-    named = ROOT / "stacks" / stack.config_file.name
-    named.write_text(stack.config_file.read_text())
-    try:
-        return subprocess.run(
-            [ROOT / "scripts" / name, stack.name, *arguments],
-            env=os.environ | stack.environment,
-            capture_output=True,
-            text=True,
-            timeout=180,
-        )
-    finally:
-        named.unlink()
 
 
 def one_line(done: "subprocess.CompletedProcess[str]") -> str:
@@ -305,15 +272,15 @@ def test_a_backup_under_load_has_everything_up_to_its_moment(
 
     def load(session: Session) -> None:
         while not ended.is_set():
-            log_run(watched, session)
+            watched.log_run(session)
 
     with watched.calls() as session:
         for _ in range(3):
-            log_run(watched, session)
+            watched.log_run(session)
         loading = threading.Thread(target=load, args=(session,))
         loading.start()
         try:
-            taken = script("backup", stack, archive)
+            taken = stack.script("backup", archive)
             ended.wait(1)  # what is written now is in no backup
         finally:
             ended.set()
@@ -330,10 +297,10 @@ def test_a_backup_under_load_has_everything_up_to_its_moment(
         fresh.up()
         damaged = tmp_path / "damaged.tar"
         damaged.write_bytes(archive.read_bytes().replace(b"PGDMP", b"PGDMX", 1))
-        assert "1 of" in one_line(script("restore", fresh, damaged))
-        restored = script("restore", fresh, archive)
+        assert "1 of" in one_line(fresh.script("restore", damaged))
+        restored = fresh.script("restore", archive)
         assert restored.returncode == 0, restored.stderr
-        elsewhere = subject_of(fresh)
+        elsewhere = fresh.subject()
         moment = manifest.read(archive).moment_ns
         found = watched.judged(elsewhere, until_ns=moment)
         assert found.verdict is DurabilityVerdict.PASS, found.findings[:3]
@@ -342,12 +309,12 @@ def test_a_backup_under_load_has_everything_up_to_its_moment(
         assert found.kinds["artifact"].acknowledged >= 3
         # The control: what came after the moment is missed, as soon as it is asked for.
         assert lost(watched.judged(elsewhere)) > 0
-        assert "is not empty" in one_line(script("restore", fresh, archive))
-        assert "File exists" in one_line(script("backup", fresh, archive))
+        assert "is not empty" in one_line(fresh.script("restore", archive))
+        assert "File exists" in one_line(fresh.script("backup", archive))
         # It goes on as any other.
         log = Watched(tmp_path / "after", elsewhere.tracking_uri)
         with log.calls() as session:
-            log_run(log, session)
+            log.log_run(session)
         assert log.judged(elsewhere).verdict is DurabilityVerdict.PASS
     finally:
         end(fresh, docker_client)

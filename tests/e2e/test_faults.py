@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import docker
@@ -136,7 +135,7 @@ def test_a_run_that_is_ended_heals_first(
         return bool(docker_client.containers.get(database).attrs["State"]["Paused"])
 
     arguments = ("--fault", "postgres-freeze", "--set", "fault_s=300", "--duration", "1")
-    with named(stack):
+    with stack.in_project():
         process = subprocess.Popen(
             line(stack, tmp_path / "run", *arguments),
             cwd=ROOT,
@@ -157,24 +156,13 @@ def test_a_run_that_is_ended_heals_first(
     assert search(target.tracking_uri).status_code == 200
 
 
-@contextmanager
-def named(stack: Stack) -> Iterator[None]:
-    """Put the stack's file into stacks/, where the command looks for those of a project."""
-    there = ROOT / "stacks" / stack.config_file.name
-    there.write_text(stack.config_file.read_text())
-    try:
-        yield
-    finally:
-        there.unlink()
-
-
 def line(stack: Stack, folder: Path, *arguments: str) -> list[str]:
     command = [sys.executable, "-m", "workloads", "run", "--stack", stack.name]
     return [*command, "--scenario", "resilience", "--results", str(folder), *arguments]
 
 
 def command(stack: Stack, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    with named(stack):
+    with stack.in_project():
         return subprocess.run(
             line(stack, folder, *arguments),
             cwd=ROOT,

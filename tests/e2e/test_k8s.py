@@ -23,11 +23,13 @@ from infra.cluster import TEST_CONTEXT
 from infra.kubernetes import forward
 from infra.outputs import Target
 from scripts.offline.test_cluster import images, lifecycle
-from tests.e2e.stack import CLIENT, Stack, eventually, new_stack, search
+from tests.e2e.stack import CLIENT, Stack, end, eventually, new_stack, search
 from tests.kubernetes_cluster import get
+from tests.watched import Watched
 from workloads import servers
 from workloads.observation import balancer
 from workloads.observation.pods import PodFigures
+from workloads.result import DurabilityVerdict
 
 pytestmark = pytest.mark.e2e
 
@@ -398,3 +400,38 @@ def test_a_wrong_cluster_is_one_line(
     # As progress, and among the diagnostics.
     assert {one.partition("kubernetes.")[2] for one in said.splitlines() if line in one}
     assert len({one.partition("kubernetes.")[2] for one in said.splitlines() if line in one}) == 1
+
+
+def test_a_backup_under_load_is_restored_into_another_stack(
+    stack: Stack, docker_client: docker.DockerClient, tmp_path: Path
+) -> None:
+    archive = tmp_path / "backup.tar"
+    subject = stack.subject()
+    watched = Watched(tmp_path / "before", subject.tracking_uri)
+    later = Watched(tmp_path / "later", subject.tracking_uri)
+    with watched.calls() as session:
+        watched.log_run(session)
+    with Load(subject.tracking_uri).going():
+        taken = stack.script("backup", archive)
+    with later.calls() as session:
+        later.log_run(session)
+    assert taken.returncode == 0, taken.stderr
+
+    fresh = new_stack("e2e-k8s-restored", tmp_path)
+    settings: dict[str, Any] = SETTINGS["kubernetes"] | {"namespace": f"{NAMESPACE}-restored"}  # type: ignore[operator]
+    fresh.configure(**SETTINGS | {"kubernetes": settings})
+    try:
+        fresh.up()
+        restored = fresh.script("restore", archive)
+        assert restored.returncode == 0, restored.stderr
+        elsewhere = fresh.subject()
+        found = watched.judged(elsewhere)
+        assert found.verdict is DurabilityVerdict.PASS, found.findings[:3]
+        assert found.sources == ["mlflow-1", "postgres", "s3"]
+        # The control: what came after it is missed, as soon as it is asked for.
+        assert later.judged(elsewhere).verdict is DurabilityVerdict.FAIL
+        again = fresh.script("restore", archive)
+        assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
+        assert "is not empty" in again.stderr
+    finally:
+        end(fresh, docker_client)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.outputs import Platform
 from scripts.archive import RefusedError, manifest
 from scripts.archive.database import Database
+from scripts.archive.host import host_of
 from scripts.archive.manifest import ARTIFACTS, DATABASE, MANIFEST, Manifest, Writer
 from scripts.archive.put_back import check_versions
 from tests.unit.workloads.builders import target
@@ -135,7 +135,6 @@ def test_a_backup_goes_to_what_can_read_it(
 
 
 def test_what_cannot_be_backed_up_is_said() -> None:
-    with pytest.raises(RefusedError, match="is on kubernetes"):
-        Database(target(platform=Platform.KUBERNETES))
+    external = target()
     with pytest.raises(RefusedError, match="a database of your own"):
-        Database(target())
+        Database(external, host_of(external))

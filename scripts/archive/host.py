@@ -1,0 +1,32 @@
+"""What a backup needs of the place that a stack runs in, beside its stores."""
+
+from contextlib import AbstractContextManager
+from typing import IO, Protocol
+
+from infra.outputs import Component, Platform, Target
+from scripts.archive.on_docker import OnDocker
+from scripts.archive.on_kubernetes import OnKubernetes
+
+
+class Host(Protocol):
+    """Docker or Kubernetes; all raise `RefusedError` with its own words."""
+
+    def run(
+        self,
+        component: Component,
+        *command: str,
+        stdin: IO[bytes] | None = None,
+        stdout: IO[bytes] | None = None,
+    ) -> str:
+        """Run a command beside a component; return its output, unless that goes to `stdout`."""
+
+    def standing_still(self) -> AbstractContextManager[None]:
+        """Stop the replicas; start them again whatever happened, and wait until they are ready."""
+
+    def run_schema_job(self) -> None:
+        """Let the stack's schema job look at the database once more."""
+
+
+def host_of(target: Target) -> Host:
+    """Return the place that a stack runs in."""
+    return OnDocker(target) if target.platform is Platform.DOCKER else OnKubernetes(target)

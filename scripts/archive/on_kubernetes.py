@@ -1,0 +1,189 @@
+"""A stack on Kubernetes, as a backup reaches its pods."""
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import yaml
+from kubernetes.client import AppsV1Api, BatchV1Api
+from kubernetes.client.exceptions import ApiException
+from kubernetes.stream import stream
+
+from infra.outputs import Component, Target
+from scripts.archive import RefusedError
+from workloads.pods import LABEL_COMPONENT, ClusterError, Pods
+
+BLOCK = 1 << 18
+READY_SECONDS = 300
+ASKED_S = 30
+SCHEMA_JOB = "schema-job"
+
+# The other end learns of the end of its input by its size: an older cluster has no other way.
+_TAKE = 'head --bytes="$1" | "${@:2}"'
+
+_STATUS = 3
+"""Channel of a stream that says how the command ended: `v4.channel.k8s.io`."""
+
+
+class OnKubernetes:
+    """Runs commands in pods; the methods are those of `host.Host`."""
+
+    def __init__(self, target: Target) -> None:
+        try:
+            self._pods = Pods(target)
+        except ClusterError as error:
+            raise RefusedError(str(error)) from None
+        self._target = target
+        client = self._pods.core.api_client
+        self._apps: Any = AppsV1Api(client)
+        self._jobs: Any = BatchV1Api(client)
+        self._namespace = self._pods.namespace
+
+    def run(
+        self,
+        component: Component,
+        *command: str,
+        stdin: IO[bytes] | None = None,
+        stdout: IO[bytes] | None = None,
+    ) -> str:
+        """Run a command in the component's pod."""
+        try:
+            pod = self._pods.find().get(component.name)
+        except ClusterError as error:
+            raise RefusedError(str(error)) from None
+        if pod is None:
+            raise RefusedError(f"{component.name} has no pod that is ready")
+        argv = list(command)
+        if stdin is not None:
+            size = stdin.seek(0, io.SEEK_END)
+            stdin.seek(0)
+            argv = ["bash", "-euo", "pipefail", "-c", _TAKE, "bash", str(size), *argv]
+        taken = stdout or io.BytesIO()
+        with _one_line(command[0]):
+            said = self._talk(pod.metadata.name, argv, stdin, taken)
+        if said:
+            raise RefusedError(f"{command[0]} in {pod.metadata.name}: {said}")
+        return "" if stdout else taken.getvalue().decode()  # type: ignore[attr-defined]
+
+    def _talk(
+        self, pod: str, command: list[str], stdin: IO[bytes] | None, stdout: IO[bytes]
+    ) -> str:
+        """Run a command to its end; return what it complained of, nothing if it succeeded."""
+        talk: Any = stream(
+            self._pods.core.connect_get_namespaced_pod_exec,
+            pod,
+            self._namespace,
+            command=command,
+            stdin=stdin is not None,
+            stdout=True,
+            stderr=True,
+            tty=False,
+            binary=True,
+            _preload_content=False,
+        )
+        complaints = b""
+        while talk.is_open():
+            block = stdin.read(BLOCK) if stdin else b""
+            if block:
+                talk.write_stdin(block)
+            talk.update(timeout=0 if block else 1)
+            stdout.write(talk.read_stdout(timeout=0))
+            complaints += talk.read_stderr(timeout=0)
+        stdout.write(talk.read_stdout(timeout=0))
+        complaints += talk.read_stderr(timeout=0)
+        ended = yaml.safe_load(talk.read_channel(_STATUS) or b"") or {}
+        if ended.get("status") == "Success":
+            return ""
+        first = complaints.decode(errors="replace").strip().splitlines()[:1]
+        return str((first or [ended.get("message") or "the connection to it broke"])[0])
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Have no replica meanwhile; an autoscaler rests where there is none."""
+        [name] = {
+            c.container.rpartition("/")[2] for c in self._target.components if c.kind == "mlflow"
+        }
+        with _one_line(name):
+            found = self._apps.read_namespaced_deployment_scale(name, self._namespace)
+        replicas = int(found.spec.replicas)
+        self._scale(name, 0)
+        try:
+            self._until(lambda: not self._pods_of(name), "the replicas have ended")
+            yield
+        finally:
+            self._scale(name, replicas)
+        self._until(lambda: self._ready(name) >= replicas, "the replicas are ready")
+
+    def run_schema_job(self) -> None:
+        """Run the stack's job once more, beside the one that has ended."""
+        name = f"{SCHEMA_JOB}-again"
+        with _one_line("the schema job"):
+            job = self._jobs.read_namespaced_job(SCHEMA_JOB, self._namespace)
+            pod = job.spec.template
+            for label in list(pod.metadata.labels):
+                if "job-name" in label or "controller-uid" in label:
+                    del pod.metadata.labels[label]
+            labels = job.metadata.labels
+            body = {
+                "metadata": {"name": name, "labels": labels},
+                "spec": {"backoffLimit": 0, "template": pod},
+            }
+            self._jobs.create_namespaced_job(self._namespace, body, _request_timeout=ASKED_S)
+        try:
+            self._until(lambda: self._ended(name), "the schema job has ended")
+        finally:
+            with _one_line("the schema job"):
+                self._jobs.delete_namespaced_job(
+                    name, self._namespace, propagation_policy="Foreground"
+                )
+
+    def _ended(self, name: str) -> bool:
+        status = self._jobs.read_namespaced_job_status(name, self._namespace).status
+        if status.failed:
+            raise RefusedError(f"the schema job refuses the database: {self._last_words(name)}")
+        return bool(status.succeeded)
+
+    def _last_words(self, job: str) -> str:
+        pods = self._pods.core.list_namespaced_pod(
+            self._namespace, label_selector=f"job-name={job}"
+        )
+        said = "".join(
+            self._pods.core.read_namespaced_pod_log(pod.metadata.name, self._namespace)
+            for pod in pods.items
+        )
+        return (said.strip().splitlines() or ["no message"])[-1]
+
+    def _pods_of(self, name: str) -> list[Any]:
+        label = f"{LABEL_COMPONENT}={name}"
+        found = self._pods.core.list_namespaced_pod(self._namespace, label_selector=label)
+        return list(found.items)
+
+    def _scale(self, name: str, replicas: int) -> None:
+        with _one_line(name):
+            self._apps.patch_namespaced_deployment_scale(
+                name, self._namespace, {"spec": {"replicas": replicas}}
+            )
+
+    def _ready(self, name: str) -> int:
+        found = self._apps.read_namespaced_deployment_status(name, self._namespace)
+        return int(found.status.ready_replicas or 0)
+
+    def _until(self, seen: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        with _one_line(what):
+            while not seen():
+                if time.monotonic() > deadline:
+                    raise RefusedError(f"waited {READY_SECONDS} s in vain until {what}")
+                time.sleep(0.5)
+
+
+@contextmanager
+def _one_line(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ApiException as error:
+        raise RefusedError(f"{what}: the cluster refuses: {error.status} {error.reason}") from None
+    except OSError as error:
+        raise RefusedError(f"{what}: the cluster does not answer: {error}") from None
