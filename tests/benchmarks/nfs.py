@@ -3,8 +3,9 @@
     python -m tests.benchmarks.nfs --largest 256 --rounds 5
     python -m tests.benchmarks.nfs --many 10000 --stores volume nfs
 
-Deploys the stacks side by side: `volume` is one server with a volume, `nfs` and `s3` are
-`multi-az-nfs` and `multi-az`, two replicas behind nginx. The real client moves files of random
+Deploys the stacks side by side: `nfs` and `s3` are `multi-az-nfs` and `multi-az`, two replicas
+behind nginx; `volume` is one replica with a volume, behind the same nginx, so that nothing but the
+artifact store differs on the way of a file. The real client moves files of random
 bytes through each stack's address, one after the other, or `--many` files of 4 KiB as one folder.
 `volume again` is the first stack measured a second time: how much two measurements of the same
 thing differ here. A round has every size; a size has every store in a random order. Ratios are to
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import docker
 
+from infra import nginx
 from tests.benchmarks.artifacts import (
     KIB,
     MIB,
@@ -34,6 +36,7 @@ from tests.benchmarks.artifacts import (
     measure,
     sources_of,
 )
+from tests.e2e.beside import Beside, place
 from tests.e2e.stack import end, new_stack
 
 STORES: dict[str, dict[str, object]] = {
@@ -52,15 +55,21 @@ def deployed(
     stores: list[str], folder: Path, docker_client: docker.DockerClient, cleanup: ExitStack
 ) -> dict[str, Client]:
     """Deploy a stack for each of `stores`; return the real client of each."""
-    clients = {}
+    addresses = {}
     for store in stores:
         (folder / store).mkdir()
         stack = new_stack(f"bench-nfs-{store}", folder / store)
         stack.configure(**STORES[store])
         cleanup.callback(end, stack, docker_client)
         stack.up()
-        clients[store] = Client(stack.outputs()["tracking_uri"], THROUGH_SERVER)
-    return clients
+        addresses[store] = stack.outputs()["tracking_uri"]
+    other = next(store for store in stores if store != "volume")
+    image = Beside(docker_client, f"bench-nfs-{other}").of("nginx").attrs["Config"]["Image"]
+    volume = Beside(docker_client, "bench-nfs-volume")
+    cleanup.callback(volume.close)
+    replica = place(volume.of("mlflow-a-1"), "mlflow-a-1")
+    addresses["volume"] = volume.balancer("nginx", nginx.configuration((replica,)), image)
+    return {store: Client(uri, THROUGH_SERVER) for store, uri in addresses.items()}
 
 
 def measure_many(client: Client, source: Path, target: Path) -> dict[str, float]:
@@ -138,8 +147,10 @@ def main() -> int:
     parser.add_argument("--many", type=int, default=0, help="files of 4 KiB, instead of the sizes")
     given = parser.parse_args()
     cases = [case for case in CASES if case.size <= given.largest * MIB]
-    if given.rounds < 1 or given.many < 0 or not cases or "volume" not in given.stores:
-        parser.error("--rounds and --largest: give at least 1; --stores: one has to be volume")
+    if given.rounds < 1 or given.many < 0 or not cases:
+        parser.error("--rounds and --largest: give at least 1")
+    if "volume" not in given.stores or len(given.stores) < 2:
+        parser.error("--stores: give volume, and nfs or s3 beside it")
     if given.many:
         cases = [Case(SMALL, given.many)]
     client = docker.from_env()

@@ -63,9 +63,12 @@ class Beside:
         script = LOSSY_PROXY.read_text()
         return self._start(name, image, ["python3", "-c", script, str(PORT), place, route, "1"])
 
-    def balancer(self, name: str, configuration: str) -> str:
-        """Start nginx with this configuration, and return its address on this machine."""
-        image = self.of("nginx").attrs["Config"]["Image"]
+    def balancer(self, name: str, configuration: str, image: str | None = None) -> str:
+        """Start nginx with this configuration, and return its address on this machine.
+
+        Without an image, it is that of the stack's own nginx.
+        """
+        image = image or self.of("nginx").attrs["Config"]["Image"]
         volume = self._client.volumes.create(f"{self._name}-{name}", labels={LABEL: self._name})
         folder = PurePosixPath(nginx.CONFIGURATION_FILE).parent
         container = self._start(

@@ -230,6 +230,34 @@ def test_a_server_that_is_killed_during_a_write_loses_nothing(
     assert logs(one.container) == logs(other.container) == ""
 
 
+REWRITE = """
+import hashlib, os, sys, time
+parts = [b""] * 3
+with open("again", "wb", 0) as file:
+    for number in range(int(sys.argv[1])):
+        place = number % 3
+        parts[place] = os.urandom(1 << 20)
+        file.seek(place << 20); file.write(parts[place])
+        print(number, flush=True)
+        time.sleep(0.02)
+os.replace("again", "slow-done")
+print(hashlib.sha256(b"".join(parts)).hexdigest())
+"""
+
+
+def test_what_was_overwritten_does_not_come_back_after_a_restart(
+    one: NfsClient, other: NfsClient, shared: NfsServer
+) -> None:
+    with one.start(REWRITE, "90") as writing:
+        assert writing.stdout is not None
+        lines = []
+        for line in writing.stdout:
+            lines.append(line.strip())
+            if lines[-1] in ("4", "40"):
+                shared.restart()
+    assert other.python(READ, "slow-done") == lines[-1]
+
+
 @pytest.fixture
 def own(sandbox: Sandbox, image: str) -> Iterator[NfsServer]:
     """A server that a test may harm."""
