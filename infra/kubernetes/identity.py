@@ -5,6 +5,7 @@ from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.core.v1 import Namespace
 
 from infra.docker.identity import LABEL_COMPONENT, LABEL_STACK
 
@@ -17,8 +18,15 @@ class Identity:
     """What the objects of one stack have in common."""
 
     stack: str
-    namespace: pulumi.Output[str]
+    home: Namespace
+    """The stack's own namespace."""
     provider: kubernetes.Provider
+
+    @property
+    def namespace(self) -> pulumi.Output[str]:
+        """Name of the namespace, known once it is there."""
+        name: pulumi.Output[str] = self.home.metadata.name
+        return name
 
     def labels(self, component: str) -> dict[str, str]:
         """Return the labels of everything that belongs to `component`."""
@@ -40,5 +48,11 @@ class Identity:
     def options(
         self, parent: pulumi.Resource, after: list[pulumi.Resource] | None = None
     ) -> pulumi.ResourceOptions:
-        """Return the options of a child of `parent`, made after those of `after`."""
-        return pulumi.ResourceOptions(parent=parent, provider=self.provider, depends_on=after)
+        """Return the options of a child of `parent`, made after those of `after`.
+
+        Where the namespace is deleted, it takes all with it at once: pods that end one after
+        another, each in its grace, would take half a minute.
+        """
+        return pulumi.ResourceOptions(
+            parent=parent, provider=self.provider, depends_on=after, deleted_with=self.home
+        )

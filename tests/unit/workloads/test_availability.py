@@ -21,7 +21,7 @@ def calls(*seconds: tuple[int, int]) -> list[Call]:
     ]
 
 
-GOOD, SLOW, BAD, LATE = (0, 20), (0, 31), (1, 20), (0, 30)
+GOOD, SLOW, BAD, LATE = (0, 20), (0, 61), (1, 20), (0, 60)
 
 
 @pytest.mark.parametrize(

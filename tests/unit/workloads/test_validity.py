@@ -1,5 +1,6 @@
 """Each gate passes a good run and stops a bad one."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +82,22 @@ def test_each_gate_stops_what_it_is_for(tmp_path: Path, case: str) -> None:
     folder = Folder(tmp_path).good_run()
     spoil(folder)
     assert states(folder)[gate] is False
+
+
+def test_halves_that_differ_by_chance_alone_are_settled(tmp_path: Path) -> None:
+    """Calls of which half, whichever they are, take 40 ms more: medians of few are far apart."""
+    said = []
+    for seed in range(8):
+        draw = random.Random(seed)
+        folder = Folder(tmp_path / str(seed)).good_run()
+        for line in folder.lines:
+            if line["type"] == "ok":
+                line["mono_ns"] += draw.choice((0, 40)) * MS
+        read = record.load(folder.save() / "history.jsonl")
+        gates = {gate.name: gate for gate in validity.stage_gates(read, read.windows[0])}
+        assert gates["warm-up settled"].passed, gates["warm-up settled"].measured
+        said.append(gates["warm-up settled"].measured)
+    assert any("by chance in" in one for one in said), said
 
 
 def test_too_few_calls_are_not_enough(tmp_path: Path) -> None:
