@@ -154,7 +154,7 @@ def test_a_frozen_nfs_server_is_waited_for(
             time.sleep(15)
             for replica in replicas:
                 search = f"{replica}/api/2.0/mlflow/experiments/search?max_results=1"
-                assert requests.get(search, timeout=5).status_code == 200
+                assert requests.get(search, timeout=12).status_code == 200
             time.sleep(15)
             assert not uploading.done()
         finally:

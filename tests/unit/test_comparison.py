@@ -122,7 +122,7 @@ def ended(folder: Path) -> list[dict[str, Any]]:
     return [line for line in schedule.progress(folder) if line["event"] == "ended"]
 
 
-FULL = ["up a", "up a", "training a", "metrics a", "destroy a"]
+FULL = ["up a", "training a", "metrics a", "up a", "destroy a"]
 
 
 def test_one_is_gone_before_the_next_is_deployed(machine: Machine, tmp_path: Path) -> None:
