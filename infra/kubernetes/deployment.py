@@ -214,7 +214,7 @@ class Deployment(pulumi.ComponentResource):
         self.target = self._described(database, artifacts).apply(self._answering)
         self.register_outputs({})
 
-    def _namespace(self, provider: kubernetes.Provider) -> Namespace:
+    def _namespace(self, provider: kubernetes.Provider) -> pulumi.Output[str]:
         """Declare the namespace: with it goes all that is in it, known to the state or not."""
         level = "pod-security.kubernetes.io"
         labels = {
@@ -223,11 +223,12 @@ class Deployment(pulumi.ComponentResource):
             f"{level}/enforce": "restricted",
             f"{level}/warn": "restricted",
         }
-        return Namespace(
+        found: pulumi.Output[str] = Namespace(
             "namespace",
             metadata={"name": self._name, "labels": labels},
             opts=pulumi.ResourceOptions(parent=self, provider=provider),
-        )
+        ).metadata.name
+        return found
 
     def _image(self, name: str, source: Any) -> pulumi.Output[str]:
         """Declare an image; return what a pod names it by."""
