@@ -82,15 +82,16 @@ def run(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         try:
-            child = subprocess.Popen(
-                [str(word) for word in argv],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=None if env is None else {**os.environ, **env},
-                cwd=cwd,
-                start_new_session=True,
-            )
+            with _interruptible():
+                child = subprocess.Popen(
+                    [str(word) for word in argv],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=None if env is None else {**os.environ, **env},
+                    cwd=cwd,
+                    start_new_session=True,
+                )
         except OSError as error:
             raise CommandError(what, f"cannot run {argv[0]}: {error.strerror}") from error
     try:
@@ -149,6 +150,23 @@ def second_interrupt_only(part: str) -> Iterator[None]:
     finally:
         for number, handler in zip(numbers, former, strict=True):
             signal.signal(number, handler)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a child begin with SIGINT at its default where this process ignores it.
+
+    A shell starts what it puts into the background like that. The engine ends its own children by
+    SIGINT, and would wait for each in vain: 5 s more for every `up`.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _watch(

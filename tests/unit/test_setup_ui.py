@@ -56,6 +56,18 @@ def test_progress_says_what_and_how_long(
     assert all(re.fullmatch(r"test      doing it, half, 0\.\d s", line) for line in lines)
 
 
+def test_a_command_can_be_interrupted_also_where_this_process_cannot(tmp_path: Path) -> None:
+    """As in the background of a shell: the engine ends its own children by SIGINT."""
+    command = [sys.executable, "-c", "import signal; print(signal.getsignal(signal.SIGINT))"]
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        ui.run("test", "asking", command, log=tmp_path / "log")
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, former)
+    assert "default_int_handler" in (tmp_path / "log").read_text()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_ends_the_command_and_is_one_line(tmp_path: Path, number: int) -> None:
     program = (
