@@ -108,7 +108,7 @@ def other_image(stack: Stack) -> None:
     components = stack.outputs()["target"]["components"]
     [image] = {one["image"] for one in components if one["kind"] == "mlflow"}
     source = f"FROM {image}\nLABEL mlflow-bench.test=other\n"
-    docker.from_env().images.build(fileobj=io.BytesIO(source.encode()), tag=OTHER_IMAGE)
+    docker.from_env().images.build(fileobj=io.BytesIO(source.encode()), tag=OTHER_IMAGE, rm=True)
     images.load(OTHER_IMAGE, OTHER_IMAGE)
 
 

@@ -298,7 +298,7 @@ def other_image(outputs: dict[str, Any], docker_client: docker.DockerClient) -> 
     name = "mlflow-bench/e2e-other:1"
     digests = {one["kind"]: one["image"] for one in outputs["target"]["components"]}
     source = f"FROM {digests['mlflow']}\nLABEL mlflow-bench.test=other\n"
-    docker_client.images.build(fileobj=io.BytesIO(source.encode()), tag=name)
+    docker_client.images.build(fileobj=io.BytesIO(source.encode()), tag=name, rm=True)
     images.load(name, name)
     yield name
     docker_client.images.remove(name)
