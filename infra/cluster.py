@@ -30,6 +30,23 @@ HostName = Annotated[str, Field(max_length=253), AfterValidator(_host)]
 Name = Annotated[str, Field(min_length=1), AfterValidator(_label)]
 
 
+class Monitoring(BaseModel):
+    """A ServiceMonitor, by which the Prometheus operator finds the replicas' figures."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    namespace: Name = Field(
+        description="Namespace of Prometheus, whose pods may then reach the replicas.",
+        examples=["monitoring"],
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict,
+        description="Labels of the ServiceMonitor, where Prometheus takes only those that have "
+        "them.",
+        examples=["{release: prometheus}"],
+    )
+
+
 class ClusterSpec(BaseModel):
     """Where in which cluster a stack is deployed."""
 
@@ -87,6 +104,12 @@ class ClusterSpec(BaseModel):
         default=None,
         description="Class of the Ingress; without it, the cluster's default.",
         examples=["nginx"],
+    )
+
+    monitoring: Monitoring | None = Field(
+        default=None,
+        description="Make a ServiceMonitor for the replicas; the cluster needs the Prometheus "
+        "operator.",
     )
 
     def namespace_of(self, stack: str) -> str:

@@ -194,6 +194,11 @@ http {{
             proxy_read_timeout {READ_SILENCE_SECONDS}s;
         }}
 
+        # Of one replica, whichever: for those who ask each of them.
+        location = /metrics {{
+            return 404;
+        }}
+
         # It waits for the artifact store: no replica is to be left out for that.
         location ~ ^/(ajax-)?api/[0-9.]+/mlflow/artifacts/list {{
             proxy_pass http://{tracking};

@@ -26,9 +26,8 @@ def reference() -> str:
         for name, field in schema["properties"]["config"]["properties"].items()
     }
     parts = [HEAD, *_table(known, schema["$defs"], required=[])]
-    for name in _objects(known, schema["$defs"]):
+    for name, users in _objects(known, schema["$defs"]).items():
         model = schema["$defs"][name]
-        users = [f"`{key}`" for key, field in known.items() if name in str(field)]
         parts += [f"\n## {' and '.join(users)} as an object: {_named(name)}\n"]
         parts += [model["description"].strip().replace("\n", " ") + "\n"]
         parts += _table(model["properties"], schema["$defs"], model.get("required", []))
@@ -84,15 +83,19 @@ def _scalar(field: dict[str, Any]) -> str:
     return f"{words}, at least {low}" if low is not None else words
 
 
-def _objects(known: dict[str, Any], definitions: dict[str, Any]) -> list[str]:
-    """Models that some key refers to, in the order of the keys."""
-    text = [str(field) for field in known.values()]
-    return [
-        name
-        for field in text
-        for name in definitions
-        if f"/{name}'" in field and "properties" in definitions[name]
-    ]
+def _objects(known: dict[str, Any], definitions: dict[str, Any]) -> dict[str, list[str]]:
+    """Models that keys refer to, in their order, each with those keys; `a.b` is key b of a's."""
+    found: dict[str, list[str]] = {}
+    fields = dict(known)
+    while fields:
+        inner = {}
+        for key, field in fields.items():
+            for name, model in definitions.items():
+                if f"/{name}'" in str(field) and "properties" in model:
+                    found.setdefault(name, []).append(f"`{key}`")
+                    inner |= {f"{key}.{one}": it for one, it in model["properties"].items()}
+        fields = inner
+    return found
 
 
 def _named(name: str) -> str:

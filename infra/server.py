@@ -19,6 +19,9 @@ KEEP_ALIVE_SECONDS = 75
 WORKER_PING_SECONDS = 60
 """How long a busy worker may miss uvicorn's ping; the default of 5 s kills working ones."""
 
+METRICS_FOLDER = "/tmp/metrics"
+"""What the workers of a replica count in; made empty by the image when it starts."""
+
 CONNECTION = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -120,6 +123,8 @@ class TrackingServer:
     workers: int
     allowed_hosts: tuple[str, ...]
     jobs: bool
+    metrics: bool = False
+    """Whether each replica tells its figures at `/metrics`, in Prometheus' format."""
 
     def command(self) -> list[str]:
         """Return the arguments of the server's process, the first being the program."""
@@ -151,6 +156,7 @@ class TrackingServer:
             "MLFLOW_SERVER_JOB_ENABLE_PERIODIC_TASKS": jobs,
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
+            **({"PROMETHEUS_MULTIPROC_DIR": METRICS_FOLDER} if self.metrics else {}),
             **self.artifacts.environment(),
         }
 

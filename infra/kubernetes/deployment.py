@@ -107,6 +107,7 @@ class Deployment(pulumi.ComponentResource):
         check_external(spec)
         preflight.check_cluster(stack, cluster)
         preflight.check_images(spec, cluster)
+        preflight.check_monitoring(cluster)
         preflight.check_port(stack, spec.bind, spec.port)
         sources: dict[str, Any] = {
             MLFLOW: _source("mlflow", spec.mlflow_image, spec),
@@ -145,6 +146,7 @@ class Deployment(pulumi.ComponentResource):
             workers=spec.workers,
             allowed_hosts=(*_hosts(spec), *names),
             jobs=spec.jobs,
+            metrics=cluster.monitoring is not None,
         )
         secrets = {**database.secrets, **artifacts.secrets}
         schema = SchemaJob(
@@ -167,6 +169,7 @@ class Deployment(pulumi.ComponentResource):
                 autoscale=Autoscale(spec.most_replicas, BUSY * spec.workers)
                 if cluster.autoscale
                 else None,
+                monitoring=cluster.monitoring,
                 load_balancer=self._identity.selector(LOAD_BALANCER),
                 server=server,
                 secrets=secrets,

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
 
+from infra.cluster import Monitoring
 from infra.docker.mlflow import SPOOL_FOLDER
 from infra.kubernetes.identity import Identity
 from infra.kubernetes.pod import PodSpec, reachable, rolling, service
@@ -18,6 +20,9 @@ DRAIN_SECONDS = 10
 """How long a replica still serves after it was taken out of its Service: more than the 5 s that
 the cluster's DNS gives answers for (CoreDNS' default), and the second that nginx keeps them. Where
 DNS keeps them for longer, nginx is refused by a replica that is gone, and asks another one."""
+
+
+MONITOR_VERSION = "monitoring.coreos.com/v1"
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class MlflowArgs:
     image: pulumi.Input[str]
     replicas: int
     autoscale: Autoscale | None
+    monitoring: Monitoring | None
     load_balancer: Mapping[str, str]
     """Labels of the pods that may reach the replicas."""
     server: TrackingServer
@@ -80,10 +86,30 @@ class Mlflow(pulumi.ComponentResource):
         replicas = service(
             identity, name, port, self, [workload], name=f"{name}-replicas", headless=True
         )
-        reachable(identity, name, port, args.load_balancer, self)
+        monitoring = args.monitoring
+        others = monitoring.namespace if monitoring else None
+        reachable(identity, name, port, args.load_balancer, self, namespace=others)
+        if monitoring is not None:
+            self._monitor(name, identity, monitoring)
         self.service = replicas.metadata.name
         self.container = self.service.apply(lambda _: f"deployment/{name}")
         self.register_outputs({"container": self.container, "service": self.service})
+
+    def _monitor(self, name: str, identity: Identity, monitoring: Monitoring) -> None:
+        """Tell the Prometheus operator of the replicas' Service: each pod of it has figures."""
+        metadata = identity.metadata(name, name)
+        metadata["labels"] = monitoring.labels | metadata["labels"]
+        CustomResource(
+            f"{name}-monitor",
+            api_version=MONITOR_VERSION,
+            kind="ServiceMonitor",
+            metadata=metadata,
+            spec={
+                "selector": {"matchLabels": identity.selector(name)},
+                "endpoints": [{"port": "main", "path": "/metrics"}],
+            },
+            opts=identity.options(self),
+        )
 
     def _autoscaler(self, name: str, identity: Identity, fewest: int, autoscale: Autoscale) -> None:
         target = {"type": "AverageValue", "averageValue": f"{autoscale.busy}m"}

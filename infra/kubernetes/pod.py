@@ -309,11 +309,19 @@ def reachable(
     port: int,
     by: Mapping[str, str] | None,
     parent: pulumi.Resource,
+    *,
+    namespace: str | None = None,
 ) -> None:
-    """Declare who may reach a component's pods: those with the labels `by`; None: everyone."""
+    """Declare who may reach a component's pods: those with the labels `by`; None: everyone.
+
+    And all pods of another `namespace`, where one is given.
+    """
     rule: dict[str, Any] = {"ports": [{"port": port, "protocol": "TCP"}]}
     if by is not None:
         rule["from"] = [{"podSelector": {"matchLabels": dict(by)}}]
+        if namespace is not None:
+            label = {"kubernetes.io/metadata.name": namespace}
+            rule["from"].append({"namespaceSelector": {"matchLabels": label}})
     spec: Any = {
         "podSelector": {"matchLabels": identity.selector(component)},
         "policyTypes": ["Ingress"],

@@ -20,6 +20,7 @@ from infra.spec import DeploymentSpec, SpecError
 OLDEST = (1, 30)
 TIMEOUT_SECONDS = 10
 METRICS = "metrics.k8s.io"
+MONITORING = "monitoring.coreos.com"
 
 
 def check_cluster(stack: str, cluster: ClusterSpec) -> None:
@@ -82,20 +83,38 @@ def check_images(spec: DeploymentSpec, cluster: ClusterSpec) -> None:
         )
 
 
+def check_monitoring(cluster: ClusterSpec) -> None:
+    """Raise `SpecError` when the cluster does not know what the figures are to be told to."""
+    if cluster.monitoring is None:
+        return
+    groups = _groups(cluster)
+    if groups is not None and MONITORING not in groups:
+        raise SpecError(
+            f"kubernetes.monitoring: the cluster of {cluster.context!r} has no ServiceMonitor "
+            f"({MONITORING}); install the Prometheus operator, or leave monitoring out"
+        )
+
+
 def no_metrics(cluster: ClusterSpec) -> str | None:
     """Return a line that says so when the cluster has no metrics to choose a number of pods by."""
+    groups = _groups(cluster)
+    if groups is None or METRICS in groups:
+        return None
+    return (
+        f"kubernetes.autoscale: the cluster of {cluster.context!r} has no {METRICS}, so there will "
+        "be as many replicas as `replicas` says; install metrics-server"
+    )
+
+
+def _groups(cluster: ClusterSpec) -> set[str] | None:
+    """Return the groups of the cluster's APIs; None where it does not say."""
     access = configuration(cluster.context)
     access.retries = False
     try:
         found: Any = ApisApi(ApiClient(access)).get_api_versions(_request_timeout=TIMEOUT_SECONDS)
     except (ApiException, HTTPError, OSError):
         return None  # What was asked before it said so better.
-    if any(group.name == METRICS for group in found.groups):
-        return None
-    return (
-        f"kubernetes.autoscale: the cluster of {cluster.context!r} has no {METRICS}, so there will "
-        "be as many replicas as `replicas` says; install metrics-server"
-    )
+    return {group.name for group in found.groups}
 
 
 def check_port(stack: str, bind: IPv4Address, port: int) -> None:

@@ -18,6 +18,7 @@ import psycopg2
 import pytest
 import requests
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from infra.cluster import TEST_CONTEXT
 from infra.kubernetes import forward
@@ -42,6 +43,59 @@ SETTINGS = {
         "namespace": NAMESPACE,
         "ingress_host": "mlflow.example.com",
         "ingress_tls_secret": "certificate",
+        "monitoring": {"namespace": "monitoring", "labels": {"release": "prometheus"}},
+    },
+}
+
+# What this project uses of the kind, by its API reference; the operator brings the whole.
+SERVICE_MONITOR: dict[str, Any] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "servicemonitors.monitoring.coreos.com"},
+    "spec": {
+        "group": "monitoring.coreos.com",
+        "names": {"kind": "ServiceMonitor", "plural": "servicemonitors"},
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "required": ["spec"],
+                        "properties": {
+                            "spec": {
+                                "type": "object",
+                                "required": ["endpoints", "selector"],
+                                "properties": {
+                                    "selector": {
+                                        "type": "object",
+                                        "properties": {
+                                            "matchLabels": {
+                                                "type": "object",
+                                                "additionalProperties": {"type": "string"},
+                                            }
+                                        },
+                                    },
+                                    "endpoints": {
+                                        "type": "array",
+                                        "items": {
+                                            "type": "object",
+                                            "properties": {
+                                                "port": {"type": "string"},
+                                                "path": {"type": "string"},
+                                            },
+                                        },
+                                    },
+                                },
+                            }
+                        },
+                    }
+                },
+            }
+        ],
     },
 }
 
@@ -50,12 +104,18 @@ SETTINGS = {
 def stack(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> Iterator[Stack]:
     stack = new_stack("e2e-k8s", tmp_path_factory.mktemp("k8s"))
     stack.configure(**SETTINGS)
+    definition = json.dumps(SERVICE_MONITOR)
     try:
+        said = stack.run("preview", ok=False)
+        assert "kubernetes.monitoring: the cluster of 'mlflow-bench-test' has no" in said
+        lifecycle.kubectl("apply", "-f", "-", stdin=definition)
+        lifecycle.kubectl("wait", "--for=condition=Established", "crd", "--all")
         stack.up()
         yield stack
     finally:
         stack.run("cancel", "--yes")
         stack.destroy()
+        lifecycle.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=definition)
         assert not forward.alive(stack.name)
         assert NAMESPACE not in [one["metadata"]["name"] for one in get("namespaces", "default")]
 
@@ -185,6 +245,42 @@ def test_checks_reach_each_pod(outputs: dict[str, Any]) -> None:
         assert requests.get(f"http://{audit[name]}/{path}", timeout=10).status_code == 200
 
 
+def test_prometheus_finds_each_replica_and_its_figures(outputs: dict[str, Any]) -> None:
+    monitor = get("servicemonitor", NAMESPACE, "mlflow")
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    [endpoint] = monitor["spec"]["endpoints"]
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    [service] = [
+        one for one in get("services", NAMESPACE) if wanted <= one["metadata"]["labels"].items()
+    ]
+    assert service["metadata"]["name"] == "mlflow-replicas"
+    [port] = service["spec"]["ports"]
+    assert (port["name"], port["targetPort"]) == (endpoint["port"], 5000)
+
+    client = mlflow.MlflowClient(outputs["tracking_uri"])
+    run = client.create_run(client.create_experiment(f"figures {time.time_ns()}")).info.run_id
+    address = {one["name"]: one["audit"] for one in outputs["target"]["components"]}["mlflow-1"]
+
+    def figures() -> dict[tuple[str, str], float]:
+        # By an address that the server does not know as its own, as Prometheus does.
+        answer = requests.get(f"http://{address}{endpoint['path']}", timeout=10)
+        assert answer.status_code == 200
+        families = text_string_to_metric_families(answer.text)
+        samples = [one for family in families for one in family.samples]
+        return {(one.name, one.labels.get("route", "")): one.value for one in samples}
+
+    log = "mlflow_http_requests_total", "/api/2.0/mlflow/runs/log-metric"
+    before = figures().get(log, 0)
+    for step in range(7):
+        client.log_metric(run, "loss", 1.0, step=step)
+    after = figures()
+    assert after[log] == before + 7
+    assert after["mlflow_http_request_duration_seconds_count", log[1]] == after[log]
+    assert after["mlflow_http_requests_in_flight", ""] == 0
+    # One replica's, so not for those who ask the load balancer.
+    assert requests.get(f"{outputs['tracking_uri']}/metrics", timeout=10).status_code == 404
+
+
 def test_a_run_sees_what_the_pods_do(outputs: dict[str, Any]) -> None:
     target = Target.model_validate(outputs["target"])
     begin = time.time()
@@ -208,7 +304,7 @@ def test_the_api_server_takes_every_manifest_and_every_pod_is_restricted(stack: 
     level = get("namespace", "default", NAMESPACE)["metadata"]["labels"]
     assert level["pod-security.kubernetes.io/enforce"] == "restricted"
     kinds = "deployments,statefulsets,services,networkpolicies,poddisruptionbudgets,pvc,secrets"
-    found = get(f"{kinds},ingresses,configmaps", NAMESPACE)
+    found = get(f"{kinds},ingresses,configmaps,servicemonitors", NAMESPACE)
     assert {one["kind"] for one in found} == {
         "ConfigMap",
         "Deployment",
@@ -218,6 +314,7 @@ def test_the_api_server_takes_every_manifest_and_every_pod_is_restricted(stack: 
         "PodDisruptionBudget",
         "Secret",
         "Service",
+        "ServiceMonitor",
         "StatefulSet",
     }
     for one in found:

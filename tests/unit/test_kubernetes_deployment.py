@@ -178,6 +178,34 @@ def test_an_autoscaler_has_the_number_of_replicas_to_itself(engine: Engine) -> N
     assert "replicas" not in engine.of("Deployment")["mlflow"]["spec"]
 
 
+def test_prometheus_may_ask_the_replicas_where_a_monitor_is_wanted(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def peers() -> list[str]:
+        [rule] = engine.of("NetworkPolicy")["mlflow"]["spec"]["ingress"]
+        return [next(iter(peer)) for peer in rule["from"]]
+
+    def counts() -> bool:
+        [container] = engine.pods()["mlflow"]["containers"]
+        return "PROMETHEUS_MULTIPROC_DIR" in {one["name"] for one in container["env"]}
+
+    deploy()
+    assert engine.of("ServiceMonitor") == {}
+    assert peers() == ["podSelector"]
+    assert not counts()
+    wanted = {"monitoring": {"namespace": "watch", "labels": {"release": "prometheus"}}}
+    monkeypatch.setattr(preflight, "_groups", lambda _: {"apps"})
+    with pytest.raises(SpecError, match=r"kubernetes\.monitoring: .* has no ServiceMonitor"):
+        deploy(more=wanted)
+    monkeypatch.setattr(preflight, "_groups", lambda _: {"apps", "monitoring.coreos.com"})
+    deploy(more=wanted)
+    [monitor] = engine.of("ServiceMonitor").values()
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert monitor["spec"]["endpoints"] == [{"port": "main", "path": "/metrics"}]
+    assert peers() == ["podSelector", "namespaceSelector"]
+    assert counts()
+
+
 def test_an_ingress_leads_to_nginx_by_a_name_that_the_server_takes(engine: Engine) -> None:
     deploy()
     assert engine.of("Ingress") == {}

@@ -1,11 +1,11 @@
 """CPU and memory of a stack's pods, from their nodes' kubelets."""
 
-import re
 import threading
 import time
 from typing import Any
 
 from kubernetes.utils import parse_quantity
+from prometheus_client.parser import text_string_to_metric_families
 
 from infra.outputs import Target
 from workloads.pods import LABEL_COMPONENT, ClusterError, Pods
@@ -18,10 +18,7 @@ OLD_S = 5.0
 
 
 CPU = "container_cpu_usage_seconds_total"
-LINE = re.compile(
-    rf"^({CPU}|container_memory_working_set_bytes)\{{(.*?)\}} (\S+) (\d+)$", re.MULTILINE
-)
-LABEL = re.compile(r'(\w+)="(.*?)"')
+MEMORY = "container_memory_working_set_bytes"
 
 
 class PodFigures:
@@ -68,16 +65,17 @@ class PodFigures:
 def usage(text: str, namespace: str) -> dict[str, dict[str, Any]]:
     """Return the figures by pod of what a kubelet tells; its pods have one container each."""
     found: dict[str, dict[str, Any]] = {}
-    for name, labels, value, at_ms in LINE.findall(text):
-        of = dict(LABEL.findall(labels))
-        if of["namespace"] != namespace:
+    for sample in (
+        one for family in text_string_to_metric_families(text) for one in family.samples
+    ):
+        if sample.name not in (CPU, MEMORY) or sample.labels["namespace"] != namespace:
             continue
-        pod = found.setdefault(of["pod"], {"read": None, "written": None})
-        if name == CPU:
-            pod |= {"at": int(at_ms) / 1000, "cpu_s": float(value)}
+        pod = found.setdefault(sample.labels["pod"], {"read": None, "written": None})
+        if sample.name == CPU:
+            pod |= {"at": float(sample.timestamp or 0), "cpu_s": sample.value}
         else:
             # As `docker stats` counts: without file pages that can be dropped.
-            pod["memory"] = int(float(value))
+            pod["memory"] = int(sample.value)
     return {pod: figures for pod, figures in found.items() if {"at", "memory"} <= figures.keys()}
 
 

@@ -35,7 +35,9 @@ def create() -> "ASGIApp":
     from mlflow.server.fastapi_security import init_fastapi_security
     from mlflow.utils.mime_type_utils import _guess_mime_type
     from mlflow.utils.uri import validate_path_is_safe
+    from werkzeug.exceptions import HTTPException
 
+    from . import metrics
     from .repository import ProxiedS3Repository
     from .turns import in_turn
 
@@ -85,4 +87,16 @@ def create() -> "ASGIApp":
             return
         await (artifacts if passes else fastapi_app.app)(scope, receive, send)
 
-    return application
+    def route_of(path: str, method: str) -> str:
+        if path.startswith(ROUTES):
+            return ROUTES[0]
+        try:
+            rule, _ = routes.match(path, method, return_rule=True)
+        except HTTPException:
+            return "other"
+        return rule.rule
+
+    if metrics.FOLDER not in os.environ:
+        return application
+    routes = flask_app.url_map.bind("")
+    return metrics.measured(application, route_of)
