@@ -143,11 +143,17 @@ def test_a_killed_nfs_server_costs_no_acknowledged_artifact(
 def test_a_frozen_nfs_server_is_waited_for(
     replicas: tuple[str, str], docker_client: docker.DockerClient
 ) -> None:
-    """For 30 s, in the middle of an upload; meanwhile metadata is served as ever."""
-    data = os.urandom(32 * MIB)
+    """For 30 s, in the middle of uploads; meanwhile metadata is served as ever.
+
+    A large one waits while it is written, a small one when it is closed.
+    """
+    data = {size: os.urandom(size * MIB) for size in (2, 32)}
     server = docker_client.containers.get(PREFIX + "nfs")
     with ThreadPoolExecutor() as pool:
-        uploading = pool.submit(upload, replicas[0], "frozen", slowly(data, 2))
+        uploading = [
+            pool.submit(upload, replicas[0], f"frozen-{size}", slowly(content, 2))
+            for size, content in data.items()
+        ]
         time.sleep(1)
         server.pause()
         try:
@@ -156,8 +162,9 @@ def test_a_frozen_nfs_server_is_waited_for(
                 search = f"{replica}/api/2.0/mlflow/experiments/search?max_results=1"
                 assert requests.get(search, timeout=12).status_code == 200
             time.sleep(15)
-            assert not uploading.done()
+            assert not any(one.done() for one in uploading)
         finally:
             server.unpause()
-        assert uploading.result().status_code == 200
-    assert download(replicas[1], "frozen").content == data
+        assert [one.result().status_code for one in uploading] == [200, 200]
+    for size, content in data.items():
+        assert download(replicas[1], f"frozen-{size}").content == content

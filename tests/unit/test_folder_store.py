@@ -1,21 +1,27 @@
 """What a folder is given to write: the pieces of a request, put together."""
 
 import asyncio
+import os
 import random
+import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from infra.images.mlflow.stores.mlflow_bench_stores.folder import BLOCK, blocks
+from infra.images.mlflow.stores.mlflow_bench_stores.folder import BLOCK, FolderRepository, blocks
+
+
+async def stream(pieces: list[bytes], *, breaks: bool = False) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+    if breaks:
+        raise RuntimeError("the client is gone")
 
 
 def collected(pieces: list[bytes]) -> list[bytes]:
-    async def stream() -> AsyncIterator[bytes]:
-        for piece in pieces:
-            yield piece
-
     async def all_of() -> list[bytes]:
-        return [block async for block in blocks(stream())]
+        return [block async for block in blocks(stream(pieces))]
 
     return asyncio.run(all_of())
 
@@ -40,3 +46,44 @@ def test_small_pieces_become_large_ones_and_nothing_is_changed(
     found = collected(pieces)
     assert [len(block) for block in found] == expected
     assert b"".join(found) == b"".join(pieces)
+
+
+def test_a_stream_becomes_a_file_that_others_may_read(tmp_path: Path) -> None:
+    pieces = [b"a" * BLOCK, b"b" * 10]
+    store = FolderRepository(tmp_path.as_uri())
+    asyncio.run(store.log_artifact_from_async_stream(stream(pieces), "model.bin", "run/artifacts"))
+    [file] = (tmp_path / "run/artifacts").iterdir()
+    assert file.name == "model.bin"
+    assert file.read_bytes() == b"".join(pieces)
+    assert file.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_stream_that_breaks_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"before")
+    store = FolderRepository(tmp_path.as_uri())
+    broken = stream([b"a" * 10], breaks=True)
+    with pytest.raises(RuntimeError):
+        asyncio.run(store.log_artifact_from_async_stream(broken, "model.bin"))
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"before"]
+
+
+def test_closing_a_file_keeps_no_other_request_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a mount whose server hangs: there, what was written is waited for when it is closed."""
+    hangs = threading.Event()
+    monkeypatch.setattr(os, "fsync", lambda _: hangs.wait(30))
+    store = FolderRepository(tmp_path.as_uri())
+
+    async def both() -> list[str]:
+        upload = asyncio.create_task(store.log_artifact_from_async_stream(stream([b"a"]), "file"))
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        before = os.listdir(tmp_path)  # noqa: PTH208
+        hangs.set()
+        await upload
+        return before
+
+    [draft] = asyncio.run(both())
+    assert draft != "file"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]

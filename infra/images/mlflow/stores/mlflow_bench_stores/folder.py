@@ -6,9 +6,10 @@ cannot be written or read says so in its answer: MLflow has only `Internal Serve
 and an empty list for a folder that it cannot read. It takes the place of MLflow's own for `file`.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +19,8 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 BLOCK = 2**20
 """Bytes that are written at once, at least: as much as a mount passes on in one request."""
+
+MODE = 0o644
 
 
 class FolderRepository(LocalArtifactRepository):
@@ -41,11 +44,23 @@ class FolderRepository(LocalArtifactRepository):
         artifact_file_name: str,
         artifact_path: str | None = None,
     ) -> None:
-        """Store what a stream has."""
+        """Store what a stream has; what waits for the store does so in a thread.
+
+        MLflow's own closes the file on the event loop. A mount that a server hangs behind waits
+        there for what was written, and every other request of the process with it.
+        """
         with _told(self.artifact_dir):
-            await super().log_artifact_from_async_stream(
-                blocks(chunks), artifact_file_name, artifact_path
+            descriptor, draft, place = await asyncio.to_thread(
+                self._create_staging_artifact, artifact_file_name, artifact_path
             )
+            file = os.fdopen(descriptor, "wb")
+            try:
+                async for block in blocks(chunks):
+                    await asyncio.to_thread(file.write, block)
+                await asyncio.to_thread(_publish, file, draft, place)
+            except BaseException:
+                await asyncio.to_thread(_drop, file, draft)
+                raise
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         """Return what lies directly in a folder."""
@@ -90,6 +105,23 @@ async def blocks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
             pieces, size = [], 0
     if pieces:
         yield b"".join(pieces)
+
+
+def _publish(file: BinaryIO, draft: str, place: str) -> None:
+    """Have what was written on stable storage, and give it its name."""
+    file.flush()
+    os.fchmod(file.fileno(), MODE)
+    os.fsync(file.fileno())
+    file.close()
+    Path(draft).replace(place)
+    _synchronise(Path(place).parent)
+
+
+def _drop(file: BinaryIO, draft: str) -> None:
+    """Leave nothing of an upload that failed."""
+    with suppress(OSError):
+        file.close()
+    Path(draft).unlink(missing_ok=True)
 
 
 def _synchronise(path: Path) -> None:
