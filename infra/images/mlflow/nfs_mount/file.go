@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	fileLimit   = 16 << 20 // bytes of one file that are kept until a commit
+	commitSize  = 8 << 20  // bytes of one file that are committed while more is written
+	fileLimit   = 24 << 20 // bytes of one file that are kept at most
 	clientLimit = 64 << 20 // bytes of all files
 )
 
@@ -31,12 +32,21 @@ type file struct {
 	hiddenIn   []byte
 	hiddenName string
 
-	mu      sync.Mutex
-	filling *chunk
-	sent    []*chunk
-	bytes   int64 // of filling and sent
-	failed  syscall.Errno
-	edition int // changes with the content
+	mu         sync.Mutex
+	filling    *chunk
+	sent       []*chunk
+	committing *batch // sent before those in sent
+	bytes      int64  // of all three
+	failed     syscall.Errno
+	edition    int // changes with the content
+}
+
+// batch is what one commit under way makes stable.
+type batch struct {
+	chunks []*chunk
+	done   chan struct{} // closed with the answer: what follows is known then
+	life   []byte
+	failed syscall.Errno
 }
 
 // chunk is a stretch of written data.
@@ -129,7 +139,8 @@ func (f *file) write(data []byte, offset uint64) syscall.Errno {
 		f.filling.data = append(f.filling.data, data[:taken]...)
 		f.account(taken)
 		data, offset = data[taken:], offset+uint64(taken)
-		if f.bytes > fileLimit || f.c.unsettled.Load() > clientLimit {
+		f.commit()
+		if f.c.unsettled.Load() > clientLimit {
 			f.settle()
 		}
 	}
@@ -148,7 +159,7 @@ func (f *file) send() {
 		return
 	}
 	f.filling = nil
-	for _, other := range f.sent {
+	for _, other := range f.outstanding() {
 		if other.offset < k.end() && k.offset < other.end() {
 			// The server may carry both out in any order.
 			<-other.done
@@ -166,10 +177,83 @@ func (f *file) post(k *chunk) {
 	}()
 }
 
+// outstanding returns what was sent and is not known to be stable, in its order.
+func (f *file) outstanding() []*chunk {
+	if f.committing == nil {
+		return f.sent
+	}
+	return append(slices.Clone(f.committing.chunks), f.sent...)
+}
+
+// commit has the server's disk work on what was sent while more is written.
+func (f *file) commit() {
+	if f.bytes > fileLimit {
+		f.committed()
+	} else if f.committing != nil {
+		select {
+		case <-f.committing.done:
+			f.committed()
+		default:
+			return
+		}
+	}
+	waiting := 0
+	for _, k := range f.sent {
+		waiting += len(k.data)
+	}
+	if waiting < commitSize {
+		return
+	}
+	b := &batch{chunks: f.sent, done: make(chan struct{})}
+	f.committing, f.sent = b, nil
+	go func() {
+		defer close(b.done)
+		for _, k := range b.chunks {
+			if <-k.done; k.failed != 0 {
+				b.failed = k.failed
+				return
+			}
+		}
+		b.life, b.failed = f.c.commit(f.handle)
+	}()
+}
+
+// committed waits for the commit under way. What it did not make stable counts as sent again:
+// settle finds out.
+func (f *file) committed() {
+	b := f.committing
+	if b == nil {
+		return
+	}
+	<-b.done
+	f.committing = nil
+	if f.failed == 0 {
+		f.failed = b.failed
+	}
+	if b.failed != 0 || firstLost(b.chunks, b.life) < len(b.chunks) {
+		f.sent = append(b.chunks, f.sent...)
+		f.settle()
+		return
+	}
+	for _, k := range b.chunks {
+		f.account(-len(k.data))
+	}
+}
+
+// firstLost returns the index of the first chunk that went to another life of the server than the
+// one that committed; the length if there is none.
+func firstLost(chunks []*chunk, life []byte) int {
+	lost := func(k *chunk) bool { return k.verifier != nil && string(k.verifier) != string(life) }
+	if first := slices.IndexFunc(chunks, lost); first >= 0 {
+		return first
+	}
+	return len(chunks)
+}
+
 // arrive waits until the server has everything, committed or not.
 func (f *file) arrive() syscall.Errno {
 	f.send()
-	for _, k := range f.sent {
+	for _, k := range f.outstanding() {
 		<-k.done
 		if k.failed != 0 && f.failed == 0 {
 			f.failed = k.failed
@@ -181,6 +265,7 @@ func (f *file) arrive() syscall.Errno {
 // settle waits until everything is on stable storage. Data that was written to an earlier life of
 // the server than the one that committed is written again.
 func (f *file) settle() syscall.Errno {
+	f.committed()
 	defer func() {
 		f.account(-int(f.bytes))
 		f.sent = nil
@@ -202,10 +287,8 @@ func (f *file) settle() syscall.Errno {
 			f.failed = failed
 			break
 		}
-		first := slices.IndexFunc(f.sent, func(k *chunk) bool {
-			return k.verifier != nil && string(k.verifier) != string(life)
-		})
-		if first < 0 {
+		first := firstLost(f.sent, life)
+		if first == len(f.sent) {
 			return 0
 		}
 		// In their order, one after the other where they overlap, as they were sent at first; and
@@ -239,7 +322,7 @@ func (f *file) publish() syscall.Errno {
 func (f *file) unseen() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.filling != nil || len(f.sent) > 0
+	return f.filling != nil || len(f.sent) > 0 || f.committing != nil
 }
 
 // truncated notes that the content changed otherwise than by a write.
