@@ -88,7 +88,7 @@ def _objects(known: dict[str, Any], definitions: dict[str, Any]) -> dict[str, li
     found: dict[str, list[str]] = {}
     fields = dict(known)
     while fields:
-        inner = {}
+        inner: dict[str, Any] = {}
         for key, field in fields.items():
             for name, model in definitions.items():
                 if f"/{name}'" in str(field) and "properties" in model:

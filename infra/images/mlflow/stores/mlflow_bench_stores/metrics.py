@@ -3,6 +3,8 @@
 MLflow's own exporter counts below gunicorn only, which it does not run any more.
 """
 
+# mypy: allow-untyped-calls
+
 import os
 import time
 from collections.abc import Callable
