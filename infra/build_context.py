@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 IMAGES = Path(__file__).parent / "images"
-REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
+PROJECT = Path(__file__).parents[1]
+REQUIREMENTS = PROJECT / "requirements.txt"
 SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 SYSTEM_ADDITIONS = Path("/usr/local/share/ca-certificates")
 
@@ -27,7 +28,13 @@ SYSTEM_ADDITIONS = Path("/usr/local/share/ca-certificates")
 _BUNDLE_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 # Images whose build talks to a package registry beyond Debian's.
-_DOWNLOADING = {"mlflow", "minio", "seaweedfs", "toxiproxy"}
+_DOWNLOADING = {"mlflow", "minio", "seaweedfs", "toxiproxy", "workload"}
+
+# Images with packages of this project's own pins.
+_PINNED = {"mlflow", "workload"}
+
+# What `workloads` needs of `infra`: the contract.
+_OUTPUTS = (Path("infra/__init__.py"), Path("infra/outputs.py"))
 
 # Not part of the installed package: a change there must not rebuild the image.
 _SKIPPED_AT_TOP = {"build", "dist", "docs", "examples", "tests", ".github"}
@@ -80,8 +87,13 @@ def stage(
         if image in _DOWNLOADING:
             # Always there, so that the Dockerfile can copy it; empty means the usual certificates.
             (draft / "ca-bundle.crt").write_bytes(ca_bundle.read_bytes() if ca_bundle else b"")
-        if image == "mlflow":
+        if image in _PINNED:
             (draft / "constraints.txt").write_text("\n".join(_pins(REQUIREMENTS)) + "\n")
+        if image == "workload":
+            workloads = PROJECT / "workloads"
+            _copy(workloads, draft / "project/workloads", _walk(workloads, _SKIPPED_ANYWHERE))
+            _copy(PROJECT, draft / "project", iter(_OUTPUTS))
+        if image == "mlflow":
             own = draft / "own"
             own.mkdir()
             if mlflow_source is not None:

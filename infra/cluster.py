@@ -105,6 +105,12 @@ class ClusterSpec(BaseModel):
         description="Class of the Ingress; without it, the cluster's default.",
         examples=["nginx"],
     )
+    load_inside: bool = Field(
+        default=False,
+        description="Let the load of a workload come from a pod of the cluster, and not from the "
+        "machine that it is started on.",
+        examples=["true"],
+    )
 
     monitoring: Monitoring | None = Field(
         default=None,

@@ -65,6 +65,14 @@ class Cluster(BaseModel):
 
     context: str = Field(description="Context of the kubeconfig.")
     namespace: str
+    tracking_uri: str | None = Field(
+        default=None, description="Address of the tracking server, as a pod uses it."
+    )
+    load_image: str | None = Field(
+        default=None,
+        description="Image of the pod that the load comes from; None: it comes from the machine "
+        "that the workload is started on.",
+    )
 
 
 class BackendStore(BaseModel):

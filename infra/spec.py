@@ -303,6 +303,12 @@ class DeploymentSpec(BaseModel):
         description="Image to run instead of building the one of this project.",
         examples=["registry.example.com/mlflow-bench/nginx:1"],
     )
+    load_image: Image | None = Field(
+        default=None,
+        description="Image to run for `kubernetes.load_inside` instead of building the one of this "
+        "project.",
+        examples=["registry.example.com/mlflow-bench/workload:1"],
+    )
     base_image: Image = Field(
         default="debian:trixie-slim",
         description="Debian image that this project's images are built on.",
@@ -330,6 +336,11 @@ class DeploymentSpec(BaseModel):
     def uses_own_s3(self) -> bool:
         """Whether the artifacts are in an S3 service of the stack's own."""
         return self.artifacts is StoreKind.S3
+
+    @property
+    def loads_inside(self) -> bool:
+        """Whether a workload's load comes from a pod."""
+        return self.kubernetes is not None and self.kubernetes.load_inside
 
     @property
     def server_memory(self) -> int:
@@ -388,6 +399,11 @@ def _conflicts(spec: DeploymentSpec) -> list[str]:
             found.append(f"subnets: {subnet}: overlaps another zone's; give separate ones")
     found += _without_use(spec)
     found += _platform_conflicts(spec)
+    if spec.load_image and not spec.loads_inside:
+        found.append(
+            "load_image: is of no use without kubernetes.load_inside; set that, or "
+            "pulumi config rm load_image"
+        )
     if isinstance(spec.artifacts, ExternalNfs) and spec.nfs_client is NfsClient.FUSE:
         found += [f"{line}; or set nfs_client kernel" for line in beyond_fuse(spec.artifacts)]
     found += _presigned_conflicts(spec)

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from infra.outputs import Target
 from workloads.comparison import needs
 from workloads.errors import CannotRunError
+from workloads.history import HISTORY
 from workloads.plan import Profile
 from workloads.scenarios import SCENARIOS
 from workloads.scenarios.resilience import ResilienceParameters
@@ -103,6 +104,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="before reading back, delete what the client's retries created twice",
     )
+    run.add_argument(
+        "--outside",
+        action="store_true",
+        help="load from this machine, where a stack has its load from inside the cluster",
+    )
     run.add_argument("--results", type=Path, metavar="DIR", help="folder for this run's files")
     commands.add_parser("list", help="list the scenarios")
     faults = commands.add_parser("faults", help="list the faults, and which a stack can have")
@@ -177,15 +183,18 @@ def _run(options: argparse.Namespace) -> int:
     parameters = _parameters(scenario, options)
     if options.fault and not scenario.breaks:
         raise CannotRunError(f"--fault {options.fault}: only resilience has faults")
-    if options.results and (options.results / "history.jsonl").exists():
+    if options.results and (options.results / HISTORY).exists():
         raise CannotRunError(
             f"--results {options.results}: holds a run already; name another folder"
         )
     if options.token_file:
         os.environ["MLFLOW_TRACKING_TOKEN"] = _token(options.token_file)
-    from workloads import settings, target
+    from workloads import inside, settings, target
 
     subject = target.at(options.url) if options.url else target.load(options.stack)
+    if options.outside:
+        subject = inside.from_here(subject)
+    inside.check(subject, scenario, parameters)
     folder = options.results or _new_folder(subject.name)
 
     from workloads.faults.ready import ready  # imports Locust first, which patches the library
@@ -208,7 +217,7 @@ def _run(options: argparse.Namespace) -> int:
             )
             result = run(fronted, wanted, folder)
     except KeyboardInterrupt:
-        kept = f"; the history is kept in {folder}" if folder.exists() else ""
+        kept = f"; the history is kept in {folder}" if (folder / HISTORY).exists() else ""
         _say(f"interrupted{kept}")
         return INTERRUPTED
     if options.results is None:

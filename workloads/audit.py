@@ -9,7 +9,8 @@ from pathlib import Path
 
 from workloads import history, readback, record
 from workloads.checkers import durability
-from workloads.judge import HISTORY, READBACK
+from workloads.history import HISTORY
+from workloads.judge import READBACK
 from workloads.result import Durability
 from workloads.target import Subject
 

@@ -2,10 +2,11 @@
 
 Line types: `plan` (first), `phase`, `invoke`, then one of `ok`, `fail`, `info` for each
 invoke, `sample` (generator health, about once a second), `server` (its processes, before and
-after), `observe` (the system under test, about once a second), `probe` (reads beside the load, a
-line a second), `ceiling`, `user_ended`, `fault` (its name, component and state), `reconciled` (a
-double that was removed), `interrupted`. `info` means that nobody knows whether the operation took
-place; an invoke without completion means the same (the naming is Jepsen's).
+after), `observe` (the system under test, about once a second), `machine` (the node of a pod that
+loads, likewise), `probe` (reads beside the load, a line a second), `ceiling`, `user_ended`, `fault`
+(its name, component and state), `reconciled` (a double that was removed), `interrupted`. `info`
+means that nobody knows whether the operation took place; an invoke without completion means the
+same (the naming is Jepsen's).
 
 Times: `mono_ns` is the system-wide monotonic clock and `wall_ns` the Unix clock, in nanoseconds.
 """
@@ -21,6 +22,9 @@ from typing import Any
 
 from workloads.errors import CannotRunError, summary
 from workloads.plan import SCHEMA_VERSION, Plan
+
+HISTORY = "history.jsonl"
+"""Its name in the folder of a run."""
 
 
 class Kind(StrEnum):

@@ -6,13 +6,13 @@ from pathlib import Path
 from workloads import capacity, figures, record
 from workloads.checkers import availability, bottleneck, durability, objectives, validity
 from workloads.errors import CannotRunError
+from workloads.history import HISTORY
 from workloads.observed import observed
 from workloads.plan import Load
 from workloads.record import Record, Window
 from workloads.report import files, html
 from workloads.result import Capacity, Result, StageFigures
 
-HISTORY = "history.jsonl"
 READBACK = "readback.jsonl"
 DEPLOY = "deploy.json"
 RESULT = "result.json"

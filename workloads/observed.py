@@ -20,10 +20,11 @@ from workloads.result import (
 def observed(record: Record, window: Window, calls: OperationFigures) -> Observed | None:
     """Join the looks of a load phase; None with fewer than two."""
     looks = record.lines("observe", window)
-    if len(looks) < 2:
+    # Where the load came from a pod, of that pod's node.
+    machine = record.lines("machine", window) or looks
+    if min(len(looks), len(machine)) < 2:
         return None
     first, last = looks[0], looks[-1]
-    seconds = (last["mono_ns"] - first["mono_ns"]) / 1e9
     components = {
         name: component
         for name in first["components"].keys() & last["components"].keys()
@@ -32,7 +33,7 @@ def observed(record: Record, window: Window, calls: OperationFigures) -> Observe
     cpu_s = sum(component.cpu for component in components.values()) * window.seconds
     good = calls.count - calls.errors
     return Observed(
-        machine=_machine(record, window, looks, seconds),
+        machine=_machine(record, window, machine),
         components=dict(sorted(components.items())),
         replicas=_replicas(record, window),
         database=_database(looks),
@@ -68,10 +69,9 @@ def _grown(seen: list[dict[str, Any]], counter: str) -> float:
     )
 
 
-def _machine(
-    record: Record, window: Window, looks: list[dict[str, Any]], seconds: float
-) -> Machine:
+def _machine(record: Record, window: Window, looks: list[dict[str, Any]]) -> Machine:
     first, last = looks[0]["machine"], looks[-1]["machine"]
+    seconds = (looks[-1]["mono_ns"] - looks[0]["mono_ns"]) / 1e9
     spent: dict[int, float] = defaultdict(float)
     spans: dict[int, float] = defaultdict(float)
     for sample in record.lines("sample", window):

@@ -15,11 +15,21 @@ from infra.outputs import Component, Target
 LABEL_COMPONENT = "mlflow-bench.component"
 """Label of pods with the name of their workload."""
 
+LABEL_STACK = "mlflow-bench.stack"
+"""Label of everything of a stack with its name."""
+
 TIMEOUT_S = 10
 
 
 class ClusterError(Exception):
-    """The cluster cannot be asked; the text is one line that says why."""
+    """The cluster cannot be asked; the text is one line that says why.
+
+    `absent` says that it answered, and has no such thing.
+    """
+
+    def __init__(self, said: str, *, absent: bool = False) -> None:
+        super().__init__(said)
+        self.absent = absent
 
 
 class Pods:
@@ -44,13 +54,13 @@ class Pods:
 
     def version(self) -> str:
         """Return the release of Kubernetes, as `v1.36.3`."""
-        with _one_line():
+        with one_line():
             found = VersionApi(self._core.api_client).get_code(_request_timeout=TIMEOUT_S)
         return str(found.git_version)
 
     def find(self) -> dict[str, Any]:
         """Return the pod of each component, as the API describes it; none that is not ready."""
-        with _one_line():
+        with one_line():
             found = self._core.list_namespaced_pod(
                 self.namespace, label_selector=LABEL_COMPONENT, _request_timeout=TIMEOUT_S
             )
@@ -62,7 +72,7 @@ class Pods:
         It is the endpoint that the metrics API is made from; an account needs the right to `get`
         `nodes/proxy` (kubernetes.io/docs/reference/instrumentation/node-metrics).
         """
-        with _one_line():
+        with one_line():
             answer = self._core.connect_get_node_proxy_with_path(
                 node, "metrics/resource", _preload_content=False, _request_timeout=TIMEOUT_S
             )
@@ -70,7 +80,7 @@ class Pods:
 
     def log(self, pod: str, seconds: int) -> Iterator[bytes]:
         """Yield the lines of a pod's log of the last seconds, each after its time."""
-        with _one_line():
+        with one_line():
             answer = self._core.read_namespaced_pod_log(
                 pod,
                 self.namespace,
@@ -102,10 +112,12 @@ def _ready(pod: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _one_line() -> Iterator[None]:
+def one_line() -> Iterator[None]:
+    """Raise `ClusterError` for what kubernetes' client raises."""
     try:
         yield
     except ApiException as error:
-        raise ClusterError(f"the cluster refuses: {error.status} {error.reason}") from None
+        said = f"the cluster refuses: {error.status} {error.reason}"
+        raise ClusterError(said, absent=error.status == 404) from None
     except (HTTPError, OSError) as error:
         raise ClusterError(f"the cluster does not answer: {type(error).__name__}") from None

@@ -51,6 +51,7 @@ OBJECT_STORE = "object-store"
 SCHEMA_JOB = "schema-job"
 MLFLOW = "mlflow"
 LOAD_BALANCER = "nginx"
+LOAD = "load"
 
 SERVICE = "mlflow"
 """Name by which clients in the cluster reach the load balancer."""
@@ -117,6 +118,8 @@ class Deployment(pulumi.ComponentResource):
             sources[POSTGRES] = _source("postgres", spec.postgres_image, spec)
         if spec.uses_own_s3:
             sources[OBJECT_STORE] = _source(spec.s3_engine, spec.object_store_image, spec)
+        if spec.loads_inside:
+            sources[LOAD] = _source("workload", spec.load_image, spec)
         super().__init__("mlflow-bench:kubernetes:Deployment", stack, None, opts)
         self._child = pulumi.ResourceOptions(parent=self)
         self._stack = stack
@@ -322,7 +325,7 @@ class Deployment(pulumi.ComponentResource):
         )
 
         def describe(known: list[Any]) -> Target:
-            ports, store, containers, digests = known
+            ports, store, containers, digests, load_image = known
             backend = database.audit
             if spec.database is None:
                 backend = backend.model_copy(
@@ -352,12 +355,21 @@ class Deployment(pulumi.ComponentResource):
                 zones=(),
                 backend_store=backend,
                 artifact_store=store,
-                cluster=Cluster(context=self._cluster.context, namespace=self._name),
+                cluster=Cluster(
+                    context=self._cluster.context,
+                    namespace=self._name,
+                    tracking_uri=f"http://{SERVICE}.{self._name}.svc:{SERVER_PORT}",
+                    load_image=load_image,
+                ),
             )
 
         workloads = {name: workload.container for name, workload in self._workloads.items()}
         return pulumi.Output.all(
-            forward.ports, artifacts.audit, pulumi.Output.all(**workloads), self._known_digests()
+            forward.ports,
+            artifacts.audit,
+            pulumi.Output.all(**workloads),
+            self._known_digests(),
+            self._images.get(LOAD),
         ).apply(describe)
 
     def _wanted_ports(self) -> list[dict[str, Any]]:

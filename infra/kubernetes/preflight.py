@@ -69,6 +69,8 @@ def check_images(spec: DeploymentSpec, cluster: ClusterSpec) -> None:
         wanted["postgres_image"] = spec.postgres_image
     if spec.uses_own_s3:
         wanted["object_store_image"] = spec.object_store_image
+    if cluster.load_inside:
+        wanted["load_image"] = spec.load_image
     missing = [key for key, image in wanted.items() if image is None]
     if missing:
         raise SpecError(

@@ -6,25 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-import yaml
 from kubernetes.client import AppsV1Api, BatchV1Api
 from kubernetes.client.exceptions import ApiException
-from kubernetes.stream import stream
 
 from infra.outputs import Component, Target
 from scripts.archive import RefusedError
 from workloads.pods import LABEL_COMPONENT, ClusterError, Pods
+from workloads.talk import talk
 
-BLOCK = 1 << 18
 READY_SECONDS = 300
 ASKED_S = 30
 SCHEMA_JOB = "schema-job"
 
 # The other end learns of the end of its input by its size: an older cluster has no other way.
 _TAKE = 'head --bytes="$1" | "${@:2}"'
-
-_STATUS = 3
-"""Channel of a stream that says how the command ended: `v4.channel.k8s.io`."""
 
 
 class OnKubernetes:
@@ -62,42 +57,10 @@ class OnKubernetes:
             argv = ["bash", "-euo", "pipefail", "-c", _TAKE, "bash", str(size), *argv]
         taken = stdout or io.BytesIO()
         with _one_line(command[0]):
-            said = self._talk(pod.metadata.name, argv, stdin, taken)
+            said = talk(self._pods, pod.metadata.name, argv, stdin, taken)
         if said:
             raise RefusedError(f"{command[0]} in {pod.metadata.name}: {said}")
         return "" if stdout else taken.getvalue().decode()  # type: ignore[attr-defined]
-
-    def _talk(
-        self, pod: str, command: list[str], stdin: IO[bytes] | None, stdout: IO[bytes]
-    ) -> str:
-        """Run a command to its end; return what it complained of, nothing if it succeeded."""
-        talk: Any = stream(
-            self._pods.core.connect_get_namespaced_pod_exec,
-            pod,
-            self._namespace,
-            command=command,
-            stdin=stdin is not None,
-            stdout=True,
-            stderr=True,
-            tty=False,
-            binary=True,
-            _preload_content=False,
-        )
-        complaints = b""
-        while talk.is_open():
-            block = stdin.read(BLOCK) if stdin else b""
-            if block:
-                talk.write_stdin(block)
-            talk.update(timeout=0 if block else 1)
-            stdout.write(talk.read_stdout(timeout=0))
-            complaints += talk.read_stderr(timeout=0)
-        stdout.write(talk.read_stdout(timeout=0))
-        complaints += talk.read_stderr(timeout=0)
-        ended = yaml.safe_load(talk.read_channel(_STATUS) or b"") or {}
-        if ended.get("status") == "Success":
-            return ""
-        first = complaints.decode(errors="replace").strip().splitlines()[:1]
-        return str((first or [ended.get("message") or "the connection to it broke"])[0])
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:

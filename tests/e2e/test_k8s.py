@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -24,13 +25,23 @@ from infra.cluster import TEST_CONTEXT
 from infra.kubernetes import forward
 from infra.outputs import Target
 from scripts.offline.test_cluster import images, lifecycle
-from tests.e2e.stack import CLIENT, Stack, end, eventually, new_stack, search
+from tests.e2e.stack import (
+    CLIENT,
+    ROOT,
+    Stack,
+    end,
+    eventually,
+    interrupt,
+    new_stack,
+    search,
+)
 from tests.kubernetes_cluster import get
 from tests.watched import Watched
 from workloads import servers
+from workloads.judge import judge
 from workloads.observation import balancer
 from workloads.observation.pods import PodFigures
-from workloads.result import DurabilityVerdict
+from workloads.result import DurabilityVerdict, Result
 
 pytestmark = pytest.mark.e2e
 
@@ -43,6 +54,7 @@ SETTINGS = {
         "namespace": NAMESPACE,
         "ingress_host": "mlflow.example.com",
         "ingress_tls_secret": "certificate",
+        "load_inside": True,
         "monitoring": {"namespace": "monitoring", "labels": {"release": "prometheus"}},
     },
 }
@@ -298,6 +310,83 @@ def test_a_run_sees_what_the_pods_do(outputs: dict[str, Any]) -> None:
     assert len(containers) == 1
     [stage] = balancer.replicas(target, [("all", begin, time.time() + 1)])
     assert stage["replicas"]["mlflow-1"]["requests"] >= 5
+
+
+def left_of_loads() -> list[str]:
+    """What a load from inside the cluster has made and not removed."""
+    return [
+        f"{one['kind']}/{one['metadata']['name']}"
+        for one in get("jobs,pods,configmaps", NAMESPACE)
+        if one["metadata"].get("labels", {}).get("mlflow-bench.component") == "load"
+    ]
+
+
+def test_a_load_from_inside_is_judged_as_any(stack: Stack, tmp_path: Path) -> None:
+    results = tmp_path / "inside"
+    done = stack.workload(results, "--scenario=metrics", "--users=4", "--duration=6")
+    result = Result.model_validate_json((results / "result.json").read_text())
+    assert done.returncode == result.verdict.judgement.exit_status
+    assert "load of 4 users" in done.stdout
+    assert result.durability.verdict is DurabilityVerdict.PASS, result.durability.findings[:3]
+    assert result.durability.sources == ["mlflow-1", "postgres", "s3"]
+    assert result.plan.tracking_uri == f"http://mlflow.{NAMESPACE}.svc:5000"
+    said = result.plan.environment["load"]
+    assert said == "from inside the cluster: one pod, on node node"
+    assert said in (results / "report.html").read_text()
+    # What is watched from outside is put to the pod's time.
+    [stage] = result.stages
+    assert stage.calls.errors == 0
+    assert stage.observed
+    assert stage.observed.machine.generator_cpu > 0
+    assert stage.observed.database
+    assert stage.observed.replicas["mlflow-1"].requests > 0
+    assert {gate.name: gate.passed for gate in result.gates}["no server process restarted"]
+    assert judge(results)[0].model_dump_json() == result.model_dump_json()
+    assert left_of_loads() == []
+
+
+def ctrl_c(process: "subprocess.Popen[str]") -> None:
+    assert left_of_loads() != []
+    interrupt(process, signal.SIGINT)
+
+
+def kill_its_pod(_: "subprocess.Popen[str]") -> None:
+    which = ("pod", "--selector=mlflow-bench.component=load", "-n", NAMESPACE)
+    lifecycle.kubectl("delete", *which, "--force", "--grace-period=0", timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("cut", "status", "said"),
+    [
+        (ctrl_c, 130, "interrupted"),
+        (kill_its_pod, 2, "the load's pod is gone: the events of its namespace say why"),
+    ],
+)
+def test_a_load_from_inside_that_is_cut_off_leaves_nothing(
+    stack: Stack, tmp_path: Path, cut: Any, status: int, said: str
+) -> None:
+    command = [sys.executable, "-m", "workloads", "run", "--stack", stack.name]
+    command += ["--scenario=metrics", "--users=2", "--duration=60", f"--results={tmp_path / 'run'}"]
+    with (
+        stack.in_project(),
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=stack.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith("load of"):
+                break
+        cut(process)
+        last = process.communicate(timeout=60)[0].splitlines()[-1]
+    assert (process.returncode, last) == (status, f"python -m workloads: {said}")
+    assert left_of_loads() == []
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_api_server_takes_every_manifest_and_every_pod_is_restricted(stack: Stack) -> None:

@@ -140,6 +140,27 @@ def test_the_certificates_change_the_tag_of_mlflow_alone(tmp_path: Path) -> None
     assert tags["postgres", None] == tags["postgres", bundle]
 
 
+def test_the_load_is_another_image_when_its_code_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_context, "PROJECT", tmp_path / "project")
+    code = plain_file(tmp_path, "project/workloads/users/person.py")
+    plain_file(tmp_path, "project/infra/__init__.py")
+    contract = plain_file(tmp_path, "project/infra/outputs.py")
+    plain_file(tmp_path, "project/infra/spec.py")
+    tags = [stage("workload", tmp_path / "build", ca_bundle=None).tag]
+    for file in (code, contract):
+        file.write_text("changed = True")
+        context = stage("workload", tmp_path / "build", ca_bundle=None)
+        tags.append(context.tag)
+    assert len(set(tags)) == 3
+    assert {name for name in content(context.path) if name.startswith("project/")} == {
+        "project/workloads/users/person.py",
+        "project/infra/__init__.py",
+        "project/infra/outputs.py",
+    }
+
+
 def plain_file(tmp_path: Path, name: str, text: str = "") -> Path:
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text(text)

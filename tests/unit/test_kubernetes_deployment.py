@@ -124,6 +124,8 @@ def test_the_target_leads_to_every_component(engine: Engine) -> None:
     assert target.cluster.model_dump() == {
         "context": "mlflow-bench-test",
         "namespace": "mlflow-bench-k8s",
+        "tracking_uri": "http://mlflow.mlflow-bench-k8s.svc:5000",
+        "load_image": None,
     }
     assert (target.backend_store.host, target.backend_store.port) == ("127.0.0.1", 40001)
     assert target.artifact_store.endpoint == "http://127.0.0.1:40002"
@@ -332,6 +334,25 @@ def test_another_cluster_runs_images_by_reference_only(engine: Engine) -> None:
     used = {pod["containers"][0]["image"] for pod in engine.pods().values()}
     assert used == set(images.values())
     assert [args for args in engine.made if args.typ.startswith("docker:")] == []
+    with pytest.raises(SpecError, match=r"^load_image: is missing: "):
+        deploy("work", {"load_inside": True}, **images)
+    target, _ = deploy("work", {"load_inside": True}, load_image="a/workload:1", **images)
+    assert target.cluster
+    assert target.cluster.load_image == "a/workload:1"
+
+
+def test_a_load_from_inside_has_its_image_in_the_cluster(engine: Engine) -> None:
+    target, _ = deploy(more={"load_inside": True})
+    assert target.cluster
+    assert target.cluster.load_image == "loaded/load:1"
+    # A workload makes its pod, and takes it away again.
+    assert "load" not in engine.pods()
+    [container] = engine.pods()["mlflow"]["containers"]
+    [allowed] = [word for word in container["args"] if word.startswith("--allowed-hosts=")]
+    host = str(target.cluster.tracking_uri).removeprefix("http://")
+    assert {host.partition(":")[0], f"{host.partition(':')[0]}:*"} <= set(
+        allowed.partition("=")[2].split(",")
+    )
 
 
 def test_a_database_of_ones_own_takes_the_place_of_the_stacks(engine: Engine) -> None:

@@ -286,6 +286,7 @@ def test_a_cluster_is_named_by_its_context() -> None:
             {"kubernetes": '{"context": "work", "ingress_class": "nginx"}'},
             r"kubernetes\.ingress_class: is of no use without kubernetes\.ingress_host",
         ),
+        ({"load_image": "a/b:1"}, r"load_image: is of no use without kubernetes\.load_inside"),
         (
             {"kubernetes": '{"context": "work", "ingress_host": "mlflow..com"}'},
             r"kubernetes\.ingress_host: is not a name like mlflow\.example\.com",

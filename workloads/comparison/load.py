@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from infra.outputs import Target
 from workloads.comparison.files import PLAN, PROGRESS
 from workloads.errors import CannotRunError
-from workloads.judge import HISTORY, RESULT
+from workloads.history import HISTORY
+from workloads.judge import RESULT
 from workloads.result import Result
 
 

@@ -24,18 +24,36 @@ class Observer(Forked):
         super().__init__(lambda goes_on: _observe(subject, history, goes_on))
 
 
+class NodeObserver(Forked):
+    """Looks at the machine alone: the node of the pod that it is in."""
+
+    def __init__(self, history: History) -> None:
+        def look() -> None:
+            history.event("machine", machine=_machine())
+
+        super().__init__(lambda goes_on: _every_second(look, goes_on))
+
+
 def _observe(subject: Subject, history: History, goes_on: Callable[[], bool]) -> None:
-    """Look until the parent is gone or ends this process."""
     containers = _containers(subject, history)
     sessions = _sessions(subject, history)
-    due = time.monotonic()
-    while goes_on():
+
+    def look() -> None:
         history.event(
             "observe",
             machine=_machine(),
             components=containers.look() if containers else {},
             database=sessions.look() if sessions else None,
         )
+
+    _every_second(look, goes_on)
+
+
+def _every_second(look: Callable[[], None], goes_on: Callable[[], bool]) -> None:
+    """Look until the parent is gone or ends this process."""
+    due = time.monotonic()
+    while goes_on():
+        look()
         due = max(due + INTERVAL_S, time.monotonic())
         time.sleep(due - time.monotonic())
 

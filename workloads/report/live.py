@@ -69,6 +69,11 @@ class LiveView:
         )
         self._show()
 
+    def figures(self, said: str) -> None:
+        """Show figures that were put into words elsewhere."""
+        self._figures = said
+        self._show()
+
     def progress(self, done: int, total: int) -> None:
         """Show how many things of all are done."""
         self._figures = f"{done} of {total}"

@@ -18,7 +18,8 @@ from workloads import settings
 def read_back(uri: str, folder: str, *, reconcile: bool) -> int:
     settings.configure(uri)
     from workloads import run
-    from workloads.judge import HISTORY, conclude
+    from workloads.history import HISTORY
+    from workloads.judge import conclude
     from workloads.record import load
     from workloads.report.live import LiveView
     from workloads.target import at
@@ -26,14 +27,14 @@ def read_back(uri: str, folder: str, *, reconcile: bool) -> int:
     plan = load(Path(folder) / HISTORY).plan
     with LiveView(plan) as view:
         if reconcile:
-            run.remove_doubles(plan, Path(folder), view)
+            run.remove_doubles(at(uri), plan, Path(folder), view)
         run.read_back(at(uri), plan, Path(folder), view)
     return conclude(Path(folder)).verdict.judgement.exit_status
 
 
 def load(uri: str, folder: str, name: str, users: str, rate: str, seconds: str) -> int:
     settings.configure(uri)
-    from workloads import run
+    from workloads import load as generating
     from workloads.plan import Plan
     from workloads.report.live import LiveView
     from workloads.scenarios import SCENARIOS
@@ -58,7 +59,7 @@ def load(uri: str, folder: str, name: str, users: str, rate: str, seconds: str) 
         environment={},
     )
     with LiveView(plan) as view:
-        run.load(at(uri), scenario, plan, Path(folder), view)
+        generating.load(at(uri), scenario, plan, Path(folder), view)
     return 0
 
 

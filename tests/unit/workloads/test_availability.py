@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.workloads.builders import MS, Folder, S, plan, stage
 from workloads.checkers.availability import Call, as_before, longest_gap_s, recovery_s, said
-from workloads.judge import HISTORY, judge
+from workloads.history import HISTORY
+from workloads.judge import judge
 from workloads.plan import Load
 from workloads.result import Judgement, Resilience, Result
 

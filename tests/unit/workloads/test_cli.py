@@ -26,6 +26,7 @@ from workloads.scenarios import SCENARIOS
         ("run --url http://x --token-file /dev/null", "--token-file /dev/null: is empty"),
         ("run --stack local --rate 5", "--rate 5: training has no planned rate"),
         ("run --url http://x --scenario metrics --rate 0", "--rate 0: give at least 0.01"),
+        ("run --url http://x --outside", "--outside: the load of x comes from this machine anyway"),
         ("run --url http://x --duration 0", "--duration 0: give at least 1"),
         ("run --url http://x --set runs", "--set runs: give it as name=value"),
         ("run --url http://x --set runs=1", "--set runs: training has the parameters: none"),
