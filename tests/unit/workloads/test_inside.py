@@ -1,9 +1,11 @@
 """A load from a pod of the cluster: what is refused, the Job, and the two clocks of one history."""
 
+import ast
 import json
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -219,13 +221,45 @@ def test_clocks_that_differ_are_noticed(said: int, after: int, before: int, apar
     assert (complaint(apart_s) is not None) is (apart_s > 0)
 
 
-def test_the_image_holds_the_code_that_this_machine_has(tmp_path: Path) -> None:
-    staged = stage_image("workload", tmp_path, ca_bundle=None).path / "project"
-    code = (
-        "import workloads.inside.__main__, workloads.load\n"
-        "print(workloads.inside.sources(), workloads.inside.ROOT)"
-    )
+IMPORTED = """
+import json, sys
+import workloads.load, workloads.inside.__main__
+from workloads.scenarios import SCENARIOS
+for scenario in SCENARIOS.values():
+    workloads.load.set_up.named(scenario.users)
+files = [module.__file__ for name, module in sys.modules.items() if name.startswith("workloads.")]
+print(json.dumps([workloads.inside.sources(), files]))
+"""
+
+
+def test_the_image_has_the_code_of_this_machine_and_what_that_imports(tmp_path: Path) -> None:
+    staged = stage_image("workload", tmp_path, ca_bundle=None).path
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=staged, capture_output=True, text=True, check=True
+        [sys.executable, "-c", IMPORTED],
+        cwd=staged / "project",
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert done.stdout.split() == [inside.sources(), str(staged)]
+    digest, files = json.loads(done.stdout)
+    assert digest == inside.sources()
+    assert all(Path(file).is_relative_to(staged) for file in files)
+    owners = packages_distributions()
+    wanted = {
+        owners[name][0].lower().replace("_", "-")
+        for file in files
+        for node in ast.walk(ast.parse(Path(file).read_text()))
+        for name in imported(node)
+        if name not in sys.stdlib_module_names | {"workloads", "infra"}
+    }
+    # Named where it is imported; pydantic of infra/outputs.py is among them.
+    assert wanted == set((staged / "packages.txt").read_text().split())
+
+
+def imported(node: ast.AST) -> list[str]:
+    """The top-level packages that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name.partition(".")[0] for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return [node.module.partition(".")[0]]
+    return []
