@@ -16,7 +16,7 @@ from infra.outputs import Target
 from workloads import inside
 from workloads.errors import CannotRunError
 from workloads.inside.files import PLAN, RESULTS, SOURCES, seal
-from workloads.inside.pod import NAME, ROOM_S, manifest, trouble
+from workloads.inside.pod import NAME, REMOVED, ROOM_S, manifest, trouble
 from workloads.plan import Plan
 from workloads.pods import (
     TIMEOUT_S,
@@ -144,17 +144,19 @@ class Job:
             found = self._pods.core.list_namespaced_pod(
                 self._pods.namespace, label_selector=f"{LABEL_JOB}={self._uid}", **ASKED
             ).items
-        if not found:
+        # Another one would be made for it, and not be the one that was followed.
+        pod = next((one for one in found if self._pod in ("", one.metadata.name)), None)
+        if pod is None:
             if self._pod or waited_s > ROOM_S:
-                why = "is gone" if self._pod else "was not made"
-                raise CannotRunError(f"the load's pod {why}: the events of its namespace say why")
+                why = REMOVED if self._pod else "it was not made: see its namespace's events"
+                raise CannotRunError(f"the load's pod: {why}")
             return None
-        [pod] = found
         self._pod = pod.metadata.name
         lines = self._log() if pod.status.phase != "Pending" else []
         told = [json.loads(line) for line in lines if line.startswith("{")]
         if wrong := trouble(pod, waited_s):
-            last = f": {lines[-1]}" if lines and not lines[-1].startswith("{") else ""
+            told_why = lines and wrong != REMOVED and not lines[-1].startswith("{")
+            last = f": {lines[-1]}" if told_why else ""
             raise CannotRunError(f"the load's pod: {wrong}{last}")
         return dict(told[-1]) if told else None
 

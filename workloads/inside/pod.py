@@ -21,6 +21,8 @@ START_S = 600.0
 ROOM_S = 60.0
 """A cluster that adds nodes by itself says before that it has no room."""
 
+REMOVED = "it was removed while it loaded"
+
 _HOPELESS = (
     "ImagePullBackOff",
     "ErrImageNeverPull",
@@ -100,7 +102,7 @@ def manifest(target: Target, processes: int) -> dict[str, Any]:
 def trouble(pod: Any, waited_s: float) -> str | None:
     """Return why a pod does not load, or not any more; None: it does, or may come to."""
     if pod.metadata.deletion_timestamp:
-        return "it is being removed"
+        return REMOVED
     states = [one.state for one in pod.status.container_statuses or []]
     if pod.status.phase in ("Failed", "Succeeded"):
         ended = next((one.terminated for one in states if one.terminated), None)
