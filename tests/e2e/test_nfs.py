@@ -145,8 +145,9 @@ def test_a_frozen_nfs_server_is_waited_for(
 ) -> None:
     """For 30 s, in the middle of uploads; meanwhile metadata is served as ever.
 
-    A large one waits while it is written, a small one when it is closed.
+    A large one waits while it is written, a small one when it is closed; a download waits, too.
     """
+    assert upload(replicas[0], "before", b"before").status_code == 200
     data = {size: os.urandom(size * MIB) for size in (2, 32)}
     server = docker_client.containers.get(PREFIX + "nfs")
     with ThreadPoolExecutor() as pool:
@@ -157,14 +158,16 @@ def test_a_frozen_nfs_server_is_waited_for(
         time.sleep(1)
         server.pause()
         try:
+            downloading = pool.submit(download, replicas[0], "before")
             time.sleep(15)
             for replica in replicas:
                 search = f"{replica}/api/2.0/mlflow/experiments/search?max_results=1"
                 assert requests.get(search, timeout=12).status_code == 200
             time.sleep(15)
-            assert not any(one.done() for one in uploading)
+            assert not any(one.done() for one in [*uploading, downloading])
         finally:
             server.unpause()
         assert [one.result().status_code for one in uploading] == [200, 200]
+        assert downloading.result().content == b"before"
     for size, content in data.items():
         assert download(replicas[1], f"frozen-{size}").content == content

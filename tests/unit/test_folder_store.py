@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from infra.images.mlflow.stores.mlflow_bench_stores.folder import BLOCK, FolderRepository, blocks
 
@@ -87,3 +88,27 @@ def test_closing_a_file_keeps_no_other_request_waiting(
     [draft] = asyncio.run(both())
     assert draft != "file"
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_read_is_what_is_there(tmp_path: Path) -> None:
+    content = random.Random(7).randbytes(3 * BLOCK + 5)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/model.bin").write_bytes(content)
+    (tmp_path / "run/link").symlink_to("/etc/hostname")
+    store = FolderRepository(tmp_path.as_uri())
+
+    async def read(path: str) -> tuple[int, bytes]:
+        found = await store.open(path)
+        return found.size, b"".join([chunk async for chunk in found.chunks()])
+
+    assert asyncio.run(read("run/model.bin")) == (len(content), content)
+    for path, status in [
+        ("run/none", 404),
+        ("run/model.bin/none", 404),
+        ("run", 400),
+        ("../run", 400),
+        ("run/link", 400),
+    ]:
+        with pytest.raises(MlflowException) as refused:
+            asyncio.run(read(path))
+        assert refused.value.get_http_status_code() == status, path

@@ -9,18 +9,26 @@ and an empty list for a folder that it cannot read. It takes the place of MLflow
 import asyncio
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from mlflow.entities import FileInfo
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from mlflow.utils.uri import validate_path_within_directory
+
+from .download import Download
 
 BLOCK = 2**20
 """Bytes that are written at once, at least: as much as a mount passes on in one request."""
 
 MODE = 0o644
+
+_threads = ThreadPoolExecutor(16, thread_name_prefix="folder")
+"""Wait for the store when artifacts are read; those that serve the API are others."""
 
 
 class FolderRepository(LocalArtifactRepository):
@@ -61,6 +69,29 @@ class FolderRepository(LocalArtifactRepository):
             except BaseException:
                 await asyncio.to_thread(_drop, file, draft)
                 raise
+
+    async def open(self, artifact_path: str) -> Download:
+        """Start to read a file; raise `MlflowException` where there is none.
+
+        MLflow's own looks for it on the event loop, as it closes what was uploaded.
+        """
+        with _told(self.artifact_dir):
+            return await asyncio.wrap_future(_threads.submit(self._open, artifact_path))
+
+    def _open(self, artifact_path: str) -> Download:
+        path = os.path.normpath(os.path.join(self.artifact_dir, artifact_path))  # noqa: PTH118
+        validate_path_within_directory(self.artifact_dir, path)
+        try:
+            body = Path(path).open("rb", buffering=0)  # noqa: SIM115
+        except (FileNotFoundError, NotADirectoryError):
+            raise MlflowException(
+                f"No such artifact: '{artifact_path}'", error_code=RESOURCE_DOES_NOT_EXIST
+            ) from None
+        except IsADirectoryError:
+            raise MlflowException.invalid_parameter_value(
+                f"Artifact path refers to a directory, not a file: '{artifact_path}'"
+            ) from None
+        return Download(body, os.fstat(body.fileno()).st_size, _threads)
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         """Return what lies directly in a folder."""

@@ -14,7 +14,7 @@ import logging
 import mimetypes
 import os
 import posixpath
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -40,13 +40,11 @@ from mlflow.store.artifact.artifact_repo import (
 )
 from mlflow.store.artifact.s3_artifact_repo import BOTO_TO_MLFLOW_ERROR, S3ArtifactRepository
 
+from .download import CHUNK, Download
 from .upload import Upload
 
 PRESIGNED_ENDPOINT = "MLFLOW_BENCH_PRESIGNED_ENDPOINT"
 """Names the store's address as clients reach it; without it they are sent to no other address."""
-
-CHUNK = 2**20
-"""Bytes of a download that are taken from S3 at once; twice as many are held."""
 
 CONNECTIONS = 16
 
@@ -100,25 +98,6 @@ class _Store(S3ArtifactRepository):
         own = _client(MLFLOW_S3_ENDPOINT_URL.get())
         clients = os.environ.get(PRESIGNED_ENDPOINT)
         return _Signing(own, _client(clients)) if clients else own
-
-
-class Download:
-    """An object that is being read."""
-
-    def __init__(self, answer: dict[str, Any]) -> None:
-        self._body = answer["Body"]
-        self.size = int(answer["ContentLength"])
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the content; the next chunk is read while the present one is sent."""
-        reading = _threads.submit(self._body.read, CHUNK)
-        try:
-            while chunk := await asyncio.wrap_future(reading):
-                reading = _threads.submit(self._body.read, CHUNK)
-                yield chunk
-        finally:
-            # A thread may still be reading, which is no time to close.
-            reading.add_done_callback(lambda _: self._body.close())
 
 
 class ProxiedS3Repository(ArtifactRepository, StreamUploadMixin):
@@ -183,7 +162,8 @@ class ProxiedS3Repository(ArtifactRepository, StreamUploadMixin):
 
     def _open(self, artifact_path: str) -> Download:
         try:
-            return Download(self._client.get_object(**self._place(artifact_path)))
+            answer = self._client.get_object(**self._place(artifact_path))
+            return Download(answer["Body"], int(answer["ContentLength"]), _threads)
         except ClientError as error:
             code = BOTO_TO_MLFLOW_ERROR.get(error.response["Error"]["Code"])
             if code is None:
