@@ -1,5 +1,7 @@
 """What a folder is given to write: the pieces of a request, put together."""
 
+# mypy: allow-untyped-calls
+
 import asyncio
 import os
 import random
