@@ -153,7 +153,7 @@ def check_durability(layout: Layout, deployment: Deployment) -> None:
 
 
 def bars(ours: Seen, theirs: Seen) -> Iterator[Bar]:
-    """Yield what issue 4 asks of log-batch, memory and start."""
+    """Yield the objectives of log-batch, memory and start; docs/benchmarks.md has them too."""
     name = "log-batch"
 
     def ratio(clients: int) -> float:
