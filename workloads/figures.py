@@ -9,7 +9,9 @@ from workloads.record import NEVER, Record, Rows, Window, durations_ms
 from workloads.result import Latency, OperationFigures
 
 ALL_CALLS = "all API calls"
-BATCHES = 10
+BATCHES = 5
+"""Few and long: what is slow within a run, as a checkpoint, is then in the margin as well."""
+ENOUGH_ANSWERS = 100
 SAMPLES = {50: 1, 95: 20, 99: 1000}
 """Fewest samples by percentile: one beyond the 95th, ten beyond the 99th."""
 
@@ -74,15 +76,15 @@ def lags_ms(rows: Rows) -> NDArray[np.float64]:
 def rate_margin(rows: Rows, window: Window) -> float | None:
     """Half of the 95 % confidence interval of a stage's rate, in 1/s; None with under 100 answers.
 
-    From the means of ten batches of equal length (Law, "Simulation Modeling and Analysis", batch
-    means): 2.262 is Student's t with nine degrees of freedom.
+    From the means of five batches of equal length (Law, "Simulation Modeling and Analysis", batch
+    means): 2.776 is Student's t with four degrees of freedom.
     """
     answered = rows["invoked"][rows["ok"]]
-    if len(answered) < 10 * BATCHES or not window.seconds:
+    if len(answered) < ENOUGH_ANSWERS or not window.seconds:
         return None
     edges = np.linspace(window.begin_ns, window.end_ns, BATCHES + 1)
     rates = np.histogram(answered, bins=edges)[0] / (window.seconds / BATCHES)
-    return float(2.262 * rates.std(ddof=1) / np.sqrt(BATCHES))
+    return float(2.776 * rates.std(ddof=1) / np.sqrt(BATCHES))
 
 
 def _row(type_: str, name: str, rows: Rows, window: Window) -> OperationFigures:

@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,10 @@ START_S = 90.0
 _PARENTS: list[int] = []
 """Ends of pipes that are the parent's alone: a process must see when the parent is gone."""
 
+LISTENING = "listening"
+"""Message of a process to the generator: it takes stages from now on. Locust counts a worker as
+there once it has spoken, which is before; what it is told in between is lost."""
+
 AHEAD_S = 0.2
 """Time between the announcement of a schedule and its begin."""
 
@@ -56,6 +61,11 @@ class Generator:
         self._history = history
         self._user_class = user_class
         self._warm: set[int] = set()
+        self._listening: set[int] = set()
+        # Users leave files behind when their process ends, and so does the client.
+        self._scratch = tempfile.TemporaryDirectory(
+            prefix="mlflow-bench-", ignore_cleanup_errors=True
+        )
         gc.collect()
         gc.freeze()  # what is there now is never collected: no pause of a tenth of a second for it
         self._pids: dict[int, int] = {}
@@ -67,6 +77,7 @@ class Generator:
             self._pids[index] = _fork(
                 lambda i=index, p=port: _process(user_class, plan, history, i, p),  # type: ignore[misc]
                 log,
+                self._scratch.name,
             )
             os.close(port)
 
@@ -77,12 +88,13 @@ class Generator:
         )
         self.master = self._environment.create_master_runner("127.0.0.1", 0)
         self.master.register_message(WARM, self._is_warm)
+        self.master.register_message(LISTENING, self._is_listening)
         for end in self._ports:
             os.write(end, f"{self.master.server.port}\n".encode())
             os.close(end)
             _PARENTS.remove(end)
         deadline = time.monotonic() + START_S
-        while self.master.worker_count < len(self._pids):
+        while len(self._listening) < len(self._pids):
             if self.ended() or time.monotonic() > deadline:
                 raise CannotRunError("a generator process did not start: see users.log of the run")
             gevent.sleep(0.05)
@@ -117,6 +129,9 @@ class Generator:
     def _is_warm(self, environment: Environment, msg: Message, **_: Any) -> None:
         self._warm.add(msg.data)
 
+    def _is_listening(self, environment: Environment, msg: Message, **_: Any) -> None:
+        self._listening.add(msg.data["process"])
+
     def ended(self) -> bool:
         """Say whether a process is gone; it is then in the history."""
         for index, pid in list(self._pids.items()):
@@ -147,9 +162,10 @@ class Generator:
                     os.kill(pid, signal.SIGKILL)
                 gevent.sleep(0.02)
             del self._pids[index]
+        self._scratch.cleanup()
 
 
-def _fork(main: Callable[[], None], log: Path) -> int:
+def _fork(main: Callable[[], None], log: Path, scratch: str) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -163,6 +179,7 @@ def _fork(main: Callable[[], None], log: Path) -> int:
         for end in _PARENTS:
             os.close(end)
         gevent.sleep(0.01)  # gevent closes when its loop comes round
+        os.environ["TMPDIR"] = tempfile.tempdir = scratch
         output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.dup2(output, 1)
         os.dup2(output, 2)
@@ -193,6 +210,7 @@ def _process(user_class: type[User], plan: Plan, history: History, index: int, p
         process.take(stage and Stage.model_validate(stage), msg.data["begin_ns"])
 
     runner.register_message(STAGE, take)
+    runner.send_message(LISTENING, {"process": index})
     gevent.spawn(_sample, process, history, os.getppid())
     runner.greenlet.join()
 

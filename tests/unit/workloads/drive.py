@@ -3,14 +3,20 @@
 python -m tests.unit.workloads.drive read-back URI FOLDER
 python -m tests.unit.workloads.drive reconcile URI FOLDER
 python -m tests.unit.workloads.drive load URI FOLDER SCENARIO USERS RATE SECONDS
+python -m tests.unit.workloads.drive late URI FOLDER SCENARIO USERS RATE SECONDS
 
-`reconcile` removes doubles before it reads back.
+`reconcile` removes doubles before it reads back. `late` is `load` with processes that are held up
+for half a second as soon as Locust's master knows them.
 `load` makes no experiment and reads nothing back, so that any HTTP server will do; RATE 0 is a
 closed load.
 """
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+
+import pytest
 
 from workloads import settings
 
@@ -63,6 +69,29 @@ def load(uri: str, folder: str, name: str, users: str, rate: str, seconds: str) 
     return 0
 
 
+def late(*arguments: str) -> int:
+    import gevent  # type: ignore[import-untyped]
+    from locust.env import Environment
+    from locust.runners import WorkerRunner
+
+    create = Environment.create_worker_runner
+
+    def created(self: Environment, host: str, port: int) -> WorkerRunner:
+        runner = create(self, host, port)
+        gevent.sleep(0.5)
+        return runner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Environment, "create_worker_runner", created)
+        return load(*arguments)
+
+
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
-    sys.exit(load(*rest) if what == "load" else read_back(*rest, reconcile=what == "reconcile"))
+    drives: dict[str, Callable[..., int]] = {
+        "load": load,
+        "late": late,
+        "read-back": partial(read_back, reconcile=False),
+        "reconcile": partial(read_back, reconcile=True),
+    }
+    sys.exit(drives[what](*rest))

@@ -39,8 +39,17 @@ def serving(module: str) -> Iterator[str]:
         assert server.wait(10) == 0
 
 
-def drive(uri: str, folder: Path, scenario: str, users: int, rate: float, seconds: float) -> Record:
-    command = [sys.executable, "-m", "tests.unit.workloads.drive", "load", uri, str(folder)]
+def drive(
+    uri: str,
+    folder: Path,
+    scenario: str,
+    users: int,
+    rate: float,
+    seconds: float,
+    *,
+    what: str = "load",
+) -> Record:
+    command = [sys.executable, "-m", "tests.unit.workloads.drive", what, uri, str(folder)]
     command += [scenario, str(users), str(rate), str(seconds)]
     subprocess.run(command, cwd=ROOT, timeout=120, check=True, capture_output=True)
     return record.load(folder / "history.jsonl")
@@ -108,6 +117,12 @@ def test_the_ceiling_is_taken_with_the_whole_harness(closed: Record) -> None:
     assert ceiling
     assert ceiling > 50
     assert f"{ceiling:.0f} calls/s" in gate(closed, "generator's ceiling").measured
+
+
+def test_processes_that_are_slow_to_listen_miss_no_stage(stalled: str, tmp_path: Path) -> None:
+    taken = drive(stalled, tmp_path, "metrics", 2, 0, 2, what="late")
+    calls = taken.within(taken.windows[0])
+    assert set(calls["user"]) == {0, 1}
 
 
 def test_a_throttled_generator_does_not_count(stalled: str, tmp_path: Path) -> None:

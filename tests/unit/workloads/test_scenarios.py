@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[3]
 def run(server: Server, folder: Path, scenario: str, *arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "workloads", "run", "--url", server.uri, "--users", "2"]
     command += ["--scenario", scenario, "--results", str(folder), "--duration", "3", *arguments]
+    temporary = folder.with_name(f"{folder.name}.tmp")
+    temporary.mkdir()
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -28,9 +30,10 @@ def run(server: Server, folder: Path, scenario: str, *arguments: str) -> tuple[i
         stderr=subprocess.STDOUT,
         text=True,
         timeout=120,
-        env=os.environ | {"MLFLOW_TRACKING_TOKEN": "s3cret"},
+        env=os.environ | {"MLFLOW_TRACKING_TOKEN": "s3cret", "TMPDIR": str(temporary)},
     )
     assert "Traceback" not in done.stdout
+    assert list(temporary.iterdir()) == []
     return done.returncode, done.stdout
 
 
