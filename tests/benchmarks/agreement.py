@@ -1,6 +1,6 @@
 """Do two runs of one stack on one machine agree within the spread that the reports state?
 
-    python -m tests.benchmarks.agreement [--runs 8] [--duration 15]
+    python -m tests.benchmarks.agreement [--runs 16] [--duration 15]
 
 Deploys one zone with one replica and runs the scenario `metrics` on it again and again, with a
 seed each. Two runs in a row agree when their rates differ by no more than their margins, which are
@@ -39,7 +39,7 @@ def measure(uri: str, seed: int, duration: float, folder: Path) -> tuple[float, 
 def main() -> int:
     """Measure and print; 1 if fewer than nine in ten pairs agree."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--runs", type=int, default=8)
+    parser.add_argument("--runs", type=int, default=16)
     parser.add_argument("--duration", type=float, default=15, help="seconds of load of each run")
     given = parser.parse_args()
     if given.runs < 2:

@@ -13,19 +13,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import uuid4
 
 from mlflow.entities import FileInfo
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
-from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from mlflow.store.artifact.local_artifact_repo import (
+    _TEMP_ARTIFACT_PREFIX,
+    LocalArtifactRepository,
+)
 from mlflow.utils.uri import validate_path_within_directory
 
 from .download import Download
 
 BLOCK = 2**20
 """Bytes that are written at once, at least: as much as a mount passes on in one request."""
-
-MODE = 0o644
 
 _threads = ThreadPoolExecutor(16, thread_name_prefix="folder")
 """Wait for the store when artifacts are read; those that serve the API are others."""
@@ -69,6 +71,15 @@ class FolderRepository(LocalArtifactRepository):
             except BaseException:
                 await asyncio.to_thread(_drop, file, draft)
                 raise
+
+    def _create_staging_artifact(
+        self, artifact_file_name: str, artifact_path: str | None = None
+    ) -> tuple[int, str, str]:
+        """Have its mode from the beginning: MLflow sets it later, one more request to a server."""
+        folder, place = self._get_destination_artifact_path(artifact_file_name, artifact_path)
+        draft = Path(folder, f"{_TEMP_ARTIFACT_PREFIX}{uuid4().hex}")
+        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # less the umask
+        return descriptor, str(draft), place
 
     async def open(self, artifact_path: str) -> Download:
         """Start to read a file; raise `MlflowException` where there is none.
@@ -141,7 +152,6 @@ async def blocks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
 def _publish(file: BinaryIO, draft: str, place: str) -> None:
     """Have what was written on stable storage, and give it its name."""
     file.flush()
-    os.fchmod(file.fileno(), MODE)
     os.fsync(file.fileno())
     file.close()
     Path(draft).replace(place)
