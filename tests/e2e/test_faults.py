@@ -14,6 +14,7 @@ import pytest
 from infra.outputs import Target
 from tests.e2e.stack import ROOT, Stack, end, eventually, new_stack, search
 from workloads.faults import left, proxy
+from workloads.faults.freeze import pause
 from workloads.faults.registry import FAULTS
 from workloads.faults.schedule import chosen, struck
 from workloads.faults.strike import strike
@@ -75,7 +76,7 @@ def test_what_a_killed_run_left_is_found_and_healed(
 ) -> None:
     """The proxy of the tests above counts as one, too."""
     by_name = {one.name: docker_client.containers.get(one.container) for one in target.components}
-    by_name["mlflow-a-1"].pause()
+    pause(by_name["mlflow-a-1"])
     by_name["object-store"].stop()
     cut = FAULTS["zone-cut"].make[target.platform](target, None)
     cut.inject()
@@ -135,17 +136,19 @@ def test_a_run_that_is_ended_heals_first(
         return bool(docker_client.containers.get(database).attrs["State"]["Paused"])
 
     arguments = ("--fault", "postgres-freeze", "--set", "fault_s=300", "--duration", "1")
-    with stack.in_project():
-        process = subprocess.Popen(
+    with (
+        stack.in_project(),
+        subprocess.Popen(
             line(stack, tmp_path / "run", *arguments),
             cwd=ROOT,
             env=os.environ | stack.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        )
+        ) as process,
+    ):
         try:
-            eventually(paused, 90)
+            eventually(lambda: paused() or process.poll() is not None, 90)
             process.send_signal(signal.SIGTERM)
             output, _ = process.communicate(timeout=90)
         finally:

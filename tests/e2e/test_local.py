@@ -19,6 +19,7 @@ import requests
 
 from infra.postgres import memory_settings, share
 from tests.e2e.stack import CLIENT, Stack, end, eventually, interrupt, new_stack, search
+from workloads.faults.freeze import pause
 
 pytestmark = pytest.mark.e2e
 
@@ -182,7 +183,7 @@ def test_the_server_is_ready_only_while_the_database_answers(
             requests.post(f"{uri}/api/2.0/mlflow/experiments/search", json={}, timeout=100)
 
     uri = deployed["tracking_uri"]
-    postgres.pause()
+    pause(postgres)
     try:
         # More than the server has threads; they hang until the database goes on.
         waiting = [threading.Thread(target=ask) for _ in range(60)]

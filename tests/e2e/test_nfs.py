@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from tests.e2e.stack import Stack, end, new_stack
+from workloads.faults.freeze import pause
 
 pytestmark = pytest.mark.e2e
 
@@ -156,7 +157,7 @@ def test_a_frozen_nfs_server_is_waited_for(
             for size, content in data.items()
         ]
         time.sleep(1)
-        server.pause()
+        pause(server)
         try:
             downloading = pool.submit(download, replicas[0], "before")
             time.sleep(15)

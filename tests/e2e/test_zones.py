@@ -19,6 +19,7 @@ import requests
 from infra.host_check import wrong_answers
 from tests.e2e import artifacts
 from tests.e2e.stack import CLIENT, Stack, end, eventually, free_port, new_stack, search
+from workloads.faults.freeze import pause
 from workloads.result import DurabilityVerdict, Result
 
 pytestmark = pytest.mark.e2e
@@ -205,7 +206,7 @@ def test_a_replica_is_ready_only_while_the_store_answers(
     replica = docker_client.containers.get(PREFIX + "mlflow-a-1")
     store = docker_client.containers.get(PREFIX + "object-store")
     assert run(docker_client, "mlflow-a-1", "ready") == (0, "")
-    store.pause()
+    pause(store)
     try:
         refused = [run(docker_client, "mlflow-a-1", "ready") for _ in range(3)]
         waiting = [row for row in replica.top()["Processes"] if row[-1].endswith("ready")]

@@ -16,6 +16,7 @@ from infra.docker.nfs import EXPORT
 from tests.images.disk import disk_volume, format_disk, needs_root, run
 from tests.images.nfs import OWNER, VOLUME, NfsClient, NfsServer
 from tests.images.sandbox import LABEL, Sandbox, build, ends, execute, logs, wait_until
+from workloads.faults.freeze import pause
 
 pytestmark = pytest.mark.plugins
 
@@ -369,7 +370,7 @@ def test_an_acknowledged_file_survives_a_power_failure(
         made = client.python(KEPT)
         control = execute(server.container, "sh", "-c", f"echo held-back > {VOLUME}/control")
         assert control.returncode == 0, control.stderr
-        server.container.pause()
+        pause(server.container)
         run("cp", "--sparse=always", disk, copy)
         server.container.unpause()
         client.container.remove(force=True)

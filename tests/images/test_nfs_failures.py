@@ -16,6 +16,7 @@ from infra.docker.artifact_mount import FOLDER
 from tests.images.disk import disk_volume, format_disk, needs_root
 from tests.images.nfs import OWNER, VOLUME, NfsClient, NfsServer
 from tests.images.sandbox import Sandbox, build, ends, execute, wait_until
+from workloads.faults.freeze import pause
 
 pytestmark = [pytest.mark.plugins, needs_root]
 
@@ -124,7 +125,7 @@ def test_a_folder_that_refuses_is_named(server: Server, sandbox: Sandbox) -> Non
 def test_a_store_that_hangs_is_named_and_comes_back(server: Server) -> None:
     """The first request waits, further ones do not; nothing is taken for an empty folder."""
     assert server.upload("before", b"before").status_code == 200
-    server.nfs.container.pause()
+    pause(server.nfs.container)
     try:
         began = time.monotonic()
         assert cause(server.upload("during", b"during")) == "Input/output error"

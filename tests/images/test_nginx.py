@@ -19,6 +19,7 @@ from docker.models.containers import Container
 from infra import nginx
 from infra.outputs import REPLICA_HEADER
 from tests.images.sandbox import LABEL, build, execute, wait_until
+from workloads.faults.freeze import pause
 
 UPSTREAM = Path(__file__).with_name("upstream.py").read_text()
 UPSTREAM_PORT = 5000
@@ -250,7 +251,7 @@ def test_a_read_that_waits_for_a_frozen_replica_is_asked_elsewhere(
     patience = f"proxy_read_timeout {nginx.READ_SILENCE_SECONDS}s"
     assert patience in text
     balancer = lab.balancer(text.replace(patience, "proxy_read_timeout 1s"))
-    pair[0].pause()
+    pause(pair[0])
     try:
         start = time.monotonic()
         assert [balancer.request("GET", "/read")[0] for _ in range(20)] == [200] * 20
@@ -264,7 +265,7 @@ def test_a_frozen_replica_gets_a_post_once_and_is_then_left_out(
     lab: Lab, pair: list[Container]
 ) -> None:
     balancer = lab.balancer(impatient(configuration(lab)))
-    pair[0].pause()
+    pause(pair[0])
     try:
         statuses = []
         for _ in range(2 * nginx.FAILURES):
@@ -366,7 +367,7 @@ def test_connections_to_the_replicas_are_kept(lab: Lab, pair: list[Container]) -
 
 def test_requests_go_where_fewest_are_under_way(lab: Lab, pair: list[Container]) -> None:
     balancer = lab.balancer(configuration(lab))
-    pair[0].pause()
+    pause(pair[0])
     try:
         waiting = balancer.connection()
         connections = [waiting]

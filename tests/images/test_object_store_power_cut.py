@@ -9,6 +9,7 @@ import pytest
 from tests.images.disk import disk_volume, format_disk, needs_root, run
 from tests.images.object_store import BUCKET, VOLUME, ObjectStore
 from tests.images.sandbox import Sandbox, execute
+from workloads.faults.freeze import pause
 
 SIZE = 8 * 2**30
 """Of the image file, which is sparse."""
@@ -40,7 +41,7 @@ def test_acknowledged_objects_are_on_the_disk(
         # A control: what nobody synchronised must not be in the copy, or the copy proves nothing.
         control = execute(own.container, "sh", "-c", f"echo held-back > {VOLUME}/control")
         assert control.returncode == 0, control.stderr
-        own.container.pause()
+        pause(own.container)
         run("cp", "--sparse=always", disk, copy)
         own.container.unpause()
         own.container.remove(force=True)

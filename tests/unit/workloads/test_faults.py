@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from docker.errors import APIError
 
 from infra.outputs import Component, Platform, Target, ZoneNetwork
 from tests.unit.workloads.builders import target
 from workloads.__main__ import main
 from workloads.errors import CannotRunError
+from workloads.faults import freeze
 from workloads.faults.fault import FaultError, Injection
 from workloads.faults.processes import LIST, Process, main_process, parse, worker_process
 from workloads.faults.registry import FAULTS
@@ -272,3 +274,30 @@ def test_the_command_line_lists_faults_with_their_meaning(
 def test_states_are_those_of_the_history() -> None:
     words = ["injecting", "in effect", "healing", "healed", "failed"]
     assert [state.value for state in State] == words
+
+
+class Unwilling:
+    """A container that refuses to be paused so often, for a reason."""
+
+    def __init__(self, why: str, times: int) -> None:
+        self.why, self.times, self.asked = why, times, 0
+
+    def pause(self) -> None:
+        self.asked += 1
+        if self.asked <= self.times:
+            raise APIError(self.why)
+
+
+def test_a_container_that_cannot_be_frozen_yet_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(freeze, "PAUSE_S", 0)
+    container = Unwilling("OCI runtime pause failed: unable to freeze: unknown", 3)
+    freeze.pause(container)  # type: ignore[arg-type]
+    assert container.asked == 4
+    monkeypatch.setattr(freeze, "PATIENCE_S", 0)
+    for why, asked in ("unable to freeze", 2), ("No such container", 1):
+        container = Unwilling(why, 1000)
+        with pytest.raises(APIError, match=why):
+            freeze.pause(container)  # type: ignore[arg-type]
+        assert container.asked <= asked
