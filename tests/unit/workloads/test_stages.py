@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from workloads.record import Record
 from workloads.report.files import BIGGER, OPERATIONS, SMALLER, STAGES
 from workloads.result import Judgement, Result
 
+ROOT = Path(__file__).parents[3]
 LEVELS = (1, 2, 4, 8, 16, 32)
 CALLS = (90, 180, 360, 540, 549, 545)
 
@@ -268,6 +272,28 @@ def test_cost_of_a_call(tmp_path: Path) -> None:
     assert seen.components["postgres"].written_bytes == 7000
     assert seen.components["postgres"].read_bytes is None
     assert seen.machine.generator_cpu == pytest.approx(0.3)
+
+
+def test_another_process_comes_to_the_same_digits(tmp_path: Path) -> None:
+    """Sums must not depend on the order of a set, which is another in each process."""
+    folder = climb(tmp_path)
+    observe(folder, 3, cpu={f"mlflow-{number}": 1 / number for number in range(2, 9)})
+    program = (
+        "import sys; from pathlib import Path; from workloads.judge import judge;"
+        "print(judge(Path(sys.argv[1]))[0].model_dump_json())"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program, str(folder.save())],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": str(seed)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in range(1, 5)
+    }
+    assert len(found) == 1
 
 
 @pytest.fixture
