@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,20 @@ def objects(project: Project, kind: str) -> list[Any]:
         for one in get(kind, f"test-{project.run}")
         if one["metadata"].get("labels", {}).get("mlflow-bench.test") == project.run
     ]
+
+
+def test_no_key_stays_behind(kubernetes: Project, tmp_path: Path) -> None:
+    """The client of the cluster keeps a person's certificate and key in files while it runs."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    kubernetes.env = kubernetes.env | {"TMPDIR": str(temporary)}
+    program = 'web = deployment("web", replicas=1, app="web")\n'
+    assert kubernetes.preview(source(program)).ops["web"] == "create"
+    deadline = time.monotonic() + 20  # the plugin ends a moment after its engine
+    while list(temporary.glob("mlflow-bench-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert not [path for path in temporary.iterdir() if path.is_file()]
 
 
 def test_the_life_of_a_deployment(kubernetes: Project) -> None:

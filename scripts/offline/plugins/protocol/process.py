@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,7 +19,15 @@ UNDO_SECONDS = 60.0
 
 
 def serve(plugin: Plugin) -> None:
-    """Run the plugin until its engine ends it or is gone."""
+    """Run the plugin until its engine ends it or is gone; it leaves no temporary file."""
+    # The kubernetes client keeps a person's key in files until a process exits in order.
+    with tempfile.TemporaryDirectory(prefix="mlflow-bench-", ignore_cleanup_errors=True) as folder:
+        tempfile.tempdir = folder
+        _serve(plugin)
+    os._exit(0)  # whatever a library still waits for, nobody wants it
+
+
+def _serve(plugin: Plugin) -> None:
     if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
         plugin.console.connect(sys.argv[1])
     options = [
@@ -42,4 +51,3 @@ def serve(plugin: Plugin) -> None:
     plugin.cancelled.set()
     plugin.wait_until_idle(UNDO_SECONDS)
     server.stop(grace=1).wait()
-    os._exit(0)  # whatever a library still waits for, nobody wants it
