@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from scripts.offline.test_cluster import lifecycle
 from scripts.offline.test_cluster.layout import CONTEXT
 from tests.kubernetes_cluster import IMAGE, PAUSE, get
-from tests.plugins.project import Project
+from tests.plugins.project import Project, eventually
 
 pytestmark = [pytest.mark.plugins, pytest.mark.xdist_group("kubernetes")]
 
@@ -86,10 +85,8 @@ def test_no_key_stays_behind(kubernetes: Project, tmp_path: Path) -> None:
     kubernetes.env = kubernetes.env | {"TMPDIR": str(temporary)}
     program = 'web = deployment("web", replicas=1, app="web")\n'
     assert kubernetes.preview(source(program)).ops["web"] == "create"
-    deadline = time.monotonic() + 20  # the plugin ends a moment after its engine
-    while list(temporary.glob("mlflow-bench-*")):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    # The plugin ends a moment after its engine.
+    assert eventually(lambda: not list(temporary.glob("mlflow-bench-*")), 20)
     assert not [path for path in temporary.iterdir() if path.is_file()]
 
 
