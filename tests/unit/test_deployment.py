@@ -61,7 +61,7 @@ class NoDocker:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+def engine(monkeypatch: pytest.MonkeyPatch, event_loop_there: None) -> Engine:
     monkeypatch.setattr(preflight, "connect", NoDocker)
     monkeypatch.setattr(on_docker, "check_external", lambda _: None)
     monkeypatch.setattr(preflight, "check_port", lambda *_: None)
