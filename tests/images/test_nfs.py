@@ -109,6 +109,71 @@ def test_files_behave_as_a_program_expects(one: NfsClient) -> None:
     assert one.python(OPERATIONS) == "done"
 
 
+# What the mount tells the command beside it; these programs are none of its children.
+MARK = """
+import os
+from pathlib import Path
+mark = next(
+    line.split("=", 1)[1]
+    for process in Path("/proc").glob("[0-9]*/environ") if os.access(process, os.R_OK)
+    for line in process.read_text().split("\\0") if line.startswith("NFS_DRAFTS=")
+)
+"""
+
+DRAFTS = """
+import errno
+os.mkdir("drafts"); os.chdir("drafts")
+def draft(name, data=b""):
+    path = f"{name}-{mark}"
+    assert not os.path.exists(path)
+    with open(path, "xb", 0) as file:
+        assert os.path.exists(path)
+        for at in range(0, len(data), 100_000): file.write(data[at:at + 100_000])
+        os.fsync(file.fileno())
+        assert os.fstat(file.fileno()).st_size == len(data)
+    found = os.stat(path)
+    assert (found.st_size, found.st_mode & 0o777, found.st_uid) == (len(data), 0o644, 10001)
+    return path
+big = os.urandom((3 << 20) + 5)
+for name, data in ("empty", b""), ("small", b"hello"), ("big", big):
+    path = draft(name, data)
+    os.replace(path, name)
+    assert not os.path.exists(path) and Path(name).read_bytes() == data
+# Under its own name it is a file like any other.
+path = draft("kept", b"hello")
+os.chmod(path, 0o600); assert os.stat(path).st_mode & 0o777 == 0o600
+os.truncate(path, 2); assert (os.stat(path).st_size, Path(path).read_bytes()) == (2, b"he")
+os.link(path, "hard"); assert os.stat(path).st_nlink == 2
+with open(path, "ab") as file: file.write(b"y")
+assert Path("hard").read_bytes() == b"hey"
+assert sorted(os.listdir()) == sorted(["empty", "small", "big", "hard", path])
+os.unlink(path); os.unlink("hard"); assert not os.path.exists(path)
+with open(path, "w+b", 0) as file:
+    file.write(b"abc"); assert os.pread(file.fileno(), 9, 0) == b"abc"
+os.replace(path, "small"); assert Path("small").read_bytes() == b"abc"
+os.mkdir(path); assert os.path.isdir(path); os.rename(path, "folder"); os.rmdir("folder")
+os.replace("small", path); assert Path(path).read_bytes() == b"abc"; os.replace(path, "small")
+# Without its folder there is none: told at the latest when it is closed.
+os.mkdir("gone"); folder = os.open("gone", os.O_RDONLY); os.rmdir("gone")
+try:
+    lost = os.open(f"lost-{mark}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, dir_fd=folder)
+    os.write(lost, b"x"); os.close(lost)
+except OSError as error: assert error.errno in (errno.ENOENT, errno.ESTALE), error
+else: raise AssertionError("nothing told")
+print(sorted(os.listdir()))
+"""
+
+LATER = """
+import os
+print([(name, os.stat("drafts/" + name).st_size) for name in sorted(os.listdir("drafts"))])
+"""
+
+
+def test_drafts_are_files_as_soon_as_anybody_else_looks(one: NfsClient, other: NfsClient) -> None:
+    assert one.python(MARK + DRAFTS) == "['big', 'empty', 'small']"
+    assert other.python(LATER) == f"[('big', {3 * MIB + 5}), ('empty', 0), ('small', 3)]"
+
+
 BIG = """
 import hashlib, os, sys
 size, block, made = int(sys.argv[1]), os.urandom(1 << 20), hashlib.sha256()
@@ -229,6 +294,42 @@ def test_a_server_that_is_killed_during_a_write_loses_nothing(
     assert len(lines) == 201
     assert other.python(READ, "slow-done") == lines[-1]
     assert logs(one.container) == logs(other.container) == ""
+
+
+UPLOADS = """
+import time
+os.mkdir("uploads")
+for number in range(300):
+    draft = f"uploads/{mark}-{number}"
+    with open(draft, "xb", 0) as file:
+        file.write(number.to_bytes(4) * 1024)
+        os.fsync(file.fileno())
+    os.replace(draft, f"uploads/{number}")
+    print(number, flush=True)
+    time.sleep(0.005)
+"""
+
+UPLOADED = """
+import os
+for number in range(300):
+    assert open(f"uploads/{number}", "rb").read() == number.to_bytes(4) * 1024
+print(len(os.listdir("uploads")))
+"""
+
+
+def test_small_uploads_outlive_a_server_that_is_killed(
+    one: NfsClient, other: NfsClient, shared: NfsServer
+) -> None:
+    """The server makes, writes and closes each in one request, which may have to be sent again."""
+    with one.start(MARK + UPLOADS) as uploading:
+        assert uploading.stdout is not None
+        lines = []
+        for line in uploading.stdout:
+            lines.append(line.strip())
+            if lines[-1] in ("40", "120", "200"):
+                shared.restart()
+    assert len(lines) == 300
+    assert other.python(UPLOADED) == "300"
 
 
 REWRITE = """

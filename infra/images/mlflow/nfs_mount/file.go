@@ -25,6 +25,7 @@ type files struct {
 type file struct {
 	c      *client
 	handle []byte
+	draft  *draft // if it was made as one: there is no handle before the server has made it
 
 	opens int // guarded by files.mu
 	// A name that only this client knows, by which the file outlives its last one until it is
@@ -132,7 +133,7 @@ func (f *file) write(data []byte, offset uint64) syscall.Errno {
 		if f.filling == nil {
 			f.filling = &chunk{offset: offset}
 			if len(data) > ioSize/8 || len(f.sent) > 0 {
-				f.filling.data = make([]byte, 0, ioSize)
+				f.filling.data = buffers.Get().(*[ioSize + headers]byte)[:0]
 			}
 		}
 		taken := min(len(data), ioSize-len(f.filling.data))
@@ -152,6 +153,19 @@ func (f *file) account(bytes int) {
 	f.c.unsettled.Add(int64(bytes))
 }
 
+// made has the server make the file if it is a draft that it does not know of, and tells whether data
+// went with it.
+func (f *file) made(data *chunk) bool {
+	if f.draft == nil {
+		return false
+	}
+	written, err := f.draft.make(data)
+	if f.failed == 0 {
+		f.failed = err
+	}
+	return written
+}
+
 // send starts to write what is being filled.
 func (f *file) send() {
 	k := f.filling
@@ -159,6 +173,9 @@ func (f *file) send() {
 		return
 	}
 	f.filling = nil
+	if f.made(nil); f.failed != 0 {
+		return
+	}
 	for _, other := range f.outstanding() {
 		if other.offset < k.end() && k.offset < other.end() {
 			// The server may carry both out in any order.
@@ -237,6 +254,7 @@ func (f *file) committed() {
 	}
 	for _, k := range b.chunks {
 		f.account(-len(k.data))
+		reuse(k.data)
 	}
 }
 
@@ -253,6 +271,7 @@ func firstLost(chunks []*chunk, life []byte) int {
 // arrive waits until the server has everything, committed or not.
 func (f *file) arrive() syscall.Errno {
 	f.send()
+	f.made(nil)
 	for _, k := range f.outstanding() {
 		<-k.done
 		if k.failed != 0 && f.failed == 0 {
@@ -275,7 +294,14 @@ func (f *file) settle() syscall.Errno {
 	}
 	if k := f.filling; k != nil && len(f.sent) == 0 {
 		f.filling = nil
-		_, f.failed = f.c.write(f.handle, k.offset, k.data, fileSync)
+		if len(k.data) > shortData || !f.made(k) {
+			if f.made(nil); f.failed == 0 {
+				_, f.failed = f.c.write(f.handle, k.offset, k.data, fileSync)
+			}
+		}
+		if f.failed == 0 {
+			reuse(k.data)
+		}
 		return f.failed
 	}
 	for f.arrive() == 0 {
@@ -289,6 +315,9 @@ func (f *file) settle() syscall.Errno {
 		}
 		first := firstLost(f.sent, life)
 		if first == len(f.sent) {
+			for _, k := range f.sent {
+				reuse(k.data)
+			}
 			return 0
 		}
 		// In their order, one after the other where they overlap, as they were sent at first; and

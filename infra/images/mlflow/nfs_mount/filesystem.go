@@ -20,8 +20,9 @@ const folderTimeout = time.Second
 type node struct {
 	fs.Inode
 	c      *client
-	handle []byte
-	size   atomic.Uint64 // as last heard
+	handle []byte        // made gives it where the node may be a draft
+	size   atomic.Uint64 // as last heard, or as written here
+	draft  *draft        // if it was made as one
 }
 
 var (
@@ -83,6 +84,14 @@ func (n *node) child(ctx context.Context, handle []byte, a attributes, out *fuse
 }
 
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if place := n.draftAt(name); place != "" {
+		switch made, there := n.c.drafts.Load(place); {
+		case !there:
+			return nil, syscall.ENOENT
+		case made != asked:
+			return made.(*draft).show(out), 0
+		}
+	}
 	handle, a, err := n.c.lookup(n.handle, name)
 	if err != 0 {
 		return nil, err
@@ -97,10 +106,10 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 }
 
 func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	if f := n.c.opened(n.handle); f != nil {
+	if f := n.c.opened(n.made()); f != nil {
 		f.publish() // an error is told by close
 	}
-	a, err := n.c.getAttr(n.handle, fileAttributes)
+	a, err := n.c.getAttr(n.made(), fileAttributes)
 	if err != 0 {
 		return err
 	}
@@ -130,13 +139,14 @@ func (n *node) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, o
 	if owned && uid != n.c.uid || grouped && gid != n.c.uid {
 		return syscall.EPERM // there is one owner
 	}
-	f := n.c.opened(n.handle)
+	n.changed()
+	f := n.c.opened(n.made())
 	if f != nil {
 		if err := f.publish(); err != 0 {
 			return err
 		}
 	}
-	a, err := n.c.setAttr(n.handle, to)
+	a, err := n.c.setAttr(n.made(), to)
 	if err != 0 {
 		return err
 	}
@@ -162,7 +172,7 @@ func (n *node) Access(_ context.Context, mask uint32) syscall.Errno {
 			wanted = wanted&^execute | lookup
 		}
 	}
-	granted, err := n.c.access(n.handle, wanted)
+	granted, err := n.c.access(n.made(), wanted)
 	if err == 0 && granted&wanted != wanted {
 		return syscall.EACCES
 	}
@@ -174,15 +184,24 @@ func (n *node) Create(ctx context.Context, name string, flags uint32, mode uint3
 	if flags&syscall.O_TRUNC != 0 {
 		as.size = new(uint64)
 	}
-	handle, a, err := n.c.create(n.handle, name, as, flags&syscall.O_EXCL != 0)
+	if place := n.draftAt(name); place != "" {
+		d := n.newDraft(name, as)
+		inode := n.NewInode(ctx, d.node, d.stable())
+		n.c.drafts.Store(place, d)
+		d.show(out)
+		return inode, &open{n: d.node, f: d.f, reader: reader{f: d.f}, writes: true}, fuse.FOPEN_DIRECT_IO, 0
+	}
+	handle, a, err := n.c.create(n.handle, name, as, flags&syscall.O_EXCL != 0, nil)
 	if err != 0 {
 		return nil, nil, 0, err
 	}
 	inode := n.child(ctx, handle, a, out)
-	return inode, inode.Operations().(*node).opens(flags), 0, 0
+	opened, how := inode.Operations().(*node).opens(flags)
+	return inode, opened, how, 0
 }
 
 func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	n.ask(name)
 	handle, a, err := n.c.makeFolder(n.handle, name, mode)
 	if err != 0 {
 		return nil, err
@@ -191,6 +210,7 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 }
 
 func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	n.ask(name)
 	handle, a, err := n.c.makeLink(n.handle, name, target)
 	if err != 0 {
 		return nil, err
@@ -199,7 +219,9 @@ func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.Entry
 }
 
 func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	handle := target.(*node).handle
+	handle := target.(*node).made()
+	n.ask(name)
+	target.(*node).changed()
 	a, err := n.c.link(handle, n.handle, name)
 	if err != 0 {
 		return nil, err
@@ -210,7 +232,7 @@ func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, o
 // inUse returns the file behind a name if it is open here and has no hidden name yet.
 func (n *node) inUse(name string) *file {
 	if child := n.GetChild(name); child != nil {
-		if f := n.c.opened(child.Operations().(*node).handle); f != nil && !f.hidden() {
+		if f := n.c.opened(child.Operations().(*node).made()); f != nil && !f.hidden() {
 			return f
 		}
 	}
@@ -220,6 +242,12 @@ func (n *node) inUse(name string) *file {
 // Unlink keeps a file that is open here under a hidden name until it is closed: the server knows
 // nothing of open files.
 func (n *node) Unlink(_ context.Context, name string) syscall.Errno {
+	err := n.unlink(name)
+	n.left(name, err)
+	return err
+}
+
+func (n *node) unlink(name string) syscall.Errno {
 	if f := n.inUse(name); f != nil {
 		hidden := n.c.nameToHide()
 		if err := n.c.rename(f.handle, n.handle, name, n.handle, hidden); err != 0 {
@@ -244,6 +272,7 @@ func (n *node) Rename(_ context.Context, name string, newParent fs.InodeEmbedder
 		return syscall.EINVAL
 	}
 	to := newParent.(*node)
+	to.ask(newName)
 	if f := to.inUse(newName); f != nil {
 		hidden := n.c.nameToHide()
 		if _, err := n.c.link(f.handle, to.handle, hidden); err != 0 && err != syscall.ESTALE {
@@ -254,9 +283,11 @@ func (n *node) Rename(_ context.Context, name string, newParent fs.InodeEmbedder
 	}
 	var handle []byte
 	if child := n.GetChild(name); child != nil {
-		handle = child.Operations().(*node).handle
+		handle = child.Operations().(*node).made()
 	}
-	return n.c.rename(handle, n.handle, name, to.handle, newName)
+	err := n.c.rename(handle, n.handle, name, to.handle, newName)
+	n.left(name, err)
+	return err
 }
 
 func (n *node) Readlink(context.Context) ([]byte, syscall.Errno) { return n.c.readLink(n.handle) }
@@ -283,11 +314,12 @@ func (n *node) Readdir(context.Context) (fs.DirStream, syscall.Errno) {
 }
 
 func (n *node) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	return n.opens(flags), 0, 0
+	opened, how := n.opens(flags)
+	return opened, how, 0
 }
 
 func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
-	a, err := n.c.getAttr(n.handle, spaceAttributes)
+	a, err := n.c.getAttr(n.made(), spaceAttributes)
 	if err != 0 {
 		return err
 	}
@@ -297,12 +329,13 @@ func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	return 0
 }
 
-// Fsync has nothing to do for a folder: the server makes names last before it answers.
+// Fsync has nothing to do for a folder, as the server makes names last before it answers, and says
+// so in a way that the kernel does not ask again.
 func (n *node) Fsync(_ context.Context, f fs.FileHandle, _ uint32) syscall.Errno {
 	if o, ok := f.(*open); ok {
 		return o.f.flush()
 	}
-	return 0
+	return syscall.ENOSYS
 }
 
 // open is an open file of the kernel's.
@@ -313,19 +346,30 @@ type open struct {
 	writes bool
 }
 
-func (n *node) opens(flags uint32) *open {
-	f := n.c.open(n.handle)
-	return &open{n: n, f: f, reader: reader{f: f}, writes: flags&syscall.O_ACCMODE != syscall.O_RDONLY}
+// opens returns an open file, and how the kernel has to treat it: what is read and written goes
+// through without the kernel's copy of it, in pieces as large as they come; and who only reads need
+// not be told anything when it is closed.
+func (n *node) opens(flags uint32) (*open, uint32) {
+	f := n.c.open(n.made())
+	o := &open{n: n, f: f, reader: reader{f: f}, writes: flags&syscall.O_ACCMODE != syscall.O_RDONLY}
+	if !o.writes {
+		return o, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH
+	}
+	return o, fuse.FOPEN_DIRECT_IO
 }
 
 func (o *open) Read(_ context.Context, dest []byte, offset int64) (fuse.ReadResult, syscall.Errno) {
-	data, err := o.reader.read(uint64(offset), uint64(len(dest)), o.n.size.Load())
-	return fuse.ReadResultData(data), err
+	return o.reader.read(uint64(offset), uint64(len(dest)), o.n.size.Load())
 }
 
 func (o *open) Write(_ context.Context, data []byte, offset int64) (uint32, syscall.Errno) {
 	if err := o.f.write(data, uint64(offset)); err != 0 {
 		return 0, err
+	}
+	for end := uint64(offset) + uint64(len(data)); ; {
+		if size := o.n.size.Load(); size >= end || o.n.size.CompareAndSwap(size, end) {
+			break
+		}
 	}
 	return uint32(len(data)), 0
 }
@@ -338,6 +382,7 @@ func (o *open) Flush(context.Context) syscall.Errno {
 }
 
 func (o *open) Release(context.Context) syscall.Errno {
+	o.reader.close()
 	o.f.close()
 	return 0
 }

@@ -60,9 +60,11 @@ func run(host, export, folder string, command []string, uid uint32, timeout time
 			}
 		}
 	}()
-	if err := newClient(host, uid, timeout).serve(host, export, folder); err != nil {
+	c := newClient(host, uid, timeout)
+	if err := c.serve(host, export, folder); err != nil {
 		return 0, err
 	}
+	child.Env = append(os.Environ(), draftsVariable+"="+c.draftMark)
 	if err := child.Start(); err != nil {
 		return 0, err
 	}

@@ -124,6 +124,15 @@ func (r *request) putFH(handle []byte) {
 	r.opaque(handle)
 }
 
+// write is the last operation of a request.
+func (r *request) write(offset uint64, data []byte, how uint32) {
+	r.op(opWrite)
+	r.anonymous()
+	r.u64(offset)
+	r.u32(how, uint32(len(data)))
+	r.tail = data
+}
+
 func (r *request) anonymous() { r.u32(0, 0, 0, 0) }
 
 // change is what a SETATTR or a creation sets; nil and nothing stay as they are.
@@ -347,8 +356,9 @@ func (c *client) access(handle []byte, rights uint32) (uint32, syscall.Errno) {
 }
 
 // create makes a regular file, or with exclusive false takes the one that is there. The file is
-// opened, as there is no other way to make one, and closed in the same breath.
-func (c *client) create(folder []byte, name string, as change, exclusive bool) ([]byte, attributes, syscall.Errno) {
+// opened, as there is no other way to make one, and closed in the same breath. Data, if any, is
+// on stable storage then; should that fail, the file is there all the same and returned.
+func (c *client) create(folder []byte, name string, as change, exclusive bool, data *chunk) ([]byte, attributes, syscall.Errno) {
 	how := uint32(unchecked)
 	if exclusive {
 		how = guarded
@@ -366,6 +376,9 @@ func (c *client) create(folder []byte, name string, as change, exclusive bool) (
 	r.op(opClose)
 	r.u32(0, 1, 0, 0, 0) // the state that OPEN has just returned
 	r.find()
+	if data != nil {
+		r.write(data.offset, data.data, fileSync)
+	}
 	answer, err := c.call(r)
 	if err == 0 {
 		err = answer.steps(opPutFH, opOpen)
@@ -386,7 +399,17 @@ func (c *client) create(folder []byte, name string, as change, exclusive bool) (
 		return nil, attributes{}, err
 	}
 	answer.fixed(16)
-	return answer.found()
+	handle, a, err := answer.found()
+	if err != 0 || data == nil {
+		return handle, a, err
+	}
+	if err = answer.op(opWrite); err != 0 {
+		return handle, a, err
+	}
+	if count, committed := answer.u32(), answer.u32(); int(count) < len(data.data) || committed != fileSync {
+		_, err = c.write(handle, data.offset, data.data, fileSync)
+	}
+	return handle, a, err
 }
 
 func (c *client) makeFolder(folder []byte, name string, mode uint32) ([]byte, attributes, syscall.Errno) {
@@ -531,9 +554,10 @@ func (c *client) readFolder(folder []byte, cookie uint64, verifier []byte) ([]en
 	return entries, verifier, last, answer.end(0)
 }
 
-// read returns up to size bytes, fewer only at the end of the file.
-func (c *client) read(handle []byte, offset uint64, size uint32) ([]byte, syscall.Errno) {
-	var data []byte
+// read returns up to size bytes, fewer only at the end of the file, and the buffer that they are
+// in, if that can be used again.
+func (c *client) read(handle []byte, offset uint64, size uint32) ([]byte, []byte, syscall.Errno) {
+	var data, in []byte
 	for {
 		r := &request{}
 		r.putFH(handle)
@@ -546,20 +570,20 @@ func (c *client) read(handle []byte, offset uint64, size uint32) ([]byte, syscal
 			err = answer.steps(opPutFH, opRead)
 		}
 		if err != 0 {
-			return nil, err
+			return nil, nil, err
 		}
 		last := answer.u32() == 1
 		part := answer.opaque()
 		if err = answer.end(0); err != 0 {
-			return nil, err
+			return nil, nil, err
 		}
 		if data == nil {
-			data = part
+			data, in = part, answer.record
 		} else {
-			data = append(data, part...)
+			data, in = append(data, part...), nil
 		}
 		if last || len(part) == 0 || len(data) >= int(size) {
-			return data, 0
+			return data, in, 0
 		}
 	}
 }
@@ -569,12 +593,9 @@ func (c *client) read(handle []byte, offset uint64, size uint32) ([]byte, syscal
 func (c *client) write(handle []byte, offset uint64, data []byte, how uint32) ([]byte, syscall.Errno) {
 	var verifier []byte
 	for first := true; first || len(data) > 0; first = false {
-		r := &request{tail: data[:min(len(data), int(c.ioSize.Load()))]}
+		r := &request{}
 		r.putFH(handle)
-		r.op(opWrite)
-		r.anonymous()
-		r.u64(offset)
-		r.u32(how, uint32(len(r.tail)))
+		r.write(offset, data[:min(len(data), int(c.ioSize.Load()))], how)
 		answer, err := c.call(r)
 		if err == 0 {
 			err = answer.steps(opPutFH, opWrite)

@@ -20,6 +20,7 @@ const (
 	lastFragment  = 1 << 31
 	headers       = 1024 // bytes at most around the data of a READ or WRITE
 	ioSize        = 1 << 20
+	shortData     = 64 << 10 // bytes that are rather copied than sent apart from their header
 	wantedSlots   = 64
 	setupTimeout  = 30 * time.Second
 	retryPause    = 250 * time.Millisecond
@@ -41,6 +42,7 @@ func (r *request) op(code uint32) { r.u32(code); r.count++ }
 // reply is what follows the SEQUENCE of a COMPOUND's result.
 type reply struct {
 	decoder
+	record []byte // all of it
 	// again is set when an earlier attempt may have been carried out, its answer being lost.
 	again bool
 }
@@ -73,12 +75,15 @@ type client struct {
 	unsettled atomic.Int64
 	hides     atomic.Int64
 	files     files
+	draftMark string   // what names of drafts contain
+	drafts    sync.Map // drafts by their places
 }
 
 func newClient(host string, uid uint32, timeout time.Duration) *client {
 	c := &client{address: host, uid: uid, timeout: timeout, changed: make(chan struct{})}
 	c.owner = make([]byte, 16)
 	rand.Read(c.owner)
+	c.draftMark = fmt.Sprintf("%x", c.owner)
 	c.files.known = map[string]*file{}
 	go c.keep()
 	return c
@@ -381,19 +386,21 @@ func (s *session) exchange(message, tail []byte, deadline <-chan time.Time) (*re
 	pad := zeros[:padding(len(tail))]
 	binary.BigEndian.PutUint32(message, lastFragment|uint32(len(message)-4+len(tail)+len(pad)))
 	binary.BigEndian.PutUint32(message[4:], xid)
-	parts := net.Buffers{message}
-	if len(tail) > 0 {
-		parts = append(parts, tail, pad)
-	}
 	sent := make(chan struct{})
-	go func() {
-		s.writing.Lock()
-		defer s.writing.Unlock()
-		if _, err := parts.WriteTo(s.conn); err != nil {
-			s.fail(err)
+	if len(tail) <= shortData && s.writing.TryLock() {
+		message = append(append(message, tail...), pad...)
+		if written := s.sendNow(message); written == len(message) {
+			s.writing.Unlock()
+			close(sent)
+		} else {
+			go s.send(net.Buffers{message[written:]}, sent)
 		}
-		close(sent)
-	}()
+	} else {
+		go func() {
+			s.writing.Lock()
+			s.send(net.Buffers{message, tail, pad}, sent)
+		}()
+	}
 	select {
 	case record := <-answer:
 		// The buffers are free once the write has returned, which it has to before the answer.
@@ -404,6 +411,47 @@ func (s *session) exchange(message, tail []byte, deadline <-chan time.Time) (*re
 		return nil, 0, errBroken
 	case <-deadline:
 		return nil, 0, &lateError{answer}
+	}
+}
+
+// sendNow writes what the connection takes without waiting, and returns how much that was. Most
+// messages are short and go so, without a goroutine of their own.
+func (s *session) sendNow(message []byte) (written int) {
+	raw, err := s.conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return 0
+	}
+	raw.Write(func(fd uintptr) bool {
+		written, _ = unix.Write(int(fd), message)
+		return true
+	})
+	return max(written, 0)
+}
+
+// send writes parts; who calls it has locked writing, which is unlocked at the end.
+func (s *session) send(parts net.Buffers, sent chan<- struct{}) {
+	defer close(sent)
+	defer s.writing.Unlock()
+	if _, err := parts.WriteTo(s.conn); err != nil {
+		s.fail(err)
+	}
+}
+
+// buffers holds what large answers were read into, to be used again: to clear and to collect one
+// for each block of a large file costs a fifth of its transfer.
+var buffers = sync.Pool{New: func() any { return new([ioSize + headers]byte) }}
+
+func buffer(length int) []byte {
+	if length <= ioSize/2 {
+		return make([]byte, length)
+	}
+	return buffers.Get().(*[ioSize + headers]byte)[:length]
+}
+
+// reuse takes back a buffer of which nobody uses anything any more.
+func reuse(b []byte) {
+	if cap(b) == ioSize+headers {
+		buffers.Put((*[ioSize + headers]byte)(b[:cap(b)]))
 	}
 }
 
@@ -424,7 +472,7 @@ func (s *session) receive() {
 				s.fail(errors.New("the NFS server sent more than was asked for"))
 				return
 			}
-			part := make([]byte, length)
+			part := buffer(int(length))
 			if _, err := io.ReadFull(s.conn, part); err != nil {
 				s.fail(err)
 				return
@@ -474,7 +522,7 @@ func header(r *request, uid uint32, s *session, one *slot) []byte {
 
 // parse returns the results of a COMPOUND and its status.
 func parse(record []byte) (*reply, uint32, error) {
-	d := &reply{decoder: decoder{bytes: record}}
+	d := &reply{decoder: decoder{bytes: record}, record: record}
 	d.u32()
 	kind, accepted := d.u32(), d.u32()
 	d.u32()
