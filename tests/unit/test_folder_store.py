@@ -61,6 +61,79 @@ def test_a_stream_becomes_a_file_that_others_may_read(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o644
 
 
+def test_an_upload_follows_no_link(tmp_path: Path) -> None:
+    outside, run = tmp_path / "outside", tmp_path / "store/run"
+    outside.mkdir()
+    run.mkdir(parents=True)
+    (run / "folder").symlink_to(outside)
+    (outside / "file").write_bytes(b"before")
+    (run / "file").symlink_to(outside / "file")
+    store = FolderRepository((tmp_path / "store").as_uri())
+
+    async def upload(folder: str, name: str) -> None:
+        await store.log_artifact_from_async_stream(stream([b"a"]), name, folder)
+
+    for folder, name in [
+        ("run/folder", "file"),
+        ("../outside", "file"),
+        ("run", ".artifact.uploading.x"),
+    ]:
+        with pytest.raises(MlflowException) as refused:
+            asyncio.run(upload(folder, name))
+        assert refused.value.get_http_status_code() == 400, folder
+    asyncio.run(upload("run", "file"))
+    assert (run / "file").read_bytes() == b"a"
+    assert not (run / "file").is_symlink()
+    assert [file.read_bytes() for file in outside.iterdir()] == [b"before"]
+
+
+def test_a_draft_has_the_name_that_a_mount_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NFS_DRAFTS", "mark-of-the-mount")
+    store = FolderRepository(tmp_path.as_uri())
+    seen: list[str] = []
+
+    async def watched() -> AsyncIterator[bytes]:
+        yield b"a" * BLOCK
+        seen.extend(file.name for file in tmp_path.iterdir())
+        yield b"b"
+
+    asyncio.run(store.log_artifact_from_async_stream(watched(), "file"))
+    [draft] = seen
+    assert draft.startswith(".artifact.uploading.mark-of-the-mount")
+    assert (tmp_path / "file").read_bytes() == b"a" * BLOCK + b"b"
+
+
+def test_a_folder_is_listed_without_drafts(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "sub").mkdir(parents=True)
+    (run / "sub/below").touch()
+    (run / "b").write_bytes(b"12345")
+    (run / "a").write_bytes(b"")
+    (run / ".artifact.uploading.x").write_bytes(b"half")
+    (run / "removed").symlink_to(run / "nowhere")
+    (run / "outside").symlink_to("/etc")
+    store = FolderRepository(tmp_path.as_uri())
+
+    def listed(path: str | None) -> list[tuple[str, bool, int | None]]:
+        return [(one.path, one.is_dir, one.file_size) for one in store.list_artifacts(path)]
+
+    everything = [
+        ("run/a", False, 0),
+        ("run/b", False, 5),
+        ("run/outside", True, None),
+        ("run/sub", True, None),
+    ]
+    assert listed("run") == listed("run/") == everything
+    assert listed(None) == listed("") == [("run", True, None)]
+    assert listed("run/none") == listed("run/a") == listed("run/a/none") == []
+    for path in "../run", "run/outside":
+        with pytest.raises(MlflowException) as refused:
+            listed(path)
+        assert refused.value.get_http_status_code() == 400, path
+
+
 def test_a_stream_that_breaks_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"before")
     store = FolderRepository(tmp_path.as_uri())

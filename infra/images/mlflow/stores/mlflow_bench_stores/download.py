@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from typing import Any
 
 CHUNK = 2**20
@@ -19,11 +19,18 @@ class Download:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the content; the next chunk is read while the present one is sent."""
-        reading = self._threads.submit(self._body.read, CHUNK)
+        left = self.size
+        reading = self._read(left)
         try:
-            while chunk := await asyncio.wrap_future(reading):
-                reading = self._threads.submit(self._body.read, CHUNK)
+            while left and (chunk := await asyncio.wrap_future(reading)):
+                left -= len(chunk)
+                if left:
+                    reading = self._read(left)
                 yield chunk
         finally:
             # A thread may still be reading, which is no time to close.
             reading.add_done_callback(lambda _: self._body.close())
+
+    def _read(self, left: int) -> "Future[bytes]":
+        """Read no more than there is: to ask for the end is one more request to a mount."""
+        return self._threads.submit(self._body.read, min(CHUNK, left))

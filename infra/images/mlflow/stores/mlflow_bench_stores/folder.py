@@ -8,10 +8,11 @@ and an empty list for a folder that it cannot read. It takes the place of MLflow
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO
 from uuid import uuid4
 
@@ -21,13 +22,15 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact.local_artifact_repo import (
     _TEMP_ARTIFACT_PREFIX,
     LocalArtifactRepository,
+    _verify_artifact_file_name,
 )
-from mlflow.utils.uri import validate_path_within_directory
 
 from .download import Download
 
 BLOCK = 2**20
 """Bytes that are written at once, at least: as much as a mount passes on in one request."""
+
+OUTSIDE = "Invalid path: resolved path is outside the artifact directory"
 
 _threads = ThreadPoolExecutor(16, thread_name_prefix="folder")
 """Wait for the store when artifacts are read; those that serve the API are others."""
@@ -60,26 +63,33 @@ class FolderRepository(LocalArtifactRepository):
         there for what was written, and every other request of the process with it.
         """
         with _told(self.artifact_dir):
-            descriptor, draft, place = await asyncio.to_thread(
-                self._create_staging_artifact, artifact_file_name, artifact_path
-            )
-            file = os.fdopen(descriptor, "wb")
+            draft = await asyncio.to_thread(self._draft, artifact_file_name, artifact_path)
             try:
+                last = b""
                 async for block in blocks(chunks):
-                    await asyncio.to_thread(file.write, block)
-                await asyncio.to_thread(_publish, file, draft, place)
+                    if last:
+                        await asyncio.to_thread(draft.file.write, last)
+                    last = block
+                # In one thread's turn: a small file needs no other.
+                await asyncio.to_thread(draft.publish, last)
             except BaseException:
-                await asyncio.to_thread(_drop, file, draft)
+                await asyncio.to_thread(draft.drop)
                 raise
 
-    def _create_staging_artifact(
-        self, artifact_file_name: str, artifact_path: str | None = None
-    ) -> tuple[int, str, str]:
-        """Have its mode from the beginning: MLflow sets it later, one more request to a server."""
-        folder, place = self._get_destination_artifact_path(artifact_file_name, artifact_path)
-        draft = Path(folder, f"{_TEMP_ARTIFACT_PREFIX}{uuid4().hex}")
-        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # less the umask
-        return descriptor, str(draft), place
+    def _draft(self, artifact_file_name: str, artifact_path: str | None) -> "Draft":
+        _verify_artifact_file_name(artifact_file_name)
+        path = self._path(artifact_path or "")
+        try:
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            self._get_or_create_artifact_dir(artifact_path)
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._refuse_outside(folder)
+            return Draft(folder, Path(artifact_file_name).name)
+        except BaseException:
+            os.close(folder)
+            raise
 
     async def open(self, artifact_path: str) -> Download:
         """Start to read a file; raise `MlflowException` where there is none.
@@ -90,10 +100,9 @@ class FolderRepository(LocalArtifactRepository):
             return await asyncio.wrap_future(_threads.submit(self._open, artifact_path))
 
     def _open(self, artifact_path: str) -> Download:
-        path = os.path.normpath(os.path.join(self.artifact_dir, artifact_path))  # noqa: PTH118
-        validate_path_within_directory(self.artifact_dir, path)
+        path = self._path(artifact_path)
         try:
-            body = Path(path).open("rb", buffering=0)  # noqa: SIM115
+            body = path.open("rb", buffering=0)
         except (FileNotFoundError, NotADirectoryError):
             raise MlflowException(
                 f"No such artifact: '{artifact_path}'", error_code=RESOURCE_DOES_NOT_EXIST
@@ -102,13 +111,43 @@ class FolderRepository(LocalArtifactRepository):
             raise MlflowException.invalid_parameter_value(
                 f"Artifact path refers to a directory, not a file: '{artifact_path}'"
             ) from None
-        return Download(body, os.fstat(body.fileno()).st_size, _threads)
+        try:
+            self._refuse_outside(body.fileno())
+            return Download(body, os.fstat(body.fileno()).st_size, _threads)
+        except BaseException:
+            body.close()
+            raise
+
+    def _path(self, artifact_path: str) -> Path:
+        path = os.path.normpath(os.path.join(self.artifact_dir, artifact_path))  # noqa: PTH118
+        if not Path(path).is_relative_to(self.artifact_dir):
+            raise MlflowException.invalid_parameter_value(OUTSIDE)
+        return Path(path)
+
+    def _refuse_outside(self, descriptor: int) -> None:
+        """Raise `MlflowException` if links led to something outside of the store.
+
+        MLflow looks at every step of a path before it is opened, and asks a server for each.
+        """
+        opened = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if not opened.is_relative_to(Path(self.artifact_dir).resolve()):
+            raise MlflowException.invalid_parameter_value(OUTSIDE)
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
-        """Return what lies directly in a folder."""
+        """Return what lies directly in a folder; MLflow's own looks at each file twice."""
+        place = self._path(path or "")
         with _told(self.artifact_dir):
-            _look_at(Path(self.artifact_dir, path or ""))
-            return list(super().list_artifacts(path))  # type: ignore[no-untyped-call]
+            try:
+                folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+            try:
+                self._refuse_outside(folder)
+                with os.scandir(folder) as entries:
+                    found = list(_infos(entries, place.relative_to(self.artifact_dir)))
+            finally:
+                os.close(folder)
+        return sorted(found, key=lambda info: str(info.path))
 
     def get_local_path(self, artifact_path: str) -> str:
         """Return where an artifact is read from."""
@@ -149,20 +188,60 @@ async def blocks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         yield b"".join(pieces)
 
 
-def _publish(file: BinaryIO, draft: str, place: str) -> None:
-    """Have what was written on stable storage, and give it its name."""
-    file.flush()
-    os.fsync(file.fileno())
-    file.close()
-    Path(draft).replace(place)
-    _synchronise(Path(place).parent)
+def _infos(entries: Iterable[os.DirEntry[str]], folder: Path) -> Iterator[FileInfo]:
+    """Yield files and folders, but for drafts and what was removed meanwhile."""
+    for entry in entries:
+        if entry.name.startswith(_TEMP_ARTIFACT_PREFIX):
+            continue
+        with suppress(FileNotFoundError):
+            is_folder = entry.is_dir()
+            size = None if is_folder else entry.stat().st_size
+            yield FileInfo(str(folder / entry.name), is_folder, size)
 
 
-def _drop(file: BinaryIO, draft: str) -> None:
-    """Leave nothing of an upload that failed."""
-    with suppress(OSError):
-        file.close()
-    Path(draft).unlink(missing_ok=True)
+class Draft:
+    """A new file under a name of its own, in an open folder, until it is given its own name.
+
+    What is done by name is done in the open folder: behind a mount, each step of a path and each
+    look at one is a question to the server.
+    """
+
+    def __init__(self, folder: int, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._draft = f"{_TEMP_ARTIFACT_PREFIX}{os.environ.get('NFS_DRAFTS', '')}{uuid4().hex}"
+        # With its mode, less the umask, from the beginning.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        # With a buffer of given size: otherwise Python asks the mount whether it is a terminal.
+        self.file = os.fdopen(os.open(self._draft, flags, 0o666, dir_fd=folder), "wb", BLOCK // 16)
+        # A request that is cancelled drops what another thread may just be publishing.
+        self._step = Lock()
+        self._published = False
+
+    def publish(self, last: bytes) -> None:
+        """Write the last of it, have all on stable storage, and give it its name."""
+        with self._step:
+            self.file.write(last)
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            self.file.close()
+            os.replace(self._draft, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+            os.fsync(self._folder)
+            os.close(self._folder)
+            self._published = True
+
+    def drop(self) -> None:
+        """Leave nothing of an upload that failed."""
+        with self._step:
+            if self._published:
+                return
+            with suppress(OSError):
+                self.file.close()
+            try:
+                with suppress(FileNotFoundError):
+                    os.unlink(self._draft, dir_fd=self._folder)
+            finally:
+                os.close(self._folder)
 
 
 def _synchronise(path: Path) -> None:
