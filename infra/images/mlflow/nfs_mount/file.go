@@ -294,7 +294,8 @@ func (f *file) settle() syscall.Errno {
 	}
 	if k := f.filling; k != nil && len(f.sent) == 0 {
 		f.filling = nil
-		if len(k.data) > shortData || !f.made(k) {
+		// A server that takes little at once has to have room for the making of the file, too.
+		if len(k.data) > min(shortData, int(f.c.ioSize.Load())/2) || !f.made(k) {
 			if f.made(nil); f.failed == 0 {
 				_, f.failed = f.c.write(f.handle, k.offset, k.data, fileSync)
 			}
