@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -61,8 +62,9 @@ def services(
     password.write_text(PASSWORD)
     password.chmod(0o444)
     pool, *_ = docker_client.networks.get("bridge").attrs["IPAM"]["Config"]
-    # Containers of every network reach this address of the machine.
-    host = pool["Gateway"]
+    # Containers of every network reach this address of the machine. An engine that was never
+    # started again does not name it: it is the first of the network.
+    host = pool.get("Gateway") or str(next(ip_network(pool["Subnet"]).hosts()))
     sandbox = Sandbox(docker_client, password)
     try:
         image = build(docker_client, "postgres")

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from workloads.checkers import sets
 from workloads.checkers.readings import Readings, checked, load
-from workloads.checkers.sets import CREATED, Attempt
+from workloads.checkers.sets import CREATED, LATER, Attempt
 from workloads.checkers.timeline import Timeline
 from workloads.history import Kind, Operation, Write, entries, lines
 from workloads.plan import Plan
@@ -37,7 +37,8 @@ def judge(history: Path, readback: Path, until_ns: int | None = None) -> Durabil
     """Compare what a run attempted with what was read; a missing file reads as nothing.
 
     With `until_ns`, of the Unix clock, what was acknowledged later may be there or not, as in a
-    backup that was taken then. Raises `CannotRunError` if a file is damaged.
+    backup that was taken then; an artifact may also be there without its run. Raises
+    `CannotRunError` if a file is damaged.
     """
     made = load(readback, CREATED)
     timeline = Timeline()
@@ -80,7 +81,7 @@ def _operations(history: Path, timeline: Timeline, until_ns: int | None) -> Iter
         if isinstance(entry, Operation):
             ended = entry.completed_ns
             if until_ns is not None and ended is not None and timeline.wall_ns(ended) > until_ns:
-                entry.outcome = "info"
+                entry.outcome = LATER
             yield entry
         elif not isinstance(entry, Plan):
             timeline.note(entry)

@@ -20,6 +20,9 @@ from workloads.result import KindSets
 OVERWRITTEN = frozenset({Kind.TAG, Kind.STATUS, Kind.ARTIFACT, Kind.ALIAS})
 CREATED = frozenset({Kind.RUN, Kind.MODEL, Kind.VERSION})
 
+LATER = "later"
+"""The outcome of what was acknowledged after a backup: it may be there or not, in each source."""
+
 
 @dataclass
 class Attempt:
@@ -92,7 +95,8 @@ class Comparison:
                 sets.unread += 1
             elif there and not acknowledged:
                 sets.recovered += 1
-                self._differs(kind, place, value, there, absent, sets)
+                if not _later(attempts):
+                    self._differs(kind, place, value, there, absent, sets)
         for value in present:
             copies = max(values.count(value) for values in read.values())
             sets.duplicates += copies - 1
@@ -153,7 +157,7 @@ class Comparison:
             return
         elif len(read) < max(1, len(found)):
             sets.unread += 1
-        if len({tuple(sorted(there)) for there in read.values()}) > 1:
+        if len({tuple(sorted(there)) for there in read.values()}) > 1 and not _later(tried):
             sets.differing += 1
             each = ", ".join(f"{n} has {_short(read[n])}" for n in sorted(read))
             self.findings.append(f"differs: {kind} {place[1]} of {place[0]}: {each}")
@@ -205,10 +209,14 @@ class Comparison:
         )
 
 
+def _later(attempts: list[Attempt]) -> bool:
+    return all(attempt.outcome == LATER for attempt in attempts)
+
+
 def _followed(attempt: Attempt, acknowledged: list[Attempt]) -> bool:
     """Whether an acknowledged write began after this one had ended."""
     end = attempt.completed_ns
-    if end is None or attempt.outcome == "info":
+    if end is None or attempt.outcome in ("info", LATER):
         return False
     return any(other.invoked_ns > end for other in acknowledged)
 

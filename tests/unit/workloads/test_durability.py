@@ -449,3 +449,25 @@ def test_what_was_acknowledged_after_a_backup_may_be_there_or_not(tmp_path: Path
     result = durability.judge(*files, until_ns=107 * S)
     assert result.verdict is DurabilityVerdict.PASS
     assert result.kinds["param"] == KindSets(attempted=2, acknowledged=1, present=1)
+
+
+@pytest.mark.parametrize(("until", "lost"), [(109, 1), (107, 0)])
+def test_a_backup_may_have_later_artifacts_without_their_runs(
+    tmp_path: Path, until: int, lost: int
+) -> None:
+    """It takes the artifacts after the database."""
+    folder = Folder(tmp_path).good_run()
+    folder.call(108, writes=[["artifact", "r9", "notes/text.txt", "abc"]])
+    folder.call(108.5, writes=[["param", "r9", "depth", "6"]])
+    for kind in ("artifact", "param"):
+        folder.place(kind, "r9", {})
+    folder.read += [
+        {"source": "volume", "holds": ["artifact", "param"]},
+        *(one | {"source": "volume"} for one in folder.read if one.get("kind") == "param"),
+    ]
+    folder.place("artifact", "r9", {"notes/text.txt": ["abc"]}, source="volume")
+    folder.place("param", "r9", {"depth": ["6"]}, source="volume")
+    path = folder.save()
+    result = durability.judge(path / "history.jsonl", path / "readback.jsonl", until_ns=until * S)
+    assert (result.kinds["artifact"].lost, result.kinds["param"].lost) == (lost, lost)
+    assert len(result.findings) == 2 * lost
