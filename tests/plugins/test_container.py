@@ -125,7 +125,8 @@ def test_life_cycle(
     assert f"URI=postgresql://u:{password}@db/x" in config["Env"]
     assert config["Hostname"] == "server"
     assert config["StopTimeout"] == 5
-    assert config["Labels"] == {LABEL: project.run}
+    assert server.image is not None  # its labels come with it
+    assert config["Labels"] == server.image.labels | {LABEL: project.run}
     assert host["ReadonlyRootfs"]
     assert host["Init"]
     assert host["CapDrop"] == ["ALL"]
