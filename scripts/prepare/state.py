@@ -31,6 +31,10 @@ def ensure_folder() -> None:
     STATE.mkdir(mode=0o700, exist_ok=True)
     STATE.chmod(0o700)
     LOGS.mkdir(exist_ok=True)
+    # What nobody writes since Pulumi.yaml says `metadata=skip`: where an engine was killed over
+    # one of an earlier version, it is empty, and Pulumi takes the stack beside it for unreadable.
+    for attributes in (STATE / ".pulumi").rglob("*.attrs"):
+        attributes.unlink(missing_ok=True)
 
 
 def ensure_passphrase() -> str:

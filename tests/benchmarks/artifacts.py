@@ -52,7 +52,8 @@ import mlflow
 from infra.docker.object_store import BUCKET
 from infra.spec import S3Engine
 from tests.e2e.artifacts import ROUTE, memory
-from tests.e2e.stack import Stack, end, free_port, new_stack
+from tests.e2e.stack import Stack, end, new_stack
+from tests.ports import free_port
 
 KIB, MIB = 2**10, 2**20
 NAME = "bench-artifacts"

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,11 +17,17 @@ import docker
 import requests
 import yaml
 
+from infra.docker.guard import sweep
+from infra.docker.identity import LABEL_STACK
 from infra.outputs import AuditSecrets, Target
+from tests.ports import free_port
 from workloads.target import Subject
 
 ROOT = Path(__file__).resolve().parents[2]
 
+_BACKEND = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["backend"]["url"]
+BACKEND_OPTIONS = "".join(_BACKEND.partition("?")[1:])
+"""How the project keeps its states, as the query of a backend's address."""
 
 CLIENT = """
 import sys, mlflow
@@ -43,12 +48,6 @@ print(run.info.run_id, client.get_run(run.info.run_id).data.params["n_estimators
 """What a person would write, given the tracking server's address."""
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Stack:
     """The Pulumi command line on one test stack."""
@@ -60,7 +59,7 @@ class Stack:
     @property
     def environment(self) -> dict[str, str]:
         return os.environ | {
-            "PULUMI_BACKEND_URL": f"file://{self.folder}",
+            "PULUMI_BACKEND_URL": f"file://{self.folder}{BACKEND_OPTIONS}",
             "PULUMI_CONFIG_PASSPHRASE": "e2e",
         }
 
@@ -200,12 +199,18 @@ class Stack:
 
 def new_stack(name: str, folder: Path) -> Stack:
     """Create the stack `name` with its state and its stack file in `folder`."""
+    forget(name)
     stack = Stack(name, folder, free_port())
     stack.run("stack", "init", "--no-select")
     # Pulumi writes the salt into stacks/, where the stack would look like one of the project's.
     shutil.move(ROOT / "stacks" / stack.config_file.name, stack.config_file)
     stack.configure()
     return stack
+
+
+def forget(name: str) -> None:
+    """Remove what a test on the stack `name` left that was killed, as nobody has its state."""
+    sweep({LABEL_STACK: name})
 
 
 def end(stack: Stack, client: docker.DockerClient) -> None:

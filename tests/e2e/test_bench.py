@@ -9,8 +9,9 @@ import docker
 import pytest
 
 from scripts.offline.test_cluster import lifecycle
-from tests.e2e.stack import ROOT, Stack, free_port
+from tests.e2e.stack import ROOT, Stack, forget
 from tests.kubernetes_cluster import get
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
@@ -46,6 +47,7 @@ def test_a_clone_gets_a_verdict_and_leaves_nothing(
 ) -> None:
     # A stack of its own, which no deployment of a person can meet.
     stack = Stack(f"e2e-bench-{preset}", clone.parent, free_port())
+    forget(stack.name)
     settings = (clone / f"stacks/Pulumi.{preset}.yaml").read_text()
     assert '"5000"' in settings
     named = clone / f"stacks/Pulumi.{stack.name}.yaml"

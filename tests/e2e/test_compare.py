@@ -9,7 +9,8 @@ import docker
 import pytest
 
 from scripts.comparison.schedule import Plan, Step
-from tests.e2e.stack import ROOT, Stack, free_port
+from tests.e2e.stack import ROOT, Stack, forget
+from tests.ports import free_port
 from workloads.comparison.files import PLAN, PROGRESS
 
 pytestmark = pytest.mark.e2e
@@ -24,6 +25,8 @@ def test_a_failed_stack_is_told_and_the_next_is_deployed_tested_and_removed(
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
     broken = Stack("e2e-compare-broken", tmp_path, free_port())
     whole = Stack("e2e-compare", tmp_path, free_port())
+    forget(broken.name)
+    forget(whole.name)
     for stack, more in ((broken, 'nginx_image: "none:latest"'), (whole, 'zones: "1"')):
         text = f'config:\n  mlflow-bench:port: "{stack.port}"\n  mlflow-bench:{more}\n'
         (clone / f"stacks/Pulumi.{stack.name}.yaml").write_text(text)

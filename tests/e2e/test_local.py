@@ -254,6 +254,8 @@ def test_an_interrupted_up_leaves_nothing_that_destroy_does_not_remove(
     process.communicate(timeout=240)
     if sign == signal.SIGKILL:
         stack.run("cancel", "--yes")
+    # An engine that dies over one of these would leave a stack that nobody can read.
+    assert list(stack.folder.rglob("*.attrs")) == []
     stack.destroy()
     eventually(lambda: stack.left(docker_client) == [], 60)
     try:

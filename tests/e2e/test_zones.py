@@ -18,7 +18,8 @@ import requests
 
 from infra.host_check import wrong_answers
 from tests.e2e import artifacts
-from tests.e2e.stack import CLIENT, Stack, end, eventually, free_port, new_stack, search
+from tests.e2e.stack import CLIENT, Stack, end, eventually, new_stack, search
+from tests.ports import free_port
 from workloads.faults.freeze import pause
 from workloads.result import DurabilityVerdict, Result
 

@@ -8,6 +8,7 @@ import docker
 import pytest
 
 from tests.plugins.project import IMAGE, LABEL, Project
+from tests.ports import free_port
 
 pytestmark = pytest.mark.plugins
 
@@ -81,12 +82,6 @@ container = docker.Container(
     labels=labels(docker.ContainerLabelArgs),
 )
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_life_cycle(

@@ -16,6 +16,7 @@ from scripts.comparison import runner, schedule
 from scripts.comparison.schedule import Plan, Program, Step
 from scripts.prepare import cluster, pins, ui
 from scripts.status import Status
+from tests.ports import free_port
 from workloads.__main__ import _parameters, _parser, _profile
 from workloads.comparison import files
 from workloads.faults.registry import FAULTS
@@ -205,10 +206,7 @@ def checkout(tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch) 
     """A folder with stack files, each with a port of its own."""
     (tmp_path / "stacks").mkdir()
     for name in ("multi-az", "local"):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        text = f'config:\n  mlflow-bench:port: "{port}"\n'
+        text = f'config:\n  mlflow-bench:port: "{free_port()}"\n'
         (tmp_path / "stacks" / f"Pulumi.{name}.yaml").write_text(text)
     monkeypatch.setattr(runner, "ROOT", tmp_path)
     monkeypatch.setattr(runner, "RESULTS", tmp_path / "results")

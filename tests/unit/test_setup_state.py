@@ -27,6 +27,15 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+def test_what_a_killed_engine_left_beside_a_state_is_removed(checkout: Path) -> None:
+    stacks = checkout / ".state" / ".pulumi" / "stacks" / pins.PROJECT
+    stacks.mkdir(parents=True)
+    (stacks / "local.json").write_text("{}")
+    (stacks / "local.json.attrs").touch()
+    state.ensure_folder()
+    assert [path.name for path in stacks.iterdir()] == ["local.json"]
+
+
 def git(checkout: Path, *words: str) -> str:
     name = ["-c", "user.name=a", "-c", "user.email=a@example.invalid"]
     argv = ["git", "-C", str(checkout), *name, *words]

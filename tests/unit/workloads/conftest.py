@@ -1,7 +1,6 @@
 """A real tracking server for the tests that need one."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`mlflow server` with one worker, SQLite and a folder of artifacts, on a free port."""
     folder = tmp_path_factory.mktemp("server")
     database, artifacts, log = folder / "mlflow.db", folder / "artifacts", folder / "log"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{database}"]
