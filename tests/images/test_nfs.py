@@ -118,6 +118,8 @@ mark = next(
     for process in Path("/proc").glob("[0-9]*/environ") if os.access(process, os.R_OK)
     for line in process.read_text().split("\\0") if line.startswith("NFS_DRAFTS=")
 )
+def give_name(draft, name):
+    os.setxattr(draft, "user.nfs-mount.name", os.fsencode(name), os.XATTR_REPLACE)
 """
 
 DRAFTS = """
@@ -164,14 +166,70 @@ print(sorted(os.listdir()))
 """
 
 LATER = """
-import os
-print([(name, os.stat("drafts/" + name).st_size) for name in sorted(os.listdir("drafts"))])
+import os, sys
+os.chdir(sys.argv[1])
+print([(name, os.stat(name).st_size) for name in sorted(os.listdir())])
 """
 
 
 def test_drafts_are_files_as_soon_as_anybody_else_looks(one: NfsClient, other: NfsClient) -> None:
     assert one.python(MARK + DRAFTS) == "['big', 'empty', 'small']"
-    assert other.python(LATER) == f"[('big', {3 * MIB + 5}), ('empty', 0), ('small', 3)]"
+    assert other.python(LATER, "drafts") == f"[('big', {3 * MIB + 5}), ('empty', 0), ('small', 3)]"
+
+
+NAMED = """
+import errno
+def refused(number, call, *given):
+    try: call(*given)
+    except OSError as error: assert error.errno == number, error
+    else: raise AssertionError("nothing told")
+os.mkdir("named"); os.chdir("named")
+big = os.urandom((3 << 20) + 5)
+for name, data in ("empty", b""), ("small", b"before"), ("big", big), ("small", b"hello"):
+    before = open(name, "rb", 0) if os.path.exists(name) else None
+    path = f"{name}-{mark}"
+    with open(path, "xb", 0) as file:
+        for at in range(0, len(data), 100_000): file.write(data[at:at + 100_000])
+        give_name(file.fileno(), name)
+        assert not os.path.exists(path) and Path(name).read_bytes() == data
+        assert os.fstat(file.fileno()).st_size == len(data)
+    found = os.stat(name)
+    assert (found.st_size, found.st_mode & 0o777, found.st_uid) == (len(data), 0o644, 10001)
+    if before: assert before.read() == b"before"; before.close()
+with open(f"offset-{mark}", "xb", 0) as file:
+    file.seek(5); file.write(b"end"); give_name(file.fileno(), "offset")
+    file.write(b"!"); os.fsync(file.fileno())
+assert Path("offset").read_bytes() == bytes(5) + b"end!"
+with open(f"synchronised-{mark}", "xb", 0) as file:
+    file.write(b"a"); os.fsync(file.fileno()); file.write(b"b"); give_name(file.fileno(), "offset")
+assert Path("offset").read_bytes() == b"ab"
+with open(f"large-name-{mark}", "xb", 0) as file:
+    file.write(b"x")
+    for wrong in "", ".", "..", "a/b", "a" * 256:
+        number = errno.ENAMETOOLONG if len(wrong) > 255 else errno.EINVAL
+        refused(number, give_name, file.fileno(), wrong)
+    os.mkdir("folder")
+    refused(errno.EISDIR, give_name, file.fileno(), "folder")
+    assert Path(file.name).read_bytes() == b"x", "it is there still"
+    os.rmdir("folder"); os.unlink(file.name)
+    refused(errno.ENOENT, give_name, file.fileno(), "unlinked")
+# No other file can be named so, and no attribute is kept.
+with open("small", "r+b") as file: refused(errno.EINVAL, give_name, file.fileno(), "other")
+refused(errno.ENOTSUP, os.setxattr, "small", "user.x", b"1")
+refused(errno.ENOTSUP, os.getxattr, "small", "user.x")
+refused(errno.ENOTSUP, os.removexattr, "small", "user.x")
+refused(errno.ENOTSUP, os.listxattr, "small")
+with open(f"after-{mark}", "xb") as file: file.flush(); give_name(file.fileno(), "after")
+os.unlink("after")
+print(sorted(os.listdir()))
+"""
+
+
+def test_drafts_get_a_name_and_their_data_at_once(one: NfsClient, other: NfsClient) -> None:
+    """What is replaced stays there for those who have it open."""
+    assert one.python(MARK + NAMED) == "['big', 'empty', 'offset', 'small']"
+    sizes = f"[('big', {3 * MIB + 5}), ('empty', 0), ('offset', 2), ('small', 5)]"
+    assert other.python(LATER, "named") == sizes
 
 
 BIG = """
@@ -229,25 +287,28 @@ def test_ten_thousand_small_files_of_two_clients_in_one_folder(
 
 
 PUBLISH = """
-import os, time
-os.makedirs("seen", exist_ok=True)
+import sys, time
+os.mkdir(f"seen-{sys.argv[1]}"); os.chdir(f"seen-{sys.argv[1]}")
 for size in range(1, 101):
-    with open("seen/file.tmp", "wb") as file: file.write(b"x" * size)
-    os.replace("seen/file.tmp", "seen/file")
+    draft = f"{mark}-{size}" if sys.argv[1] == "named" else "file.tmp"
+    with open(draft, "wb", 0) as file:
+        file.write(b"x" * size)
+        if sys.argv[1] == "named": give_name(file.fileno(), "file")
+    if sys.argv[1] == "renamed": os.replace(draft, "file")
     print(size, time.time(), flush=True)
     time.sleep(0.02)
 """
 
 WATCH = """
-import errno, os, time
-size = 0
+import errno, os, sys, time
+size, folder = 0, f"seen-{sys.argv[1]}"
 while size < 100:
     began = time.time()
-    try: found, listed = os.stat("seen/file").st_size, "file" in os.listdir("seen")
+    try: found, listed = os.stat(f"{folder}/file").st_size, "file" in os.listdir(folder)
     except FileNotFoundError: found, listed = 0, False
     if found:
         assert listed
-        try: assert len(open("seen/file", "rb").read()) >= found
+        try: assert len(open(f"{folder}/file", "rb").read()) >= found
         # Replaced between opening and reading: the file that was opened is gone.
         except OSError as error: assert error.errno == errno.ESTALE, error
     print(found, began, flush=True)
@@ -255,10 +316,11 @@ while size < 100:
 """
 
 
-def test_another_client_sees_a_renamed_file_at_once(one: NfsClient, other: NfsClient) -> None:
+@pytest.mark.parametrize("how", ["named", "renamed"])
+def test_another_client_sees_a_file_at_once(one: NfsClient, other: NfsClient, how: str) -> None:
     """No look that began after the renaming finds the name missing, or the file before."""
-    with other.start(WATCH) as watching:
-        published = [line.split() for line in one.python(PUBLISH).splitlines()]
+    with other.start(WATCH, how) as watching:
+        published = [line.split() for line in one.python(MARK + PUBLISH, how).splitlines()]
         looks = [line.split() for line in watching.communicate(timeout=30)[0].splitlines()]
     assert looks[-1][0] == "100"
     assert len(looks) > 100
@@ -297,31 +359,34 @@ def test_a_server_that_is_killed_during_a_write_loses_nothing(
 
 
 UPLOADS = """
-import time
-os.mkdir("uploads")
+import sys, time
+os.mkdir(sys.argv[1]); os.chdir(sys.argv[1])
 for number in range(300):
-    draft = f"uploads/{mark}-{number}"
+    draft = f"{mark}-{number}"
     with open(draft, "xb", 0) as file:
         file.write(number.to_bytes(4) * 1024)
-        os.fsync(file.fileno())
-    os.replace(draft, f"uploads/{number}")
+        if sys.argv[1] == "named-uploads": give_name(file.fileno(), str(number))
+        else: os.fsync(file.fileno())
+    if sys.argv[1] == "renamed-uploads": os.replace(draft, str(number))
     print(number, flush=True)
     time.sleep(0.005)
 """
 
 UPLOADED = """
-import os
+import os, sys
+os.chdir(sys.argv[1])
 for number in range(300):
-    assert open(f"uploads/{number}", "rb").read() == number.to_bytes(4) * 1024
-print(len(os.listdir("uploads")))
+    assert open(str(number), "rb").read() == number.to_bytes(4) * 1024
+print(len(os.listdir()))
 """
 
 
+@pytest.mark.parametrize("how", ["named-uploads", "renamed-uploads"])
 def test_small_uploads_outlive_a_server_that_is_killed(
-    one: NfsClient, other: NfsClient, shared: NfsServer
+    one: NfsClient, other: NfsClient, shared: NfsServer, how: str
 ) -> None:
-    """The server makes, writes and closes each in one request, which may have to be sent again."""
-    with one.start(MARK + UPLOADS) as uploading:
+    """The server makes and writes each in one request, which may have to be sent again."""
+    with one.start(MARK + UPLOADS, how) as uploading:
         assert uploading.stdout is not None
         lines = []
         for line in uploading.stdout:
@@ -329,7 +394,7 @@ def test_small_uploads_outlive_a_server_that_is_killed(
             if lines[-1] in ("40", "120", "200"):
                 shared.restart()
     assert len(lines) == 300
-    assert other.python(UPLOADED) == "300"
+    assert other.python(UPLOADED, how) == "300"
 
 
 REWRITE = """
@@ -468,7 +533,7 @@ def test_an_acknowledged_file_survives_a_power_failure(
     with disk_volume(sandbox, disk) as name:
         server = NfsServer(sandbox, image, host="disk-nfs", volume=name).wait()
         client = NfsClient(sandbox, mlflow_image, server).wait()
-        made = client.python(KEPT)
+        made, named = client.python(MARK + KEPT).split()
         control = execute(server.container, "sh", "-c", f"echo held-back > {VOLUME}/control")
         assert control.returncode == 0, control.stderr
         pause(server.container)
@@ -480,6 +545,7 @@ def test_an_acknowledged_file_survives_a_power_failure(
         server = NfsServer(sandbox, image, host="disk-nfs", volume=name).wait()
         client = NfsClient(sandbox, mlflow_image, server).wait()
         assert client.python(READ, "kept/1/deep/file") == made
+        assert client.python(READ, "kept/1/deep/named") == named
         left = execute(server.container, "cat", f"{VOLUME}/control").stdout
         client.container.remove(force=True)
         server.container.remove(force=True)
@@ -487,10 +553,15 @@ def test_an_acknowledged_file_survives_a_power_failure(
 
 
 KEPT = """
-import hashlib, os
+import hashlib
 os.makedirs("kept/1/deep")
 data = os.urandom(20_000_000)
 with open("kept/1/deep/.file", "wb") as file: file.write(data)
 os.replace("kept/1/deep/.file", "kept/1/deep/file")
 print(hashlib.sha256(data).hexdigest())
+os.chdir("kept/1/deep")
+with open(f"draft-{mark}", "xb", 0) as file:
+    file.write(data[:4096])
+    give_name(file.fileno(), "named")
+print(hashlib.sha256(data[:4096]).hexdigest())
 """

@@ -100,6 +100,27 @@ def test_a_full_store_is_named_and_what_was_acknowledged_stays(server: Server) -
     assert server.upload("fits", kept).status_code == 200, "nothing of the failed one is left"
 
 
+def test_no_part_of_a_small_file_is_left_where_it_did_not_fit(server: Server) -> None:
+    """It is made, written and named in one request, of which the server may do a part."""
+    size = 60_001
+    for number in range(2000):
+        answer = server.upload(f"small/{number}", bytes(size))
+        if answer.status_code != 200:
+            break
+    assert cause(answer) == "No space left on device"
+    assert server.upload("small/0", b"x" * size).status_code == 500
+    listing = requests.get(
+        f"{server.address}/api/2.0/mlflow-artifacts/artifacts", {"path": "small"}, timeout=60
+    )
+    found = {one["path"]: one["file_size"] for one in listing.json()["files"]}
+    assert found == {str(one): size for one in range(number)}
+    assert server.download("small/0").content == bytes(size), "what was there before stays"
+    run = execute(
+        server.nfs.container, "sh", "-c", f"ls -A {VOLUME}/small | wc -l; rm -r {VOLUME}/small"
+    )
+    assert run.stdout.strip() == str(number), "and no draft"
+
+
 def test_a_folder_that_refuses_is_named(server: Server, sandbox: Sandbox) -> None:
     assert server.upload("closed/first", b"x").status_code == 200
 

@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 from mlflow.exceptions import MlflowException
 
-from infra.images.mlflow.stores.mlflow_bench_stores.folder import BLOCK, FolderRepository, blocks
+from infra.images.mlflow.stores.mlflow_bench_stores.folder import (
+    BLOCK,
+    MOUNT_NAMES,
+    FolderRepository,
+    blocks,
+)
 
 
 async def stream(pieces: list[bytes], *, breaks: bool = False) -> AsyncIterator[bytes]:
@@ -87,10 +92,16 @@ def test_an_upload_follows_no_link(tmp_path: Path) -> None:
     assert [file.read_bytes() for file in outside.iterdir()] == [b"before"]
 
 
-def test_a_draft_has_the_name_that_a_mount_asks_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def give_name(descriptor: int, attribute: str, name: bytes, how: int) -> None:
+    """What a FUSE mount of NFS does; how it does so is tested on a real one."""
+    assert (attribute, how) == (MOUNT_NAMES, os.XATTR_REPLACE)
+    draft = Path(f"/proc/self/fd/{descriptor}").readlink()
+    draft.rename(draft.with_name(name.decode()))
+
+
+def test_a_mount_names_its_drafts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NFS_DRAFTS", "mark-of-the-mount")
+    monkeypatch.setattr(os, "setxattr", give_name)
     store = FolderRepository(tmp_path.as_uri())
     seen: list[str] = []
 
@@ -103,6 +114,16 @@ def test_a_draft_has_the_name_that_a_mount_asks_for(
     [draft] = seen
     assert draft.startswith(".artifact.uploading.mark-of-the-mount")
     assert (tmp_path / "file").read_bytes() == b"a" * BLOCK + b"b"
+
+
+def test_a_folder_that_is_not_the_mount_that_names_drafts_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NFS_DRAFTS", "mark-of-the-mount")
+    store = FolderRepository(tmp_path.as_uri())
+    with pytest.raises(MlflowException, match=r"No data available|Operation not supported"):
+        asyncio.run(store.log_artifact_from_async_stream(stream([b"a"]), "file"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_is_listed_without_drafts(tmp_path: Path) -> None:

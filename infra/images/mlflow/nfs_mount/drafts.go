@@ -16,10 +16,14 @@ import (
 // one; and the server makes it when its data is there to go with it.
 const draftsVariable = "NFS_DRAFTS"
 
+// nameAttribute, set to a name, has a draft on stable storage and gives it that name in its folder, in
+// place of whatever has it: as fsync and rename do, but in one request where the draft is small.
+const nameAttribute = "user.nfs-mount.name"
+
 // draft is a file that is made as one.
 type draft struct {
 	place  string
-	folder []byte
+	folder *node
 	name   string
 	as     change
 	f      *file
@@ -45,7 +49,7 @@ func (n *node) draftAt(name string) string {
 // newDraft returns a draft that is open once, and that the server does not know of yet.
 func (n *node) newDraft(name string, as change) *draft {
 	now := time.Now()
-	d := &draft{place: n.draftAt(name), folder: n.handle, name: name, as: as}
+	d := &draft{place: n.draftAt(name), folder: n, name: name, as: as}
 	d.shown = attributes{mode: *as.mode, links: 1, accessed: now, changed: now, modified: now}
 	d.f = &file{c: n.c, draft: d, opens: 1}
 	d.node = &node{c: n.c, draft: d}
@@ -66,32 +70,50 @@ func (d *draft) stable() fs.StableAttr {
 	return fs.StableAttr{Mode: syscall.S_IFREG, Ino: 1<<63 | uint64(d.node.c.hides.Add(1))}
 }
 
-// make has the server make the file unless it was tried before, and tells whether data went with it.
-func (d *draft) make(data *chunk) (bool, syscall.Errno) {
+// make has the server make the file unless it was tried before, and tells whether data went with it,
+// and whether the file has the further name then.
+func (d *draft) make(data *chunk, further string) (written, named bool, err syscall.Errno) {
 	d.making.Lock()
 	defer d.making.Unlock()
 	if d.tried {
-		return false, d.failed
+		return false, false, d.failed
 	}
 	d.tried = true
 	c := d.node.c
 	var handle []byte
-	handle, _, d.failed = c.create(d.folder, d.name, d.as, false, data)
+	handle, _, named, d.failed = c.createAs(d.folder.handle, d.name, d.as, false, data, further)
 	d.node.handle, d.f.handle = handle, handle
 	c.files.mu.Lock()
 	defer c.files.mu.Unlock()
 	if handle != nil && d.f.opens > 0 {
 		c.files.known[string(handle)] = d.f
 	}
-	return data != nil, d.failed
+	return data != nil, named, d.failed
 }
 
 // made returns the file's handle, after making it if it is a draft that the server does not know of.
 func (n *node) made() []byte {
 	if n.draft != nil {
-		n.draft.make(nil) // an error is told by close; there is no handle then
+		n.draft.make(nil, "") // an error is told by close; there is no handle then
 	}
 	return n.handle
+}
+
+// publish has the draft on stable storage under another name.
+func (d *draft) publish(name string) syscall.Errno {
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+		return syscall.EINVAL
+	}
+	d.folder.ask(name)
+	if err := d.folder.keep(name); err != 0 {
+		return err
+	}
+	named, err := d.f.named(name)
+	if err == 0 && !named {
+		err = d.node.c.rename(d.f.handle, d.folder.handle, d.name, d.folder.handle, name)
+	}
+	d.folder.left(d.name, err)
+	return err
 }
 
 // ask has the server asked for a name from now on.

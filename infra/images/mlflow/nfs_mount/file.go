@@ -154,16 +154,16 @@ func (f *file) account(bytes int) {
 }
 
 // made has the server make the file if it is a draft that it does not know of, and tells whether data
-// went with it.
-func (f *file) made(data *chunk) bool {
+// went with it, and whether the file has the further name then.
+func (f *file) made(data *chunk, further string) (written, named bool) {
 	if f.draft == nil {
-		return false
+		return false, false
 	}
-	written, err := f.draft.make(data)
+	written, named, err := f.draft.make(data, further)
 	if f.failed == 0 {
 		f.failed = err
 	}
-	return written
+	return written, named
 }
 
 // send starts to write what is being filled.
@@ -173,7 +173,7 @@ func (f *file) send() {
 		return
 	}
 	f.filling = nil
-	if f.made(nil); f.failed != 0 {
+	if f.made(nil, ""); f.failed != 0 {
 		return
 	}
 	for _, other := range f.outstanding() {
@@ -271,7 +271,7 @@ func firstLost(chunks []*chunk, life []byte) int {
 // arrive waits until the server has everything, committed or not.
 func (f *file) arrive() syscall.Errno {
 	f.send()
-	f.made(nil)
+	f.made(nil, "")
 	for _, k := range f.outstanding() {
 		<-k.done
 		if k.failed != 0 && f.failed == 0 {
@@ -284,6 +284,13 @@ func (f *file) arrive() syscall.Errno {
 // settle waits until everything is on stable storage. Data that was written to an earlier life of
 // the server than the one that committed is written again.
 func (f *file) settle() syscall.Errno {
+	_, err := f.settleAs("")
+	return err
+}
+
+// settleAs also gives the name, if any, to a draft that the server does not know of and that has no
+// more data than goes with its making; it tells whether it did.
+func (f *file) settleAs(name string) (bool, syscall.Errno) {
 	f.committed()
 	defer func() {
 		f.account(-int(f.bytes))
@@ -295,19 +302,23 @@ func (f *file) settle() syscall.Errno {
 	if k := f.filling; k != nil && len(f.sent) == 0 {
 		f.filling = nil
 		// A server that takes little at once has to have room for the making of the file, too.
-		if len(k.data) > min(shortData, int(f.c.ioSize.Load())/2) || !f.made(k) {
-			if f.made(nil); f.failed == 0 {
+		var written, named bool
+		if len(k.data) <= min(shortData, int(f.c.ioSize.Load())/2) {
+			written, named = f.made(k, name)
+		}
+		if !written {
+			if f.made(nil, ""); f.failed == 0 {
 				_, f.failed = f.c.write(f.handle, k.offset, k.data, fileSync)
 			}
 		}
 		if f.failed == 0 {
 			reuse(k.data)
 		}
-		return f.failed
+		return named, f.failed
 	}
 	for f.arrive() == 0 {
 		if len(f.sent) == 0 {
-			return 0
+			return false, 0
 		}
 		life, failed := f.c.commit(f.handle)
 		if failed != 0 {
@@ -319,7 +330,7 @@ func (f *file) settle() syscall.Errno {
 			for _, k := range f.sent {
 				reuse(k.data)
 			}
-			return 0
+			return false, 0
 		}
 		// In their order, one after the other where they overlap, as they were sent at first; and
 		// all that came later, which a lost one that is sent again must not overwrite.
@@ -330,7 +341,14 @@ func (f *file) settle() syscall.Errno {
 			f.send()
 		}
 	}
-	return f.failed
+	return false, f.failed
+}
+
+// named makes everything stable, and tells whether that gave the draft its name.
+func (f *file) named(name string) (bool, syscall.Errno) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.settleAs(name)
 }
 
 // flush makes everything stable and returns any error since the file was opened: that is what

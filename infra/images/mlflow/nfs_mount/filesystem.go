@@ -42,6 +42,10 @@ var (
 	_ = (fs.NodeOpener)((*node)(nil))
 	_ = (fs.NodeStatfser)((*node)(nil))
 	_ = (fs.NodeFsyncer)((*node)(nil))
+	_ = (fs.NodeSetxattrer)((*node)(nil))
+	_ = (fs.NodeGetxattrer)((*node)(nil))
+	_ = (fs.NodeListxattrer)((*node)(nil))
+	_ = (fs.NodeRemovexattrer)((*node)(nil))
 	_ = (fs.FileReader)((*open)(nil))
 	_ = (fs.FileWriter)((*open)(nil))
 	_ = (fs.FileFlusher)((*open)(nil))
@@ -265,21 +269,30 @@ func (n *node) Rmdir(_ context.Context, name string) syscall.Errno {
 	return n.c.remove(n.handle, name)
 }
 
-// Rename keeps a file that it replaces and that is open here under a hidden name, without a
-// moment in which the new name leads nowhere.
+// keep has a file that is about to be replaced, and that is open here, live on under a hidden name,
+// without a moment in which its own leads nowhere.
+func (n *node) keep(name string) syscall.Errno {
+	f := n.inUse(name)
+	if f == nil {
+		return 0
+	}
+	hidden := n.c.nameToHide()
+	if _, err := n.c.link(f.handle, n.handle, hidden); err != 0 && err != syscall.ESTALE {
+		return err
+	} else if err == 0 && !f.hide(n.handle, hidden) {
+		n.c.remove(n.handle, hidden)
+	}
+	return 0
+}
+
 func (n *node) Rename(_ context.Context, name string, newParent fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
 	if flags != 0 {
 		return syscall.EINVAL
 	}
 	to := newParent.(*node)
 	to.ask(newName)
-	if f := to.inUse(newName); f != nil {
-		hidden := n.c.nameToHide()
-		if _, err := n.c.link(f.handle, to.handle, hidden); err != 0 && err != syscall.ESTALE {
-			return err
-		} else if err == 0 && !f.hide(to.handle, hidden) {
-			n.c.remove(to.handle, hidden)
-		}
+	if err := to.keep(newName); err != 0 {
+		return err
 	}
 	var handle []byte
 	if child := n.GetChild(name); child != nil {
@@ -337,6 +350,27 @@ func (n *node) Fsync(_ context.Context, f fs.FileHandle, _ uint32) syscall.Errno
 	}
 	return syscall.ENOSYS
 }
+
+// Setxattr knows one attribute, which is none: it gives a draft its own name.
+func (n *node) Setxattr(_ context.Context, attribute string, value []byte, _ uint32) syscall.Errno {
+	if attribute != nameAttribute {
+		return syscall.ENOTSUP // with ENOSYS the kernel would never ask again
+	}
+	if n.draft == nil {
+		return syscall.EINVAL
+	}
+	return n.draft.publish(string(value))
+}
+
+func (n *node) Getxattr(context.Context, string, []byte) (uint32, syscall.Errno) {
+	return 0, syscall.ENOSYS
+}
+
+func (n *node) Listxattr(context.Context, []byte) (uint32, syscall.Errno) {
+	return 0, syscall.ENOSYS
+}
+
+func (n *node) Removexattr(context.Context, string) syscall.Errno { return syscall.ENOSYS }
 
 // open is an open file of the kernel's.
 type open struct {

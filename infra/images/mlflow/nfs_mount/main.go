@@ -109,7 +109,6 @@ func (c *client) serve(host, export, folder string) error {
 			DirectMountStrict:  true,
 			DirectMountFlags:   unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC,
 			DisableReadDirPlus: true,
-			DisableXAttrs:      true,
 			FsName:             host + ":" + export,
 			Name:               "nfs",
 			MaxWrite:           ioSize,

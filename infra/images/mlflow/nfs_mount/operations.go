@@ -26,6 +26,7 @@ const (
 	opRename          = 29
 	opSaveFH          = 32
 	opSetAttr         = 34
+	opVerify          = 37
 	opWrite           = 38
 	opExchangeID      = 42
 	opCreateSession   = 43
@@ -131,6 +132,15 @@ func (r *request) write(offset uint64, data []byte, how uint32) {
 	r.u64(offset)
 	r.u32(how, uint32(len(data)))
 	r.tail = data
+}
+
+// writeAll may be followed by other operations: it takes a copy of the data.
+func (r *request) writeAll(offset uint64, data []byte, how uint32) {
+	r.op(opWrite)
+	r.anonymous()
+	r.u64(offset)
+	r.u32(how)
+	r.opaque(data)
 }
 
 func (r *request) anonymous() { r.u32(0, 0, 0, 0) }
@@ -359,12 +369,20 @@ func (c *client) access(handle []byte, rights uint32) (uint32, syscall.Errno) {
 // opened, as there is no other way to make one, and closed in the same breath. Data, if any, is
 // on stable storage then; should that fail, the file is there all the same and returned.
 func (c *client) create(folder []byte, name string, as change, exclusive bool, data *chunk) ([]byte, attributes, syscall.Errno) {
+	handle, a, _, err := c.createAs(folder, name, as, exclusive, data, "")
+	return handle, a, err
+}
+
+// createAs gives a file with data a further name in the same breath, in place of its first one, and
+// tells whether it did: what it does not do can be done after it.
+func (c *client) createAs(folder []byte, name string, as change, exclusive bool, data *chunk, further string) ([]byte, attributes, bool, syscall.Errno) {
 	how := uint32(unchecked)
 	if exclusive {
 		how = guarded
 	}
 	r := &request{}
 	r.putFH(folder)
+	r.op(opSaveFH)
 	r.op(opOpen)
 	r.u32(0, shareBoth|noDelegation, 0)
 	r.u64(0)
@@ -376,15 +394,25 @@ func (c *client) create(folder []byte, name string, as change, exclusive bool, d
 	r.op(opClose)
 	r.u32(0, 1, 0, 0, 0) // the state that OPEN has just returned
 	r.find()
-	if data != nil {
+	switch {
+	case data != nil && further != "":
+		end := data.end()
+		r.writeAll(data.offset, data.data, fileSync)
+		r.op(opVerify) // a server may write less than it was asked for
+		r.change(change{size: &end})
+		r.putFH(folder)
+		r.op(opRename)
+		r.text(name)
+		r.text(further)
+	case data != nil:
 		r.write(data.offset, data.data, fileSync)
 	}
 	answer, err := c.call(r)
 	if err == 0 {
-		err = answer.steps(opPutFH, opOpen)
+		err = answer.steps(opPutFH, opSaveFH, opOpen)
 	}
 	if err != 0 {
-		return nil, attributes{}, err
+		return nil, attributes{}, false, err
 	}
 	answer.fixed(16 + 4 + 16 + 4)
 	answer.bitmap()
@@ -393,23 +421,26 @@ func (c *client) create(folder []byte, name string, as change, exclusive bool, d
 			answer.u32()
 		}
 	} else if delegation != 0 {
-		return nil, attributes{}, syscall.EIO
+		return nil, attributes{}, false, syscall.EIO
 	}
 	if err = answer.op(opClose); err != 0 {
-		return nil, attributes{}, err
+		return nil, attributes{}, false, err
 	}
 	answer.fixed(16)
 	handle, a, err := answer.found()
 	if err != 0 || data == nil {
-		return handle, a, err
+		return handle, a, false, err
 	}
 	if err = answer.op(opWrite); err != 0 {
-		return handle, a, err
+		return handle, a, false, err
 	}
 	if count, committed := answer.u32(), answer.u32(); int(count) < len(data.data) || committed != fileSync {
 		_, err = c.write(handle, data.offset, data.data, fileSync)
+		return handle, a, false, err
 	}
-	return handle, a, err
+	answer.fixed(8)
+	named := further != "" && answer.end(answer.steps(opVerify, opPutFH, opRename)) == 0
+	return handle, a, named, 0
 }
 
 func (c *client) makeFolder(folder []byte, name string, mode uint32) ([]byte, attributes, syscall.Errno) {

@@ -32,6 +32,9 @@ BLOCK = 2**20
 
 OUTSIDE = "Invalid path: resolved path is outside the artifact directory"
 
+MOUNT_NAMES = "user.nfs-mount.name"
+"""Attribute by which a FUSE mount of NFS has a draft stable and under its name in one request."""
+
 _threads = ThreadPoolExecutor(16, thread_name_prefix="folder")
 """Wait for the store when artifacts are read; those that serve the API are others."""
 
@@ -209,7 +212,9 @@ class Draft:
     def __init__(self, folder: int, name: str) -> None:
         self._folder = folder
         self._name = name
-        self._draft = f"{_TEMP_ARTIFACT_PREFIX}{os.environ.get('NFS_DRAFTS', '')}{uuid4().hex}"
+        mark = os.environ.get("NFS_DRAFTS", "")
+        self._on_mount = mark != ""
+        self._draft = f"{_TEMP_ARTIFACT_PREFIX}{mark}{uuid4().hex}"
         # With its mode, less the umask, from the beginning.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         # With a buffer of given size: otherwise Python asks the mount whether it is a terminal.
@@ -223,10 +228,17 @@ class Draft:
         with self._step:
             self.file.write(last)
             self.file.flush()
-            os.fsync(self.file.fileno())
-            self.file.close()
-            os.replace(self._draft, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
-            os.fsync(self._folder)
+            if self._on_mount:
+                # An attribute to replace: no other file system takes it for one to keep.
+                name = os.fsencode(self._name)
+                os.setxattr(self.file.fileno(), MOUNT_NAMES, name, os.XATTR_REPLACE)
+                self.file.close()
+            else:
+                os.fsync(self.file.fileno())
+                self.file.close()
+                folder = self._folder
+                os.replace(self._draft, self._name, src_dir_fd=folder, dst_dir_fd=folder)
+                os.fsync(folder)
             os.close(self._folder)
             self._published = True
 
