@@ -374,8 +374,12 @@ func (c *client) create(folder []byte, name string, as change, exclusive bool, d
 }
 
 // createAs gives a file with data a further name in the same breath, in place of its first one, and
-// tells whether it did: what it does not do can be done after it.
+// tells whether it did: what it does not do can be done after it, as with a server that takes fewer
+// operations at once.
 func (c *client) createAs(folder []byte, name string, as change, exclusive bool, data *chunk, further string) ([]byte, attributes, bool, syscall.Errno) {
+	if !c.names.Load() {
+		further = ""
+	}
 	how := uint32(unchecked)
 	if exclusive {
 		how = guarded

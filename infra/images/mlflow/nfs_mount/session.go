@@ -72,6 +72,7 @@ type client struct {
 
 	silent    atomic.Bool   // a request has waited for the whole timeout, and nothing came since
 	ioSize    atomic.Uint32 // bytes of data that the server takes and sends at once
+	names     atomic.Bool   // a request may have as many operations as makes, writes and names a file
 	unsettled atomic.Int64
 	hides     atomic.Int64
 	files     files
@@ -299,12 +300,13 @@ func (s *session) setUp(c *client) (time.Duration, error) {
 	s.id = append([]byte(nil), answer.fixed(16)...)
 	answer.fixed(4 * 3)
 	size := min(answer.u32(), answer.u32())
-	answer.fixed(4 * 2)
-	slots := answer.u32()
+	answer.fixed(4)
+	operations, slots := answer.u32(), answer.u32()
 	if answer.bad || slots == 0 || size < 16*headers {
 		return 0, fmt.Errorf("the NFS server takes messages of %d bytes in %d slots: too few", size, slots)
 	}
 	c.ioSize.Store(min(ioSize, size-headers))
+	c.names.Store(operations >= 11)
 	s.slots = make(chan *slot, slots)
 	for number := range slots {
 		s.slots <- &slot{number, 1}
