@@ -232,6 +232,32 @@ def test_drafts_get_a_name_and_their_data_at_once(one: NfsClient, other: NfsClie
     assert other.python(LATER, "named") == sizes
 
 
+MEMORY = """
+import time
+os.mkdir("memory"); os.chdir("memory")
+def held():
+    for status in Path("/proc").glob("[0-9]*/status"):
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        if lines["Name"].strip() == "nfs-mount": return int(lines["VmRSS"].split()[0]) >> 10
+before = held()
+for number in range(15_000):
+    with open(f"{mark}-{number}", "xb", 0) as file:
+        file.write(b"x"); give_name(file.fileno(), "one")
+time.sleep(2)
+print(held() - before)
+"""
+
+
+def test_nothing_is_kept_of_drafts_that_have_their_names(
+    sandbox: Sandbox, mlflow_image: str, shared: NfsServer
+) -> None:
+    """Some 3 KiB for each would be 40 MiB here."""
+    client = NfsClient(sandbox, mlflow_image, shared).wait()
+    grown = int(client.python(MARK + MEMORY))
+    client.container.remove(force=True)
+    assert grown < 20
+
+
 BIG = """
 import hashlib, os, sys
 size, block, made = int(sys.argv[1]), os.urandom(1 << 20), hashlib.sha256()

@@ -113,7 +113,36 @@ func (d *draft) publish(name string) syscall.Errno {
 		err = d.node.c.rename(d.f.handle, d.folder.handle, d.name, d.folder.handle, name)
 	}
 	d.folder.left(d.name, err)
+	if err == 0 {
+		d.node.c.past.add(d)
+	}
 	return err
+}
+
+// past are drafts whose names the kernel still knows, since they got others by the attribute. It would
+// keep them, and have us keep each, until its memory runs short.
+type past struct {
+	mu     sync.Mutex
+	drafts []*draft
+}
+
+func (p *past) add(d *draft) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.drafts = append(p.drafts, d); len(p.drafts) == 1 {
+		time.AfterFunc(time.Second, p.drop)
+	}
+}
+
+// drop waits for whoever changes the folder, so that no request may wait for it.
+func (p *past) drop() {
+	p.mu.Lock()
+	drafts := p.drafts
+	p.drafts = nil
+	p.mu.Unlock()
+	for _, d := range drafts {
+		d.folder.NotifyEntry(d.name)
+	}
 }
 
 // ask has the server asked for a name from now on.

@@ -78,6 +78,7 @@ type client struct {
 	files     files
 	draftMark string   // what names of drafts contain
 	drafts    sync.Map // drafts by their places
+	past      past
 }
 
 func newClient(host string, uid uint32, timeout time.Duration) *client {
