@@ -205,7 +205,7 @@ with open(f"synchronised-{mark}", "xb", 0) as file:
 assert Path("offset").read_bytes() == b"ab"
 with open(f"large-name-{mark}", "xb", 0) as file:
     file.write(b"x")
-    for wrong in "", ".", "..", "a/b", "a" * 256:
+    for wrong in "", ".", "..", "a/b", file.name, "a" * 256:
         number = errno.ENAMETOOLONG if len(wrong) > 255 else errno.EINVAL
         refused(number, give_name, file.fileno(), wrong)
     os.mkdir("folder")

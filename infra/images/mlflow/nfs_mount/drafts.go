@@ -101,7 +101,8 @@ func (n *node) made() []byte {
 
 // publish has the draft on stable storage under another name.
 func (d *draft) publish(name string) syscall.Errno {
-	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") ||
+		d.folder.draftAt(name) != "" {
 		return syscall.EINVAL
 	}
 	d.folder.ask(name)
