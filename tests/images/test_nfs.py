@@ -355,6 +355,41 @@ def test_another_client_sees_a_file_at_once(one: NfsClient, other: NfsClient, ho
         assert all(found >= int(size) for found in later)
 
 
+REPLACE = """
+import sys
+os.mkdir("replaced"); os.chdir("replaced")
+for number in range(int(sys.argv[1])):
+    with open(f"{mark}-{number}", "wb", 0) as file:
+        file.write(b"x" * (1 + number % 2))
+        give_name(file.fileno(), "file")
+Path("last").touch()
+"""
+
+LOOK_ON = """
+import collections, errno, os
+found = collections.Counter()
+while not os.path.exists("replaced/last"):
+    try:
+        with open("replaced/file", "rb", 0) as file:
+            # Beyond the end, and never in order: each of them asks the server.
+            for at in (90 << 20, 40 << 20) * 50: found[os.pread(file.fileno(), 1, at)] += 1
+    except OSError as error: found[errno.errorcode[error.errno]] += 1
+del found["ENOENT"]
+print(*sorted(map(str, found)), min(found.values()))
+"""
+
+
+def test_a_file_that_another_client_replaces_is_there_or_gone(
+    one: NfsClient, other: NfsClient
+) -> None:
+    """The server's own trouble with what is just being replaced stays behind the mount."""
+    with other.start(LOOK_ON) as looking:
+        one.python(MARK + REPLACE, "6000")
+        *found, least = looking.communicate(timeout=30)[0].split()
+    assert found == ["ESTALE", "b''"]
+    assert int(least) > 100
+
+
 SLOW = """
 import hashlib, os, sys, time
 made = hashlib.sha256()

@@ -62,6 +62,7 @@ const (
 	unstable      = 0
 	fileSync      = 2
 
+	nfsFault = 10006
 	nfsDelay = 10008
 	nfsGrace = 10013
 )

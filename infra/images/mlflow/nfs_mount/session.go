@@ -25,6 +25,9 @@ const (
 	setupTimeout  = 30 * time.Second
 	retryPause    = 250 * time.Millisecond
 	silentTimeout = 2 * time.Second
+
+	faultPause = 5 * time.Millisecond
+	faultLimit = 20 // answers of a fault to one request that are not believed
 )
 
 var errBroken = errors.New("the connection to the NFS server broke")
@@ -152,7 +155,8 @@ func (c *client) current(deadline <-chan time.Time) (*session, error) {
 
 // call carries a request out, however often the connection breaks or the server asks for
 // patience, within the timeout. Once a request has waited so long in vain, others wait only
-// briefly until the server is heard again.
+// briefly until the server is heard again. nfs-ganesha tells of a fault for a moment when what it is
+// asked about is just being replaced, and then what it means: that it is gone.
 func (c *client) call(r *request) (*reply, syscall.Errno) {
 	wait := c.timeout
 	if c.silent.Load() {
@@ -160,7 +164,7 @@ func (c *client) call(r *request) (*reply, syscall.Errno) {
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	again := false
+	again, faults := false, 0
 	for {
 		s, err := c.current(timer.C)
 		if err != nil || s == nil {
@@ -185,11 +189,19 @@ func (c *client) call(r *request) (*reply, syscall.Errno) {
 			c.silent.Store(true)
 			return nil, syscall.EIO
 		}
-		if status == nfsDelay || status == nfsGrace {
+		pause := time.Duration(0)
+		switch {
+		case status == nfsDelay || status == nfsGrace:
+			pause = retryPause
+		case status == nfsFault && faults < faultLimit:
+			pause = faultPause
+			faults++
+		}
+		if pause > 0 {
 			// A step before the one that was refused may have been carried out.
 			again = true
 			select {
-			case <-time.After(retryPause):
+			case <-time.After(pause):
 				continue
 			case <-timer.C:
 				return nil, syscall.EIO
