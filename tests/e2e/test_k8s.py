@@ -23,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from infra.cluster import TEST_CONTEXT
 from infra.kubernetes import forward
+from infra.kubernetes.mlflow import DRAIN_SECONDS
 from infra.outputs import Target
 from scripts.offline.test_cluster import images, lifecycle
 from tests.e2e.stack import (
@@ -524,6 +525,9 @@ def test_up_and_down_and_a_killed_pod_lose_nothing(
         stack.up()
         assert len(names()) == 3
         assert load.failed == []
+        # Until the cluster's DNS has its answer again, nginx knows of the former pod only: to kill
+        # that one fails all.
+        time.sleep(DRAIN_SECONDS)
         victim = sorted(names())[0]
         lifecycle.kubectl(
             *("delete", f"pod/{victim}", "--force", "--grace-period=0", "-n", NAMESPACE),
