@@ -122,6 +122,34 @@ def test_nobody_sees_half_an_artifact(replicas: tuple[str, str]) -> None:
     assert download(replicas[1], "half").content == versions[-1]
 
 
+def test_a_small_artifact_is_read_whole_while_the_other_replica_replaces_it(
+    replicas: tuple[str, str],
+) -> None:
+    """What was replaced before its first bytes were read is opened again."""
+    versions = [bytes([number]) * (1000 + number) for number in range(256)]
+    done = threading.Event()
+
+    def read() -> set[bytes]:
+        seen = set()
+        while not done.is_set():
+            answer = download(replicas[1], "small")
+            assert answer.status_code == 200, answer.text
+            seen.add(answer.content)
+        return seen
+
+    assert upload(replicas[0], "small", versions[0]).status_code == 200
+    with ThreadPoolExecutor() as pool:
+        reading = [pool.submit(read) for _ in range(2)]
+        try:
+            for version in versions * 4:
+                assert upload(replicas[0], "small", version).status_code == 200
+        finally:
+            done.set()
+        for one in reading:
+            assert len(one.result()) > 20
+            assert one.result() <= set(versions)
+
+
 def test_a_killed_nfs_server_costs_no_acknowledged_artifact(
     replicas: tuple[str, str], docker_client: docker.DockerClient
 ) -> None:

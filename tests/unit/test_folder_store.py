@@ -3,15 +3,19 @@
 # mypy: allow-untyped-calls
 
 import asyncio
+import errno
 import os
 import random
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.exceptions import MlflowException
 
+from infra.images.mlflow.stores.mlflow_bench_stores import folder as module
+from infra.images.mlflow.stores.mlflow_bench_stores.download import Download
 from infra.images.mlflow.stores.mlflow_bench_stores.folder import (
     BLOCK,
     MOUNT_NAMES,
@@ -208,3 +212,52 @@ def test_what_is_read_is_what_is_there(tmp_path: Path) -> None:
         with pytest.raises(MlflowException) as refused:
             asyncio.run(read(path))
         assert refused.value.get_http_status_code() == status, path
+
+
+@pytest.mark.parametrize(
+    ("replacements", "trouble", "answer"),
+    [
+        (3, errno.ESTALE, b"content"),
+        (1000, errno.ESTALE, "The artifact store {} failed: Stale file handle"),
+        (1, errno.EIO, "The artifact store {} failed: Input/output error"),
+    ],
+)
+def test_what_is_replaced_before_its_first_bytes_are_read_is_opened_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    replacements: int,
+    trouble: int,
+    answer: bytes | str,
+) -> None:
+    """As NFS has it; all others are told by an exception, and so by the answer's status."""
+    (tmp_path / "file").write_bytes(b"content")
+    bodies: list[Any] = []
+
+    class Replaced:
+        def __init__(self, body: Any) -> None:
+            bodies.append(body)
+            self.body = body
+
+        def read(self, size: int) -> bytes:
+            if len(bodies) <= replacements:
+                raise OSError(trouble, os.strerror(trouble))
+            return bytes(self.body.read(size))
+
+        def close(self) -> None:
+            self.body.close()
+
+    def download(body: Any, size: int, threads: Any) -> Download:
+        return Download(Replaced(body), size, threads)
+
+    async def read() -> bytes:
+        found = await FolderRepository(tmp_path.as_uri()).open("file")
+        return b"".join([chunk async for chunk in found.chunks()])
+
+    monkeypatch.setattr(module, "Download", download)
+    if isinstance(answer, bytes):
+        assert asyncio.run(read()) == answer
+    else:
+        with pytest.raises(MlflowException) as told:
+            asyncio.run(read())
+        assert told.value.message == answer.format(tmp_path)
+    assert all(body.closed for body in bodies)

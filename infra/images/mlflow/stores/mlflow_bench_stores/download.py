@@ -10,27 +10,41 @@ CHUNK = 2**20
 
 
 class Download:
-    """Content of known size, in bytes, that `threads` read; `body` is what they read and close."""
+    """Content of known size, in bytes, that `threads` read; `body` is what they read and close.
+
+    To make one takes a thread, too: it reads the first chunk, so that a store that cannot be read
+    is told by the answer's status, and not by an answer that breaks off.
+    """
 
     def __init__(self, body: Any, size: int, threads: Executor) -> None:
         self._body = body
         self._threads = threads
         self.size = size
+        try:
+            self._first = self._read(size) if size else b""
+        except BaseException:
+            body.close()
+            raise
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the content; the next chunk is read while the present one is sent."""
         left = self.size
-        reading = self._read(left)
+        reading: Future[bytes] | None = None
         try:
-            while left and (chunk := await asyncio.wrap_future(reading)):
+            chunk, self._first = self._first, b""
+            while chunk:
                 left -= len(chunk)
-                if left:
-                    reading = self._read(left)
+                reading = self._threads.submit(self._read, left) if left else None
                 yield chunk
+                chunk = await asyncio.wrap_future(reading) if reading else b""
         finally:
-            # A thread may still be reading, which is no time to close.
-            reading.add_done_callback(lambda _: self._body.close())
+            if reading is None:
+                self._body.close()
+            else:
+                # A thread may still be reading, which is no time to close.
+                reading.add_done_callback(lambda _: self._body.close())
 
-    def _read(self, left: int) -> "Future[bytes]":
+    def _read(self, left: int) -> bytes:
         """Read no more than there is: to ask for the end is one more request to a mount."""
-        return self._threads.submit(self._body.read, min(CHUNK, left))
+        chunk: bytes = self._body.read(min(CHUNK, left))
+        return chunk

@@ -7,6 +7,7 @@ and an empty list for a folder that it cannot read. It takes the place of MLflow
 """
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,9 @@ OUTSIDE = "Invalid path: resolved path is outside the artifact directory"
 
 MOUNT_NAMES = "user.nfs-mount.name"
 """Attribute by which a FUSE mount of NFS has a draft stable and under its name in one request."""
+
+REPLACED = 10
+"""How often a file is opened again that was replaced on NFS before its first bytes were read."""
 
 _threads = ThreadPoolExecutor(16, thread_name_prefix="folder")
 """Wait for the store when artifacts are read; those that serve the API are others."""
@@ -103,6 +107,15 @@ class FolderRepository(LocalArtifactRepository):
             return await asyncio.wrap_future(_threads.submit(self._open, artifact_path))
 
     def _open(self, artifact_path: str) -> Download:
+        for _ in range(REPLACED):
+            try:
+                return self._begin(artifact_path)
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+        return self._begin(artifact_path)
+
+    def _begin(self, artifact_path: str) -> Download:
         path = self._path(artifact_path)
         try:
             body = path.open("rb", buffering=0)
