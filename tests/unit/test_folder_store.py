@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from mlflow.exceptions import MlflowException
 
-from infra.images.mlflow.stores.mlflow_bench_stores import folder as module
 from infra.images.mlflow.stores.mlflow_bench_stores.download import Download
 from infra.images.mlflow.stores.mlflow_bench_stores.folder import (
     BLOCK,
@@ -253,7 +252,7 @@ def test_what_is_replaced_before_its_first_bytes_are_read_is_opened_again(
         found = await FolderRepository(tmp_path.as_uri()).open("file")
         return b"".join([chunk async for chunk in found.chunks()])
 
-    monkeypatch.setattr(module, "Download", download)
+    monkeypatch.setattr(f"{FolderRepository.__module__}.Download", download)
     if isinstance(answer, bytes):
         assert asyncio.run(read()) == answer
     else:

@@ -105,7 +105,6 @@ func (d *draft) publish(name string) syscall.Errno {
 		d.folder.draftAt(name) != "" {
 		return syscall.EINVAL
 	}
-	d.folder.ask(name)
 	if err := d.folder.keep(name); err != 0 {
 		return err
 	}
