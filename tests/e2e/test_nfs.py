@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,30 +96,43 @@ def test_an_artifact_is_at_once_in_the_other_replica(replicas: tuple[str, str]) 
         }, (number, listed.text)
 
 
-def test_nobody_sees_half_an_artifact(replicas: tuple[str, str]) -> None:
-    """What is read while it is being replaced is one version or the other, or breaks off."""
-    versions = [os.urandom(4 * MIB) for _ in range(8)]
-    known = {hashlib.sha256(version).hexdigest() for version in versions}
+@contextmanager
+def downloads(replica: str, path: str) -> Iterator[list[tuple[int, str]]]:
+    """Download again and again meanwhile; yields a list that gets statuses and digests.
+
+    An answer that breaks off has status 0, and the error for a digest.
+    """
     done = threading.Event()
-    seen: list[str] = []
+    answers: list[tuple[int, str]] = []
 
     def read() -> None:
         while not done.is_set():
             try:
-                answer = download(replicas[1], "half")
-            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
-                continue
-            if answer.status_code == 200:
-                seen.append(hashlib.sha256(answer.content).hexdigest())
+                answer = download(replica, path)
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+                answers.append((0, str(error)))
+            else:
+                answers.append((answer.status_code, hashlib.sha256(answer.content).hexdigest()))
 
     with ThreadPoolExecutor() as pool:
         reading = pool.submit(read)
+        try:
+            yield answers
+        finally:
+            done.set()
+        reading.result()
+
+
+def test_nobody_sees_half_an_artifact(replicas: tuple[str, str]) -> None:
+    """What is read while it is being replaced is one version or the other, or breaks off."""
+    versions = [os.urandom(4 * MIB) for _ in range(8)]
+    known = {hashlib.sha256(version).hexdigest() for version in versions}
+    with downloads(replicas[1], "half") as answers:
         for version in versions:
             assert upload(replicas[0], "half", slowly(version, 0.3)).status_code == 200
-        done.set()
-        reading.result()
+    seen = {digest for status, digest in answers if status == 200}
     assert seen
-    assert set(seen) <= known
+    assert seen <= known
     assert download(replicas[1], "half").content == versions[-1]
 
 
@@ -127,27 +141,14 @@ def test_a_small_artifact_is_read_whole_while_the_other_replica_replaces_it(
 ) -> None:
     """What was replaced before its first bytes were read is opened again."""
     versions = [bytes([number]) * (1000 + number) for number in range(256)]
-    done = threading.Event()
-
-    def read() -> set[bytes]:
-        seen = set()
-        while not done.is_set():
-            answer = download(replicas[1], "small")
-            assert answer.status_code == 200, answer.text
-            seen.add(answer.content)
-        return seen
-
+    whole = {(200, hashlib.sha256(version).hexdigest()) for version in versions}
     assert upload(replicas[0], "small", versions[0]).status_code == 200
-    with ThreadPoolExecutor() as pool:
-        reading = [pool.submit(read) for _ in range(2)]
-        try:
-            for version in versions * 4:
-                assert upload(replicas[0], "small", version).status_code == 200
-        finally:
-            done.set()
-        for one in reading:
-            assert len(one.result()) > 20
-            assert one.result() <= set(versions)
+    with downloads(replicas[1], "small") as some, downloads(replicas[1], "small") as others:
+        for version in versions * 4:
+            assert upload(replicas[0], "small", version).status_code == 200
+    for answers in (some, others):
+        assert set(answers) <= whole
+        assert len(set(answers)) > 20
 
 
 def test_a_killed_nfs_server_costs_no_acknowledged_artifact(
