@@ -67,11 +67,14 @@ def is_ready(container: "Container") -> bool:
 
 
 def shell(container: "Container", script: str, user: str = "") -> str:
-    """Run a bash script in a container; raises `FaultError` with its last words if it fails."""
-    code, output = container.exec_run(["bash", "-c", script], user=user)
-    assert isinstance(output, bytes)
-    said = output.decode(errors="replace").strip()
+    """Run a bash script in a container and return what it printed.
+
+    Raises `FaultError` with its last words if it fails.
+    """
+    code, both = container.exec_run(["bash", "-c", script], user=user, demux=True)
+    assert isinstance(both, tuple)
+    printed, complaint = [(one or b"").decode(errors="replace").strip() for one in both]
     if code != 0:
-        last = said.splitlines()[-1] if said else "no word"
+        last = complaint.splitlines()[-1] if complaint else "no word"
         raise FaultError(f"{container.name}: {last}")
-    return said
+    return printed

@@ -9,15 +9,20 @@ from dataclasses import dataclass
 
 LIST = """
 for folder in /proc/[0-9]*; do
+  status=
   { read -r -d '' status <"$folder/status"; } 2>/dev/null
   [[ $status =~ PPid:[[:space:]]+([0-9]+) ]] || continue
   parent=${BASH_REMATCH[1]}
   [[ $status =~ Uid:[[:space:]]+([0-9]+) ]] || continue
-  command=$(tr '\\0\\n' '  ' <"$folder/cmdline" 2>/dev/null)
-  echo "${folder#/proc/} $parent ${BASH_REMATCH[1]} $command"
+  user=${BASH_REMATCH[1]}
+  { command=$(tr '\\0\\n' '  ' <"$folder/cmdline"); } 2>/dev/null || continue
+  echo "${folder#/proc/} $parent $user $command"
 done
 """
-"""Prints number, parent, user id and command line of each process (proc(5))."""
+"""Prints number, parent, user id and command line of each process (proc(5)).
+
+Nothing is printed of one that ends in between.
+"""
 
 
 @dataclass(frozen=True)

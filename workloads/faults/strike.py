@@ -87,10 +87,17 @@ def _heal(injection: Injection, say: Say, sleep: Callable[[float], None], heal_s
 def _until(
     seen: Callable[[], bool], seconds: float, sleep: Callable[[float], None], otherwise: str
 ) -> None:
+    """Look until it is seen; a look that fails tells nothing, as what it looks at may be ending."""
     end = time.monotonic() + seconds
-    while not seen():
+    while True:
+        reason = ""
+        try:
+            if seen():
+                return
+        except Exception as error:
+            reason = f": {summary(error)}"
         if time.monotonic() > end:
-            raise FaultError(f"{otherwise} within {seconds:.0f} s")
+            raise FaultError(f"{otherwise} within {seconds:.0f} s{reason}")
         sleep(LOOK_S)
 
 

@@ -1,6 +1,9 @@
 """A process that serves requests is killed inside a replica, as the kernel does out of memory."""
 
+from contextlib import suppress
+
 from workloads.faults.containers import OnContainer, shell
+from workloads.faults.fault import FaultError
 from workloads.faults.processes import LIST, parse, worker_process
 
 
@@ -16,7 +19,9 @@ class ContainerWorkerKill(OnContainer):
         """Send SIGKILL to the youngest worker."""
         worker = worker_process(parse(shell(self.container, LIST)))
         self.victim = worker.pid
-        shell(self.container, f"kill -KILL {worker.pid}", user=worker.user)
+        # The last worker takes the container with it, and the shell before it has said so.
+        with suppress(FaultError):
+            shell(self.container, f"kill -KILL {worker.pid}", user=worker.user)
 
     def in_effect(self) -> bool:
         """Whether that process is gone."""

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from docker.errors import APIError
@@ -90,6 +91,16 @@ def test_a_fault_goes_through_its_steps_in_order() -> None:
             ["injecting", "in effect", "healing", "failed"],
             "it was not healed: OSError: gone",
         ),
+        (
+            {"in_effect": OSError("no such container")},
+            ["injecting", "failed", "healing", "healed"],
+            "it did not take within 0 s: OSError: no such container",
+        ),
+        (
+            {"healed": OSError("no such container")},
+            ["injecting", "in effect", "healing", "failed"],
+            "it was not healed within 0 s: OSError: no such container",
+        ),
     ],
 )
 def test_what_fails_is_told_and_healed_all_the_same(
@@ -113,6 +124,23 @@ def test_whatever_ends_the_run_it_is_healed(error: BaseException) -> None:
     assert raised is error
     assert said[-2:] == ["healing", "healed"]
     assert "heal" in fake.done
+
+
+def test_a_look_that_fails_is_no_answer() -> None:
+    """What is looked at may be ending, or not be there yet: the next look counts."""
+
+    class Unseen(Fake):
+        def _do(self, what: str) -> bool:
+            again = what in self.done
+            super()._do(what)
+            if what in ("in_effect", "healed") and not again:
+                raise OSError("just ending")
+            return True
+
+    fake, said = Unseen(), list[str]()
+    strike(fake, lambda: None, lambda state, _: said.append(state.value), take_s=9, heal_s=9)
+    assert said == ["injecting", "in effect", "healing", "healed"]
+    assert fake.done == ["inject", "in_effect", "in_effect", "heal", "healed", "healed"]
 
 
 def test_a_signal_while_it_is_healed_waits_until_that_is_done() -> None:
@@ -233,6 +261,39 @@ def test_processes_are_listed_with_bash_alone() -> None:
     finally:
         sleeper.kill()
         sleeper.wait()
+
+
+@pytest.mark.parametrize("read", [(), ("status",), ("status", "cmdline")])
+def test_a_process_that_ends_while_it_is_listed_is_left_out(
+    read: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Its files are those that could still be read; nothing is said of the others."""
+    contents = {"status": "PPid:\t1\nUid:\t10001\t10001\n", "cmdline": "python3\0server\0"}
+    for number, files in (("7", tuple(contents)), ("8", read)):
+        (tmp_path / number).mkdir()
+        for name in files:
+            (tmp_path / number / name).write_text(contents[name])
+    script = LIST.replace("/proc/", f"{tmp_path}/")
+    listed = subprocess.run(
+        ["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    found = [Process(7, 1, "10001", "python3 server"), Process(8, 1, "10001", "python3 server")]
+    assert parse(listed.stdout) == found[: 2 if "cmdline" in read else 1]
+
+
+def test_listing_goes_on_while_processes_come_and_go() -> None:
+    with subprocess.Popen(["bash", "-c", "while :; do (:); done"]) as churn:
+        try:
+            for _ in range(20):
+                listed = subprocess.run(
+                    ["bash", "-c", LIST],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+                assert churn.pid in {one.pid for one in parse(listed.stdout)}
+        finally:
+            churn.kill()
 
 
 UNDER_INIT = """
