@@ -80,9 +80,10 @@ def run(
     """
     started = time.monotonic()
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        try:
-            with _interruptible():
+    child: subprocess.Popen[bytes] | None = None
+    try:
+        with log.open("wb") as output, _interrupts_held():
+            try:
                 child = subprocess.Popen(
                     [str(word) for word in argv],
                     stdin=subprocess.DEVNULL,
@@ -92,12 +93,12 @@ def run(
                     cwd=cwd,
                     start_new_session=True,
                 )
-        except OSError as error:
-            raise CommandError(what, f"cannot run {argv[0]}: {error.strerror}") from error
-    try:
+            except OSError as error:
+                raise CommandError(what, f"cannot run {argv[0]}: {error.strerror}") from error
         _watch(child, part, what, started, timeout, lambda: detail(log) if detail else "")
     except BaseException:
-        _end(child, patience)
+        if child:
+            _end(child, patience)
         raise
     if child.returncode:
         status = child.returncode
@@ -153,20 +154,25 @@ def second_interrupt_only(part: str) -> Iterator[None]:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let a child begin with SIGINT at its default where this process ignores it.
+def _interrupts_held() -> Iterator[None]:
+    """Keep interrupts until the block is done: a child that it starts is known then, to be ended.
 
-    A shell starts what it puts into the background like that. The engine ends its own children by
-    SIGINT, and would wait for each in vain: 5 s more for every `up`.
+    The child begins with SIGINT at its default, also where this process ignores it, as what a
+    shell puts into the background does. The engine ends its own children by SIGINT, and would wait
+    for each in vain: 5 s more for every `up`.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    came: list[int] = []
+    former = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+            former[number] = signal.signal(number, lambda sign, _: came.append(sign))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        for sign in came:
+            signal.raise_signal(sign)
 
 
 def _watch(

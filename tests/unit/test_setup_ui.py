@@ -91,6 +91,29 @@ def test_an_interrupt_ends_the_command_and_is_one_line(tmp_path: Path, number: i
         os.kill(int((tmp_path / "x.log").read_text()), 0)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_while_the_command_starts_ends_it(tmp_path: Path, number: int) -> None:
+    program = (
+        "import os, subprocess, sys; from pathlib import Path; from scripts.prepare import ui\n"
+        "class Interrupted(subprocess.Popen):\n"
+        "    def __init__(self, *arguments, **others):\n"
+        "        super().__init__(*arguments, **others)\n"
+        f"        Path({str(tmp_path / 'pid')!r}).write_text(str(self.pid))\n"
+        f"        os.kill(os.getpid(), {int(number)})\n"
+        "subprocess.Popen = Interrupted\n"
+        f"log = Path({str(tmp_path / 'x.log')!r})\n"
+        "argv = ['sleep', '60']\n"
+        "sys.exit(ui.report('test', lambda: ui.run('test', 'sleeping', argv, log=log)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=pins.ROOT, capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode == ui.INTERRUPTED
+    assert done.stderr.splitlines() == ["test      interrupted; run it again to go on"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
 def test_the_first_interrupt_is_held_back_and_the_second_is_not() -> None:
     before = signal.getsignal(signal.SIGINT)
     with ui.second_interrupt_only("test"):
