@@ -314,7 +314,7 @@ class _Room:
     def close(self) -> None:
         """Remove everything whose name starts with the room's."""
         mine: dict[str, str | list[str] | bool] = {"name": self.name}
-        for container in self._client.containers.list(all=True, filters=mine):
+        for container in self._client.containers.list(all=True, filters=mine, ignore_removed=True):
             container.remove(force=True, v=True)
         for volume in self._client.volumes.list(filters=mine):
             volume.remove(force=True)

@@ -79,7 +79,7 @@ def compose_file(client: docker.DockerClient, folder: Path) -> Path:
             pool["subnet"] = pool.pop("Subnet")
     volumes: dict[str, None] = {}
     services: dict[str, Any] = {}
-    for container in client.containers.list(all=True, filters=mine):
+    for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
         name = str(container.name).removeprefix(PREFIX)
         config, host = container.attrs["Config"], container.attrs["HostConfig"]
         mounts = []
@@ -168,7 +168,8 @@ def timed_compose(client: docker.DockerClient, path: Path, last: str) -> float:
                     "com.docker.compose.project=benchup",
                     f"com.docker.compose.service={last}",
                 ]
-            }
+            },
+            ignore_removed=True,
         )
         while server.attrs["State"]["Health"]["Status"] != "healthy":
             time.sleep(0.1)

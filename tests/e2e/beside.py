@@ -29,7 +29,7 @@ class Beside:
 
     def close(self) -> None:
         mine: Any = {"label": f"{LABEL}={self._name}"}
-        for container in self._client.containers.list(all=True, filters=mine):
+        for container in self._client.containers.list(all=True, filters=mine, ignore_removed=True):
             container.remove(force=True, v=True)
         for volume in self._client.volumes.list(filters=mine):
             volume.remove()

@@ -189,7 +189,7 @@ class Stack:
         return [
             str(thing.name)
             for kind in (
-                client.containers.list(all=True, filters=chosen),
+                client.containers.list(all=True, filters=chosen, ignore_removed=True),
                 client.networks.list(filters=chosen),
                 client.volumes.list(filters=chosen),
             )

@@ -163,7 +163,7 @@ def test_no_secret_shows(
         "outputs": stack.run("stack", "output", "--json"),
     }
     for container in docker_client.containers.list(
-        all=True, filters={"label": f"mlflow-bench.stack={NAME}"}
+        all=True, filters={"label": f"mlflow-bench.stack={NAME}"}, ignore_removed=True
     ):
         places[f"inspect of {container.name}"] = json.dumps(container.attrs)
         places[f"logs of {container.name}"] = container.logs().decode()

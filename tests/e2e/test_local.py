@@ -130,7 +130,7 @@ def test_no_secret_shows(
     assert all(len(secret) >= 32 for secret in secrets)
     places = {"state": "".join(p.read_text() for p in stack.folder.rglob("*.json*"))}
     for container in docker_client.containers.list(
-        all=True, filters={"label": "mlflow-bench.stack=e2e-local"}
+        all=True, filters={"label": "mlflow-bench.stack=e2e-local"}, ignore_removed=True
     ):
         places[f"inspect of {container.name}"] = json.dumps(container.attrs)
         places[f"logs of {container.name}"] = container.logs().decode()

@@ -46,7 +46,9 @@ def clients(docker_client: docker.DockerClient) -> list[psutil.Process]:
     return [
         psutil.Process(int(row[1]))
         for name in ("mlflow-a-1", "mlflow-b-1")
-        for container in docker_client.containers.list(filters={"name": PREFIX + name})
+        for container in docker_client.containers.list(
+            filters={"name": PREFIX + name}, ignore_removed=True
+        )
         for row in container.top()["Processes"]
         if "nfs-mount" in row[-1]
     ]

@@ -243,7 +243,7 @@ def test_no_key_of_the_store_shows(
     assert len(key) == 32
     places = {"state": "".join(path.read_text() for path in stack.folder.rglob("*.json*"))}
     for container in docker_client.containers.list(
-        all=True, filters={"label": "mlflow-bench.stack=e2e-zones"}
+        all=True, filters={"label": "mlflow-bench.stack=e2e-zones"}, ignore_removed=True
     ):
         places[f"inspect of {container.name}"] = str(container.attrs)
         places[f"logs of {container.name}"] = container.logs().decode()

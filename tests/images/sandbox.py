@@ -60,7 +60,7 @@ class Sandbox:
     def close(self) -> None:
         """Remove everything that carries the session's label."""
         mine: Any = {"label": f"{LABEL}={self.name}"}
-        for container in self.client.containers.list(all=True, filters=mine):
+        for container in self.client.containers.list(all=True, filters=mine, ignore_removed=True):
             container.remove(force=True, v=True)
         for volume in self.client.volumes.list(filters=mine):
             volume.remove()

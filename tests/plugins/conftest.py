@@ -136,7 +136,10 @@ def ours(docker_client: docker.DockerClient, project: Project) -> Callable[[], l
 
     def names() -> list[str]:
         mark: dict[str, Any] = {"label": f"{LABEL}={project.run}"}
-        found = [one.name for one in docker_client.containers.list(all=True, filters=mark)]
+        found = [
+            one.name
+            for one in docker_client.containers.list(all=True, filters=mark, ignore_removed=True)
+        ]
         found += [one.name for one in docker_client.networks.list(filters=mark)]
         found += [one.name for one in docker_client.volumes.list(filters=mark)]
         return sorted(str(name) for name in found)

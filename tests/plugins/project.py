@@ -177,7 +177,7 @@ def _reveal(value: Any) -> Any:
 def sweep(client: docker.DockerClient, project: Project) -> None:
     """Remove everything a project made in Docker."""
     ours: dict[str, Any] = {"label": f"{LABEL}={project.run}"}
-    for container in client.containers.list(all=True, filters=ours):
+    for container in client.containers.list(all=True, filters=ours, ignore_removed=True):
         container.remove(force=True, v=True)
     for network in client.networks.list(filters=ours):
         network.remove()

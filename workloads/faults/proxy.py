@@ -126,7 +126,9 @@ def _containers(target: Target) -> list["Container"]:
     chosen: dict[str, str | list[str] | bool] = {
         "label": [f"{LABEL_STACK}={target.stack}", f"{LABEL}={NAME}"]
     }
-    found: list[Container] = connect().containers.list(all=True, filters=chosen)
+    found: list[Container] = connect().containers.list(
+        all=True, filters=chosen, ignore_removed=True
+    )
     return found
 
 
