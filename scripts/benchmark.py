@@ -69,16 +69,20 @@ def bench(stack: str, profile: str, keep: bool, scenario: str = SCENARIO) -> Sta
 def _workload(stack: str, profile: str, scenario: str) -> int:
     """Run the scenario with the terminal as its own; pass one interrupt on to it."""
     argv = ["python", "-m", "workloads", "run", "--stack", stack, "--scenario", scenario]
-    child = subprocess.Popen(
-        [*argv, "--profile", profile], cwd=ROOT, stdin=subprocess.DEVNULL, process_group=0
-    )
+    argv += ["--profile", profile]
+    child: subprocess.Popen[bytes] | None = None
     try:
+        with ui.interrupts_held():
+            child = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, process_group=0)
         return child.wait()
     except KeyboardInterrupt:
-        child.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(30)
-        child.kill()
+        if child:
+            child.send_signal(signal.SIGINT)
+            try:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(30)
+            finally:
+                child.kill()
         raise
 
 

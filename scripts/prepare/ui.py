@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 COULD_NOT_RUN = 2
@@ -69,7 +69,7 @@ def run(
 ) -> float:
     """Run a command with its output in `log` and progress on standard error.
 
-    The command runs in its own process group: on an interrupt it gets one SIGINT and `patience`
+    The command runs in its own process group: on an interrupt it gets SIGINT, and `patience`
     seconds to end by itself. `detail` turns the growing log into a few words of progress.
 
     Returns:
@@ -82,7 +82,7 @@ def run(
     log.parent.mkdir(parents=True, exist_ok=True)
     child: subprocess.Popen[bytes] | None = None
     try:
-        with log.open("wb") as output, _interrupts_held():
+        with log.open("wb") as output, interrupts_held():
             try:
                 child = subprocess.Popen(
                     [str(word) for word in argv],
@@ -154,7 +154,7 @@ def second_interrupt_only(part: str) -> Iterator[None]:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Keep interrupts until the block is done: a child that it starts is known then, to be ended.
 
     The child begins with SIGINT at its default, also where this process ignores it, as what a
@@ -200,14 +200,20 @@ def _watch(
 
 
 def _end(child: subprocess.Popen[bytes], patience: float) -> None:
-    for number in (signal.SIGINT, signal.SIGKILL):
-        try:
-            os.killpg(child.pid, number)
-            child.wait(patience)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
+    """Interrupt a child's process group, again with each further interrupt; kill what is left."""
+    deadline = time.monotonic() + patience
+    with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        while True:
+            try:
+                os.killpg(child.pid, signal.SIGINT)
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except KeyboardInterrupt:
+                continue
+            except subprocess.TimeoutExpired:
+                pass
+            break
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait(patience)
 
 
 def _write(text: str) -> None:

@@ -114,6 +114,31 @@ def test_an_interrupt_while_the_command_starts_ends_it(tmp_path: Path, number: i
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
+def test_each_interrupt_is_passed_on(tmp_path: Path) -> None:
+    """As the engine: the first makes it end in order, the second at once."""
+    argv = ["bash", "-c", 'trap "((n++)) && exit; echo 1" INT; echo $$; while :; do sleep .1; done']
+    program = (
+        "import sys; from pathlib import Path; from scripts.prepare import ui\n"
+        f"log = Path({str(tmp_path / 'x.log')!r})\n"
+        f"sys.exit(ui.report('test', lambda: ui.run('test', 'x', {argv}, log=log, patience=60)))\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=pins.ROOT, stderr=subprocess.PIPE, text=True
+    )
+    log = tmp_path / "x.log"
+    for lines in (1, 2):
+        deadline = time.monotonic() + 20
+        while not log.exists() or len(log.read_text().splitlines()) < lines:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=20)
+    assert child.returncode == ui.INTERRUPTED
+    assert errors.splitlines() == ["test      interrupted; run it again to go on"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(log.read_text().splitlines()[0]), 0)
+
+
 def test_the_first_interrupt_is_held_back_and_the_second_is_not() -> None:
     before = signal.getsignal(signal.SIGINT)
     with ui.second_interrupt_only("test"):
