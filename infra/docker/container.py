@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
-from pathlib import PurePosixPath
 
 import pulumi
 import pulumi_docker as docker
 
+from infra.docker.files import LABEL_FILES, SECRETS_FOLDER, place_files
 from infra.docker.identity import Identity
-
-SECRETS_FOLDER = "/run/secrets"
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,9 @@ class ContainerSpec:
     folders: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Path in the container to the name of the volume that is mounted there."""
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
-    """File name in `SECRETS_FOLDER` to content; mounted from a volume, in no inspect output."""
+    """File name in `SECRETS_FOLDER` to content, see `infra.docker.files`."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Path of a configuration file to content; its folder is mounted from a volume."""
+    """Path of a configuration file to content, see `infra.docker.files`."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Labels beside those of the stack."""
     scratch: Sequence[str] = ("/tmp",)
@@ -65,16 +63,10 @@ class ContainerSpec:
 def run_container(
     identity: Identity, component: str, spec: ContainerSpec, parent: pulumi.Resource
 ) -> docker.Container:
-    """Declare the container of `component` and, where it has secrets, the volume for them."""
-    child = pulumi.ResourceOptions(parent=parent)
-    folders = dict(spec.folders)
+    """Declare the container of `component` and, where it has files, what brings them."""
     files = {f"{SECRETS_FOLDER}/{name}": content for name, content in spec.secrets.items()}
     files |= spec.settings
-    # A read-only root takes uploads into a volume only. The files are root's, and the process
-    # is not: it can read them but not change them.
-    for folder in sorted({str(PurePosixPath(path).parent) for path in files}):
-        purpose = "secrets" if folder == SECRETS_FOLDER else "settings"
-        folders[folder] = volume(identity, f"{component}-{purpose}", parent).name
+    placed = place_files(identity, component, spec.image, files, parent) if files else None
     service = bool(spec.ready_command)
     return docker.Container(
         component,
@@ -88,7 +80,9 @@ def run_container(
         tmpfs=dict.fromkeys(spec.scratch, "rw,nosuid,nodev,mode=1777"),
         user=spec.privileges.user,
         capabilities=docker.ContainerCapabilitiesArgs(
-            drops=["ALL"], adds=list(spec.privileges.capabilities) or None
+            drops=["ALL"],
+            # The whole name, as Docker's clients read it back.
+            adds=[f"CAP_{name}" for name in spec.privileges.capabilities] or None,
         ),
         security_opts=["no-new-privileges:true", *spec.privileges.security_opts],
         devices=[docker.ContainerDeviceArgs(host_path=device) for device in spec.privileges.devices]
@@ -103,21 +97,23 @@ def run_container(
         ],
         ports=list(spec.ports) or None,
         volumes=[
-            docker.ContainerVolumeArgs(container_path=path, volume_name=name)
-            for path, name in sorted(folders.items())
+            *(
+                docker.ContainerVolumeArgs(container_path=path, volume_name=name)
+                for path, name in sorted(spec.folders.items())
+            ),
+            *(placed.mounts if placed else ()),
         ],
-        uploads=[
-            docker.ContainerUploadArgs(file=path, content=content, permissions="0444")
-            for path, content in sorted(files.items())
-        ]
-        or None,
         memory=spec.memory // 2**20 if spec.memory else None,
         shm_size=spec.shared_memory // 2**20 if spec.shared_memory else None,
         log_driver="json-file",
         log_opts={"max-size": "20m", "max-file": "3"},
         labels=[
             docker.ContainerLabelArgs(label=label, value=value)
-            for label, value in {**identity.labels(component), **spec.labels}.items()
+            for label, value in {
+                **identity.labels(component),
+                **({LABEL_FILES: placed.revision} if placed else {}),
+                **spec.labels,
+            }.items()
         ],
         healthcheck=docker.ContainerHealthcheckArgs(
             tests=["CMD", *spec.ready_command],
@@ -125,7 +121,7 @@ def run_container(
             # Above the 5 s after which the commands themselves give up.
             timeout="8s",
             retries=5,
-            start_period=f"{spec.start_timeout}s",
+            start_period=duration(spec.start_timeout),
         )
         if service
         else None,
@@ -137,20 +133,22 @@ def run_container(
         logs=not service,
         stop_timeout=spec.stop_timeout,
         destroy_grace_seconds=spec.stop_timeout,
-        opts=pulumi.ResourceOptions.merge(
-            child, pulumi.ResourceOptions(delete_before_replace=True)
+        opts=pulumi.ResourceOptions(
+            parent=parent,
+            delete_before_replace=True,
+            # The plugin calls a change of the first three an update, and leaves the container as
+            # it was; and it would give a new memory limit the swap of the former one.
+            replace_on_changes=["healthcheck", "init", "tmpfs", "memory"],
+            # The engine sets it, to twice the memory or to none, by what its kernel can do.
+            ignore_changes=["memorySwap"],
         ),
     )
 
 
-def volume(identity: Identity, component: str, parent: pulumi.Resource) -> docker.Volume:
-    """Declare the volume `component` of the stack."""
-    return docker.Volume(
-        component,
-        name=identity.name(component),
-        labels=[
-            docker.VolumeLabelArgs(label=label, value=value)
-            for label, value in identity.labels(component).items()
-        ],
-        opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=True),
-    )
+def duration(seconds: int) -> str:
+    """Return a time as Docker's clients read it back, `3m0s` for 180: else it differs for ever."""
+    hours, rest = divmod(seconds, 3600)
+    minutes, rest = divmod(rest, 60)
+    if hours:
+        return f"{hours}h{minutes}m{rest}s"
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

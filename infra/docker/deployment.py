@@ -1,6 +1,7 @@
 """How the components are wired into a deployment on Docker."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
 from ipaddress import IPv4Address
@@ -11,8 +12,8 @@ import pulumi_docker as docker
 from infra.docker import nfs_client, preflight
 from infra.docker.artifact_mount import ArtifactMount
 from infra.docker.audit_ports import LOOPBACK, audit_ports, published
-from infra.docker.container import volume
 from infra.docker.guard import Guard
+from infra.docker.health import wait_until_healthy
 from infra.docker.identity import Identity
 from infra.docker.image import Image, image_source
 from infra.docker.load_balancer import LoadBalancer, LoadBalancerArgs
@@ -36,6 +37,7 @@ from infra.docker.stores import (
     external_s3,
     own_nfs,
 )
+from infra.docker.volume import volume
 from infra.docker.zone import Zone, network_component, zone_names
 from infra.external import ExternalNfs, ExternalS3, StoreKind
 from infra.host_check import wrong_answers
@@ -192,9 +194,18 @@ class Deployment(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _answering(self, target: Target) -> Target:
-        """Return `target`, or raise `RunError` when the server refuses a name or takes any."""
-        address = target.tracking_uri.removeprefix("http://")
-        wrong = [] if self._preview else wrong_answers(address, _hosts(self._spec))
+        """Return `target` if all containers are healthy and the server takes its names only.
+
+        Raises `RunError` otherwise.
+        """
+        if self._preview:
+            return target
+        with closing(preflight.connect()) as client:
+            containers = [component.container for component in target.components]
+            wrong = wait_until_healthy(client, containers, self._spec.start_timeout)
+        if not wrong:
+            address = target.tracking_uri.removeprefix("http://")
+            wrong = wrong_answers(address, _hosts(self._spec))
         if wrong:
             raise pulumi.RunError("\n".join(wrong))
         return target

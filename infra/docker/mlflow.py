@@ -8,8 +8,9 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.docker.artifact_mount import ArtifactMount, with_artifacts
-from infra.docker.container import ContainerSpec, run_container, volume
+from infra.docker.container import ContainerSpec, run_container
 from infra.docker.identity import Identity
+from infra.docker.volume import volume
 from infra.docker.zone import Zone
 from infra.server import TrackingServer
 

@@ -6,9 +6,10 @@ from ipaddress import IPv4Address
 
 import pulumi
 
-from infra.docker.container import ContainerSpec, Privileges, run_container, volume
+from infra.docker.container import ContainerSpec, Privileges, run_container
 from infra.docker.identity import Identity
 from infra.docker.image import PROJECT_FOLDER
+from infra.docker.volume import volume
 from infra.docker.zone import Zone
 
 EXPORT = "/artifacts"

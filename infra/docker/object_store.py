@@ -8,8 +8,10 @@ import pulumi
 import pulumi_docker as docker
 import pulumi_random as random
 
-from infra.docker.container import SECRETS_FOLDER, ContainerSpec, run_container, volume
+from infra.docker.container import ContainerSpec, run_container
+from infra.docker.files import SECRETS_FOLDER
 from infra.docker.identity import Identity
+from infra.docker.volume import volume
 from infra.docker.zone import Zone
 from infra.server import S3Bucket
 

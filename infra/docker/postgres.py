@@ -7,8 +7,9 @@ import pulumi
 import pulumi_docker as docker
 import pulumi_random as random
 
-from infra.docker.container import ContainerSpec, run_container, volume
+from infra.docker.container import ContainerSpec, run_container
 from infra.docker.identity import Identity
+from infra.docker.volume import volume
 from infra.docker.zone import Zone
 from infra.postgres import PostgresMemory
 from infra.server import Database

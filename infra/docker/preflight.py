@@ -61,7 +61,7 @@ def subnets(
     taken: dict[str, list[IPv4Network]] = {}
     for network in client.networks.list():
         for pool in network.attrs["IPAM"]["Config"] or ():
-            subnet = ip_network(pool.get("Subnet", "::/128"))
+            subnet = ip_network(pool.get("Subnet", "::/128"), strict=False)
             if isinstance(subnet, IPv4Network):
                 taken.setdefault(str(network.name), []).append(subnet)
     # Stacks that are deployed at the same moment do not see each other yet: each looks from a

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import pulumi
 
 from infra.docker.artifact_mount import FOLDER, ArtifactMount, FuseMount, kernel_volume
-from infra.docker.container import SECRETS_FOLDER
+from infra.docker.files import SECRETS_FOLDER
 from infra.docker.identity import Identity
 from infra.docker.nfs import EXPORT, NfsServer
 from infra.docker.nfs_client import Mounting

@@ -13,7 +13,7 @@ from pulumi_kubernetes.core.v1 import ConfigMap, PersistentVolumeClaim, Secret, 
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
-from infra.docker.container import SECRETS_FOLDER
+from infra.docker.files import SECRETS_FOLDER
 from infra.kubernetes.identity import LABEL_CLIENT, Identity
 
 CLIENTS = {LABEL_CLIENT: "true"}

@@ -2,7 +2,7 @@
 
 import json
 from ipaddress import IPv4Network
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import pulumi
@@ -11,6 +11,8 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_mocks
 
 from infra.docker import deployment as on_docker
 from infra.docker import nfs_client, preflight
+from infra.docker.container import duration
+from infra.docker.files import LABEL_FILES
 from infra.docker.schema_job import _checked
 from infra.outputs import Target
 from infra.spec import SpecError, load_spec
@@ -44,6 +46,15 @@ class Engine(Mocks):
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         raise AssertionError(args.token)
 
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """Those that are started."""
+        containers = self.of("Container")
+        return {name: one for name, one in containers.items() if one.get("start", True)}
+
+    def files(self, component: str) -> Any:
+        """What is uploaded for a component, into the container beside it."""
+        return self.of("Container")[f"{component}-files"]["uploads"]
+
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
         return {
             args.name: args.inputs
@@ -66,6 +77,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, event_loop_there: None) -> Engine:
     monkeypatch.setattr(on_docker, "check_external", lambda _: None)
     monkeypatch.setattr(preflight, "check_port", lambda *_: None)
     monkeypatch.setattr(preflight, "failed_attempt", lambda *_: "")
+    monkeypatch.setattr(on_docker, "wait_until_healthy", lambda *_: [])
     monkeypatch.setattr(on_docker, "wrong_answers", lambda *_: [])
     monkeypatch.setattr(
         on_docker,
@@ -98,7 +110,7 @@ def deploy(engine: Engine, **config: str) -> Target:
 def test_target_names_every_container(engine: Engine) -> None:
     target = deploy(engine, port="5055")
     assert target.tracking_uri == "http://localhost:5055"
-    running = {inputs["name"] for inputs in engine.of("Container").values()}
+    running = {inputs["name"] for inputs in engine.containers().values()}
     named = {component.container for component in target.components}
     assert running - named == {"mlflow-bench-local-schema-job"}
 
@@ -109,6 +121,7 @@ def test_everything_carries_the_stack_and_the_deployment(engine: Engine) -> None
     assert len(things) >= 8
     for name, inputs in things.items():
         labels = {entry["label"]: entry["value"] for entry in inputs["labels"]}
+        labels.pop(LABEL_FILES, None)
         assert labels == {
             "mlflow-bench.stack": "local",
             "mlflow-bench.component": name,
@@ -119,7 +132,7 @@ def test_everything_carries_the_stack_and_the_deployment(engine: Engine) -> None
 
 def test_containers_have_no_rights_to_spare(engine: Engine) -> None:
     deploy(engine)
-    for inputs in engine.of("Container").values():
+    for inputs in engine.containers().values():
         assert inputs["readOnly"] is True
         assert inputs["capabilities"] == {"drops": ["ALL"]}
         assert inputs["securityOpts"] == ["no-new-privileges:true"]
@@ -128,18 +141,50 @@ def test_containers_have_no_rights_to_spare(engine: Engine) -> None:
 
 def test_the_password_is_only_in_uploaded_files(engine: Engine) -> None:
     deploy(engine)
-    for inputs in engine.of("Container").values():
-        uploads = inputs.get("uploads", [])
+    for name, inputs in engine.containers().items():
+        uploads = engine.files(name)
         assert all(upload["file"].startswith("/run/secrets/") for upload in uploads)
-        rest = {key: value for key, value in inputs.items() if key != "uploads"}
-        assert PASSWORD not in json.dumps(rest)
+        assert PASSWORD not in json.dumps(inputs)
         assert PASSWORD in json.dumps(uploads)
+
+
+def test_files_come_by_a_container_that_never_runs(engine: Engine) -> None:
+    """The engine refuses uploads into a read-only root, which is what a server has."""
+    deploy(engine, **MULTI_AZ)
+    for name, inputs in engine.containers().items():
+        assert "uploads" not in inputs
+        seed = engine.of("Container")[f"{name}-files"]
+        assert not seed.get("readOnly")
+        assert seed["mustRun"] is False
+        assert seed["networkMode"] == "none"
+        places = {one["containerPath"]: one["volumeName"] for one in seed["volumes"]}
+        assert {str(PurePosixPath(one["file"]).parent) for one in engine.files(name)} == set(places)
+        mounted = {
+            one["containerPath"]: one["volumeName"]
+            for one in inputs["volumes"]
+            if one.get("readOnly")
+        }
+        assert mounted == places
+        assert {"label": LABEL_FILES, "value": f"{name}-files-id"} in inputs["labels"]
+
+
+def test_another_set_of_files_is_another_volume(engine: Engine) -> None:
+    deploy(engine, artifacts="s3")
+    labels = engine.of("Volume")["mlflow-a-1-secrets"]["labels"]
+    assert {"label": LABEL_FILES, "value": "aws-credentials,database-password"} in labels
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"), [(2, "2s"), (59, "59s"), (60, "1m0s"), (180, "3m0s"), (3600, "1h0m0s")]
+)
+def test_times_are_written_as_docker_reads_them_back(seconds: int, written: str) -> None:
+    assert duration(seconds) == written
 
 
 def published(engine: Engine) -> dict[str, list[tuple[str, int, int]]]:
     return {
         name: [(port["ip"], port["external"], port["internal"]) for port in inputs["ports"]]
-        for name, inputs in engine.of("Container").items()
+        for name, inputs in engine.containers().items()
         if inputs.get("ports")
     }
 
@@ -185,7 +230,7 @@ def test_a_lone_replica_is_checked_at_the_address_of_the_stack(engine: Engine) -
 
 def test_services_come_back_and_the_job_does_not(engine: Engine) -> None:
     deploy(engine)
-    restart = {name: inputs["restart"] for name, inputs in engine.of("Container").items()}
+    restart = {name: inputs["restart"] for name, inputs in engine.containers().items()}
     assert restart == {
         "postgres": "unless-stopped",
         "mlflow-a-1": "unless-stopped",
@@ -195,13 +240,13 @@ def test_services_come_back_and_the_job_does_not(engine: Engine) -> None:
 
 def test_order_is_database_then_job_then_server(engine: Engine) -> None:
     deploy(engine)
-    order = list(engine.of("Container"))
+    order = list(engine.containers())
     assert order == ["postgres", "schema-job", "mlflow-a-1"]
 
 
 def test_postgres_accepts_what_the_pools_may_open(engine: Engine) -> None:
     deploy(engine, workers="3")
-    containers = engine.of("Container")
+    containers = engine.containers()
     assert "max_connections=620" in containers["postgres"]["command"]
     assert "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE=80" in containers["mlflow-a-1"]["envs"]
 
@@ -214,7 +259,7 @@ def networks_of(container: dict[str, Any]) -> list[str]:
 
 def test_replicas_are_in_their_own_zone_only_and_what_they_share_is_in_all(engine: Engine) -> None:
     deploy(engine, **MULTI_AZ)
-    where = {name: networks_of(inputs) for name, inputs in engine.of("Container").items()}
+    where = {name: networks_of(inputs) for name, inputs in engine.containers().items()}
     everywhere = ["network-a", "network-b"]
     assert where == {
         "postgres": everywhere,
@@ -228,8 +273,8 @@ def test_replicas_are_in_their_own_zone_only_and_what_they_share_is_in_all(engin
 
 def test_the_load_balancer_knows_every_replica_by_its_address(engine: Engine) -> None:
     target = deploy(engine, replicas="2", port="5005", **MULTI_AZ)
-    containers = engine.of("Container")
-    [upload] = containers["nginx"]["uploads"]
+    containers = engine.containers()
+    [upload] = engine.files("nginx")
     for name in ("mlflow-a-1", "mlflow-a-2", "mlflow-b-1", "mlflow-b-2"):
         [place] = containers[name]["networksAdvanced"]
         assert f"server {place['ipv4Address']}:5000 " in upload["content"]
@@ -238,23 +283,23 @@ def test_the_load_balancer_knows_every_replica_by_its_address(engine: Engine) ->
 
 def test_servers_find_the_bucket_and_its_keys_in_a_file(engine: Engine) -> None:
     deploy(engine, artifacts="s3")
-    server = engine.of("Container")["mlflow-a-1"]
+    server = engine.containers()["mlflow-a-1"]
     assert "--artifacts-destination=s3://mlflow" in server["command"]
     assert "MLFLOW_S3_ENDPOINT_URL=http://object-store:9000" in server["envs"]
-    files = {upload["file"]: upload["content"] for upload in server["uploads"]}
+    files = {upload["file"]: upload["content"] for upload in engine.files("mlflow-a-1")}
     assert f"aws_secret_access_key={PASSWORD}" in files["/run/secrets/aws-credentials"]
     assert "AWS_SHARED_CREDENTIALS_FILE=/run/secrets/aws-credentials" in server["envs"]
 
 
 def opened(engine: Engine, component: str) -> set[tuple[str, int]]:
     """Address and port on this machine of all that a container opens."""
-    ports = engine.of("Container")[component]["ports"]
+    ports = engine.containers()[component]["ports"]
     return {(port["ip"], port["external"]) for port in ports}
 
 
 def presigned_endpoint(engine: Engine) -> list[str]:
     name = "MLFLOW_BENCH_PRESIGNED_ENDPOINT="
-    envs = engine.of("Container")["mlflow-a-1"]["envs"]
+    envs = engine.containers()["mlflow-a-1"]["envs"]
     return [env.removeprefix(name) for env in envs if env.startswith(name)]
 
 
@@ -278,7 +323,7 @@ def test_presigned_urls_carry_the_address_that_s3_is_opened_at(
     deploy(engine, artifacts="s3", presigned="true", s3_port="9001", **config)
     assert (address, 9001) in opened(engine, "object-store")
     assert presigned_endpoint(engine) == [endpoint]
-    envs = engine.of("Container")["mlflow-a-1"]["envs"]
+    envs = engine.containers()["mlflow-a-1"]["envs"]
     assert "MLFLOW_S3_ENDPOINT_URL=http://object-store:9000" in envs, "the server's own way"
 
 
@@ -305,7 +350,7 @@ def test_the_s3_engine_is_chosen_by_name(engine: Engine, s3_engine: str) -> None
 
 def test_only_one_replica_runs_jobs(engine: Engine) -> None:
     deploy(engine, jobs="true", **MULTI_AZ)
-    containers = engine.of("Container")
+    containers = engine.containers()
     running = [
         name
         for name, inputs in containers.items()
@@ -322,17 +367,17 @@ def test_given_images_are_used_and_not_built(engine: Engine) -> None:
 
 def test_memory_limits_reach_docker_in_mebibytes(engine: Engine) -> None:
     deploy(engine, mlflow_memory="1g", postgres_memory="900m")
-    containers = engine.of("Container")
+    containers = engine.containers()
     assert (containers["mlflow-a-1"]["memory"], containers["postgres"]["memory"]) == (1024, 900)
 
 
 def test_postgres_settings_follow_its_limit_or_the_machine(engine: Engine) -> None:
     deploy(engine)
-    [of_machine] = (c for n, c in engine.of("Container").items() if n == "postgres")
+    [of_machine] = (c for n, c in engine.containers().items() if n == "postgres")
     assert "shared_buffers=1048576kB" in of_machine["command"], "a quarter of a quarter of 16 GiB"
     assert of_machine["shmSize"] == 138
     deploy(engine, postgres_memory="2g")
-    limited = engine.of("Container")["postgres"]
+    limited = engine.containers()["postgres"]
     assert "shared_buffers=524288kB" in limited["command"]
     for weakened in ("fsync", "synchronous_commit", "full_page_writes"):
         assert weakened not in str(limited["command"])
@@ -368,7 +413,7 @@ EXTERNAL = {
 
 def test_external_services_bring_no_containers(engine: Engine) -> None:
     target = deploy(engine, zones="2", **EXTERNAL)
-    assert set(engine.of("Container")) == {"schema-job", "mlflow-a-1", "mlflow-b-1", "nginx"}
+    assert set(engine.containers()) == {"schema-job", "mlflow-a-1", "mlflow-b-1", "nginx"}
     assert set(engine.of("Image")) == {"mlflow", "nginx"}
     assert target.backend_store.host == "db.example.com"
     assert target.artifact_store.uri == "s3://team/a/b"
@@ -376,27 +421,29 @@ def test_external_services_bring_no_containers(engine: Engine) -> None:
 
 def test_servers_and_the_job_reach_external_services_alike(engine: Engine) -> None:
     deploy(engine, **EXTERNAL)
-    containers = engine.of("Container")
+    containers = engine.containers()
     job, server = containers["schema-job"], containers["mlflow-a-1"]
     uri = "postgresql+psycopg2://me@db.example.com:5432/runs?sslmode=require&"
     assert any(one.startswith(f"--backend-store-uri={uri}") for one in server["command"])
     assert any(one.startswith(f"--database-uri={uri}") for one in job["command"])
     assert "--artifacts-service=https://s3.example.com" in job["command"]
-    for container in (job, server):
+    for name, container in {"schema-job": job, "mlflow-a-1": server}.items():
+        uploads = engine.files(name)
         assert "MLFLOW_S3_ENDPOINT_URL=https://s3.example.com" in container["envs"]
-        assert container["uploads"][SECRET_MARK], "so that the state has them encrypted"
-        files = {one["file"]: one["content"] for one in container["uploads"]["value"]}
+        assert uploads[SECRET_MARK], "so that the state has them encrypted"
+        files = {one["file"]: one["content"] for one in uploads["value"]}
         assert files["/run/secrets/database-password"] == "database-secret"
         assert "aws_session_token=bucket-token" in files["/run/secrets/aws-credentials"]
-        rest = json.dumps({key: value for key, value in container.items() if key != "uploads"})
+        rest = json.dumps(container)
         for secret in ("database-secret", "bucket-secret", "bucket-token"):
             assert secret not in rest
 
 
 def test_a_machine_s_role_needs_no_credentials_file(engine: Engine) -> None:
     deploy(engine, artifacts='{"kind": "s3", "bucket": "team", "region": "eu-central-1"}')
-    server = engine.of("Container")["mlflow-a-1"]
-    assert [upload["file"] for upload in server["uploads"]] == ["/run/secrets/database-password"]
+    server = engine.containers()["mlflow-a-1"]
+    uploads = engine.files("mlflow-a-1")
+    assert [upload["file"] for upload in uploads] == ["/run/secrets/database-password"]
     assert "AWS_DEFAULT_REGION=eu-central-1" in server["envs"]
     assert not [one for one in server["envs"] if "CREDENTIALS" in one or "ENDPOINT" in one]
 
@@ -406,7 +453,7 @@ def test_a_failed_job_is_marked_to_run_again(
 ) -> None:
     monkeypatch.setattr(preflight, "failed_attempt", lambda *_: "deadbeef")
     deploy(engine)
-    assert {"label": "mlflow-bench.retry-of", "value": "deadbeef"} in engine.of("Container")[
+    assert {"label": "mlflow-bench.retry-of", "value": "deadbeef"} in engine.containers()[
         "schema-job"
     ]["labels"]
 
@@ -436,12 +483,17 @@ def test_nfs_by_fuse_is_mounted_by_the_replicas_and_the_job(
 ) -> None:
     mounted_by(monkeypatch, kernel=False)
     target = deploy(engine, **MULTI_AZ_NFS)
-    containers = engine.of("Container")
+    containers = engine.containers()
     for name in ("mlflow-a-1", "mlflow-b-1", "schema-job"):
         inputs = containers[name]
         assert {"NFS_SERVER=nfs", "NFS_EXPORT=/artifacts"} <= set(inputs["envs"])
         assert inputs["user"] == "0:0"
-        assert inputs["capabilities"]["adds"] == ["KILL", "SETGID", "SETUID", "SYS_ADMIN"]
+        assert inputs["capabilities"]["adds"] == [
+            "CAP_KILL",
+            "CAP_SETGID",
+            "CAP_SETUID",
+            "CAP_SYS_ADMIN",
+        ]
         assert inputs["devices"] == [{"hostPath": "/dev/fuse"}]
         assert inputs["securityOpts"] == ["no-new-privileges:true"]
     assert "user" not in containers["postgres"]
@@ -453,7 +505,7 @@ def test_nfs_by_fuse_is_mounted_by_the_replicas_and_the_job(
 def test_apparmor_lets_a_replica_mount(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     mounted_by(monkeypatch, kernel=False, apparmor=True)
     deploy(engine, **MULTI_AZ_NFS)
-    options = engine.of("Container")["mlflow-a-1"]["securityOpts"]
+    options = engine.containers()["mlflow-a-1"]["securityOpts"]
     assert options == ["no-new-privileges:true", "apparmor=unconfined"]
 
 
@@ -466,7 +518,7 @@ def test_nfs_by_the_kernel_is_a_volume_that_loses_nothing(
     assert (options["type"], options["device"]) == ("nfs", ":/artifacts")
     words = set(options["o"].split(","))
     assert {"addr=10.89.4.238", "nfsvers=4.2", "hard", "actimeo=0", "lookupcache=none"} <= words
-    containers = engine.of("Container")
+    containers = engine.containers()
     for name in ("mlflow-a-1", "mlflow-b-1", "schema-job"):
         assert {
             "containerPath": FOLDER,
@@ -482,7 +534,7 @@ def test_the_nfs_server_serves_the_zones_and_has_a_profile_of_its_own(
 ) -> None:
     mounted_by(monkeypatch, kernel=False)
     deploy(engine, subnets="10.89.4.0/24,10.89.5.0/24", **MULTI_AZ_NFS)
-    server = engine.of("Container")["nfs"]
+    server = engine.containers()["nfs"]
     assert server["envs"] == ["NFS_CLIENTS=10.89.4.0/24,10.89.5.0/24"]
     assert networks_of(server) == ["network-a", "network-b"]
     assert not server.get("ports")
@@ -511,6 +563,6 @@ def test_an_export_of_ones_own_is_mounted_and_nothing_serves_it(
     assert options["device"] == ":/mlflow"
     assert options["o"].startswith("addr=nas,nfsvers=3,")
     assert options["o"].endswith(",sec=sys")
-    assert "nfs" not in engine.of("Container")
-    job = engine.of("Container")["schema-job"]["command"]
+    assert "nfs" not in engine.containers()
+    job = engine.containers()["schema-job"]["command"]
     assert "--artifacts-service=nfs://nas/mlflow" in job

@@ -1,0 +1,227 @@
+"""The life of each stack: up, preview, refresh, each change that the docs name, destroy.
+
+`scripts/lifecycle` runs it on the plugins that are installed and ends at the first difference: a
+preview or refresh with a change in it, a message that nobody expects, data that is gone, a server
+that does not answer, anything left behind.
+"""
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+import yaml
+
+from infra.outputs import Platform
+from scripts.prepare.state import config_of, presets
+from tests import kubernetes_cluster
+from tests.e2e.stack import Stack, new_stack
+from tests.ports import free_port
+
+PREFIX = "mlflow-bench:"
+CONTENT = b"what must not get lost"
+
+Settings = Mapping[str, Any]
+
+CHANGES: dict[str, tuple[Settings, ...]] = {
+    "local": (
+        {"workers": 2, "mlflow_memory": "1200m", "allowed_hosts": "mlflow.example.com"},
+        {"mlflow_memory": "1500m", "postgres_memory": "1600m"},
+        {"bind": "0.0.0.0", "allowed_hosts": "mlflow.example.com", "start_timeout": 200},
+        {"jobs": True},
+    ),
+    "single-az": (
+        {"presigned": True, "s3_port": free_port(), "object_store_memory": "1g"},
+        {"replicas": 2},
+    ),
+    "multi-az": (
+        {"zones": 3},
+        {"zones": 2, "replicas": 2},
+        {"zones": 2, "subnets": "10.203.0.0/24,10.203.1.0/24"},
+    ),
+    "multi-az-nfs": (
+        {"zones": 2, "nfs_client": "fuse", "nfs_memory": "1g"},
+        {"zones": 1},
+    ),
+    "k8s": (
+        {"replicas": 3},
+        {"workers": 2, "mlflow_memory": "1200m"},
+        {"kubernetes": {"max_replicas": 4, "ingress_host": "mlflow.example.com"}},
+    ),
+}
+"""What is set beside the stack's own file, one change after another."""
+
+EXPECTED_MESSAGES = ("NFS is mounted by",)
+
+
+class DifferenceError(AssertionError):
+    """Something is not as it should be; the text says what."""
+
+
+def live(name: str, folder: Path, tell: Callable[[str], None]) -> None:
+    """Take the stack of a preset through its life, as a stack of another name and port.
+
+    Raises:
+        DifferenceError: at the first one; the stack is destroyed all the same.
+    """
+    own = preset(name)
+    on_docker = own.get("platform", Platform.DOCKER) == Platform.DOCKER
+    with ExitStack() as stack_end, closing(docker.from_env(timeout=60)) as client:
+        if not on_docker:
+            stack_end.enter_context(kubernetes_cluster.running())
+        before = things(client)
+        stack = new_stack(f"lifecycle-{name}", folder)
+        own |= {"port": stack.port}
+        stack.configure(**own)
+        with destroyed(stack, tell):
+            _step(tell, "up", lambda: quiet(stack.up()))
+            address = stack.outputs()["tracking_uri"]
+            _settled(stack, tell)
+            tell("refresh")
+            unchanged(stack, "refresh", "--yes", "--skip-preview")
+            _settled(stack, tell)
+            path = write(address)
+            for change in (*CHANGES[name], {}):
+                changed = merged(own, change)
+                stack.configure(**changed)
+                words = ", ".join(f"{key}={value}" for key, value in change.items())
+                _step(tell, f"up with {words or 'the settings of before'}", stack.up)
+                _settled(stack, tell)
+                read(stack.outputs()["tracking_uri"], path)
+        left = sorted(things(client) - before)
+        if left:
+            raise DifferenceError(f"destroy left behind: {', '.join(left)}")
+
+
+def preset(name: str) -> dict[str, Any]:
+    """Return the settings of a stack file."""
+    config = yaml.safe_load(config_of(name).read_text()).get("config") or {}
+    return {
+        key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)
+    }
+
+
+def merged(own: Settings, change: Settings) -> dict[str, Any]:
+    """Return `own` with `change`, objects key by key."""
+    return {
+        **own,
+        **{
+            key: {**own.get(key, {}), **value} if isinstance(value, dict) else value
+            for key, value in change.items()
+        },
+    }
+
+
+@contextmanager
+def destroyed(stack: Stack, tell: Callable[[str], None]) -> Iterator[None]:
+    """Destroy the stack at the end, also after a failure."""
+    try:
+        yield
+    except BaseException:
+        stack.run("cancel", "--yes")
+        stack.destroy()
+        raise
+    _step(tell, "destroy", stack.destroy)
+
+
+def things(client: docker.DockerClient) -> set[str]:
+    """Return all containers, volumes and networks of the engine, whoever made them."""
+    return {
+        *(f"container {one.name}" for one in client.containers.list(all=True, ignore_removed=True)),
+        *(f"volume {one.name}" for one in client.volumes.list()),
+        *(f"network {one.name}" for one in client.networks.list()),
+    }
+
+
+def unchanged(stack: Stack, *command: str) -> None:
+    """Run the engine on a stack as it is; raise `DifferenceError` when it finds a change."""
+    try:
+        said = stack.run(*command, "--expect-no-changes", "--diff")
+    except AssertionError as error:
+        raise DifferenceError(f"{command[0]} with nothing changed:\n{error}") from None
+    quiet(said)
+
+
+def quiet(said: str) -> None:
+    """Raise `DifferenceError` for a message among the engine's output that nobody expects."""
+    for line in messages(said):
+        if not line.startswith(EXPECTED_MESSAGES):
+            raise DifferenceError(f"an unexpected message: {line}")
+
+
+def messages(said: str) -> list[str]:
+    """Return the lines of the engine's diagnostics, without those that name the resource."""
+    block = re.search(r"^Diagnostics:\n((?: .*\n|\n)*)", said, re.MULTILINE)
+    lines = block[1].splitlines() if block else []
+    return [line.strip() for line in lines if line.startswith("    ") and line.strip()]
+
+
+def write(address: str) -> str:
+    """Log a run's artifact at a tracking server; return its path below the API."""
+    experiment = _answer("POST", f"{address}/api/2.0/mlflow/experiments/create", {"name": "kept"})
+    path = f"api/2.0/mlflow-artifacts/artifacts/{experiment['experiment_id']}/kept.txt"
+    requests.put(f"{address}/{path}", data=CONTENT, timeout=60).raise_for_status()
+    return path
+
+
+def read(address: str, path: str) -> None:
+    """Raise `DifferenceError` when what `write` logged is not there."""
+    kept = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=kept"
+    _answer("GET", kept)
+    found = requests.get(f"{address}/{path}", timeout=60)
+    if found.content != CONTENT:
+        raise DifferenceError(f"the artifact is gone: {found.status_code} {found.text[:200]}")
+
+
+def _answer(method: str, address: str, body: Any = None) -> Any:
+    found = requests.request(method, address, json=body, timeout=60)
+    if not found.ok:
+        raise DifferenceError(f"{method} {address}: {found.status_code} {found.text[:200]}")
+    return found.json()
+
+
+def _settled(stack: Stack, tell: Callable[[str], None]) -> None:
+    tell("preview")
+    unchanged(stack, "preview")
+
+
+def _step(tell: Callable[[str], None], name: str, work: Callable[[], object]) -> None:
+    began = time.monotonic()
+    work()
+    tell(f"{name}: {time.monotonic() - began:.0f} s")
+
+
+def main() -> int:
+    """Take the stacks named, or all, through their lives; return 1 at the first difference."""
+    parser = argparse.ArgumentParser(prog="scripts/lifecycle", description=__doc__)
+    parser.add_argument("stacks", metavar="STACK", nargs="*", help="default: all of stacks/")
+    names = parser.parse_args().stacks or presets()
+    unknown = [name for name in names if name not in CHANGES]
+    if unknown:
+        parser.error(
+            f"no changes are known for {', '.join(unknown)}: {', '.join(CHANGES)} have some"
+        )
+    for name in names:
+
+        def tell(line: str, name: str = name) -> None:
+            print(f"{name:<13} {line}", flush=True)
+
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                live(name, Path(folder), tell)
+            except AssertionError as error:
+                tell(f"FAILED: {error}")
+                return 1
+        tell("good")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
