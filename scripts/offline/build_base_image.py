@@ -20,12 +20,12 @@ def build(reference: str, scratch: Path) -> float:
     took = 0.0
     if shutil.which("debootstrap") is None:
         took += machine.apt_install(PART, "debootstrap")
-    mirrors = _mirrors()
     root, tar, log = scratch / "root", scratch / "root.tar", LOGS / "import.log"
     argv: list[str | Path] = ["debootstrap", "--variant=minbase", "--include=ca-certificates"]
-    argv += [SUITE, root, *([mirrors["Debian"]] if "Debian" in mirrors else [])]
+    argv += [SUITE, root, *mirror()]
     what = f"making {reference} with debootstrap"
     took += ui.run(PART, what, argv, log=LOGS / "debootstrap.log", detail=ui.last_line)
+    mirrors = _mirrors()
     if "Debian-Security" in mirrors:
         line = f"deb {mirrors['Debian-Security']} {SUITE}-security main\n"
         (root / "etc/apt/sources.list.d/security.list").write_text(line)
@@ -35,6 +35,12 @@ def build(reference: str, scratch: Path) -> float:
     changes = ["--change", f"LABEL {LABEL}", "--change", 'CMD ["bash"]']
     imported: list[str | Path] = ["docker", "import", *changes, tar, reference]
     return took + ui.run(PART, "importing the image", imported, log=log)
+
+
+def mirror() -> list[str]:
+    """Return the address of Debian's archive as an argument; none where apt tells none."""
+    mirrors = _mirrors()
+    return [mirrors["Debian"]] if "Debian" in mirrors else []
 
 
 def parse_mirrors(text: str) -> dict[str, str]:
