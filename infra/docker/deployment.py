@@ -125,10 +125,10 @@ class Deployment(pulumi.ComponentResource):
         self._components: list[pulumi.Output[Component]] = []
 
         self._identity = Identity(stack, Guard("guard", self._child).deployment)
-        self._zones = [
-            Zone(name, self._identity, subnet, self._child)
-            for name, subnet in zip(names, subnets, strict=True)
-        ]
+        self._zones: list[Zone] = []
+        for name, subnet in zip(names, subnets, strict=True):
+            former = self._zones[-1] if self._zones else None
+            self._zones.append(Zone(name, self._identity, subnet, former, self._child))
         self._images = {
             name: Image(name, source, spec.base_image, self._child).digest
             for name, source in sources.items()

@@ -5,6 +5,7 @@ volume of it. So the files are put into a second container with the same volumes
 and never started. The files are root's and the server is not, so it can read them only.
 """
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -18,7 +19,7 @@ from infra.docker.volume import volume
 SECRETS_FOLDER = "/run/secrets"
 
 LABEL_FILES = "mlflow-bench.files"
-"""On a server, the container that its files came with; on their volume, the names of them."""
+"""Names, on a server, the container that its files came with."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,10 @@ def place_files(
     volumes: dict[str, pulumi.Output[str]] = {}
     for folder in sorted({str(PurePosixPath(path).parent) for path in files}):
         purpose = "secrets" if folder == SECRETS_FOLDER else "settings"
-        # Another set of files is another volume: none that is no longer wanted stays.
-        names = sorted(PurePosixPath(path).name for path in files if path.startswith(f"{folder}/"))
-        volumes[folder] = volume(
-            identity, f"{component}-{purpose}", parent, {LABEL_FILES: ",".join(names)}
-        ).name
+        names = [path for path in sorted(files) if str(PurePosixPath(path).parent) == folder]
+        # Other files are on another volume: none that is no longer wanted stays.
+        volume_name = f"{component}-{purpose}-{zlib.crc32(' '.join(names).encode()):08x}"
+        volumes[folder] = volume(identity, volume_name, parent).name
     seed = docker.Container(
         name,
         name=identity.name(name),

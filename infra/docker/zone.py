@@ -28,6 +28,8 @@ class Zone(pulumi.ComponentResource):
     subnet: IPv4Network
     """Addresses of its containers."""
 
+    _declared: docker.Network
+
     network: pulumi.Output[str]
     """Name of the Docker network."""
 
@@ -36,13 +38,19 @@ class Zone(pulumi.ComponentResource):
         zone: str,
         identity: Identity,
         subnet: IPv4Network,
+        former: "Zone | None" = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        """Declare the network, after that of `former`.
+
+        Were two networks replaced at once, the engine would remove the containers that are in both
+        before one of them, and the other while they are there.
+        """
         super().__init__("mlflow-bench:docker:Zone", zone, None, opts)
         name = network_component(zone)
         self.zone = zone
         self.subnet = subnet
-        self.network = docker.Network(
+        self._declared = docker.Network(
             name,
             name=identity.name(name),
             driver="bridge",
@@ -51,8 +59,13 @@ class Zone(pulumi.ComponentResource):
                 docker.NetworkLabelArgs(label=label, value=value)
                 for label, value in identity.labels(name).items()
             ],
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
-        ).name
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                delete_before_replace=True,
+                depends_on=[former._declared] if former else None,
+            ),
+        )
+        self.network = self._declared.name
         self.register_outputs({"network": self.network})
 
     def address(self, number: int) -> IPv4Address:
