@@ -268,7 +268,7 @@ class Deployment(pulumi.ComponentResource):
         secrets = {CREDENTIALS_FILE: store.credentials}
         found = ArtifactStore(
             uri=store.bucket.uri,
-            endpoint=f"http://{LOOPBACK}:{self._audit_port(OBJECT_STORE)}",
+            endpoint=f"http://{self._store_address()}",
             region=store.bucket.region,
         )
         return UsedArtifacts(
@@ -347,10 +347,16 @@ class Deployment(pulumi.ComponentResource):
             self._add(LOAD_BALANCER, "nginx", balancer.container, "nginx")
 
     def _store_ports(self) -> list[docker.ContainerPortArgs]:
-        ports = [self._audited(OBJECT_STORE, OBJECT_STORE_PORT)]
+        # One alone: the plugin reads two openings of one port back in any order.
         if self._spec.opens_s3:
-            ports.append(self._published(OBJECT_STORE_PORT, self._spec.s3_port))
-        return ports
+            return [self._published(OBJECT_STORE_PORT, self._spec.s3_port)]
+        return [self._audited(OBJECT_STORE, OBJECT_STORE_PORT)]
+
+    def _store_address(self) -> str:
+        if not self._spec.opens_s3:
+            return f"{LOOPBACK}:{self._audit_port(OBJECT_STORE)}"
+        bind = self._spec.bind
+        return f"{LOOPBACK if bind.is_unspecified else bind}:{self._spec.s3_port}"
 
     def _published(self, internal: int, external: int) -> docker.ContainerPortArgs:
         return docker.ContainerPortArgs(
@@ -374,8 +380,11 @@ class Deployment(pulumi.ComponentResource):
     ) -> None:
         """Note a container for the stack's outputs."""
         port = self._audit.get(Identity.physical_name(self._identity.stack, name))
-        own = self._spec.tracking_uri.removeprefix("http://") if kind == "mlflow" else None
-        audit = f"{LOOPBACK}:{port}" if port else own
+        audit = f"{LOOPBACK}:{port}" if port else None
+        if audit is None and kind == "mlflow":
+            audit = self._spec.tracking_uri.removeprefix("http://")
+        if name == OBJECT_STORE:
+            audit = self._store_address()
         self._components.append(
             pulumi.Output.all(container, self._images[image]).apply(
                 lambda known: Component(
@@ -402,10 +411,11 @@ def _replica_name(zone: str, number: int) -> str:
 def _audited(spec: DeploymentSpec) -> dict[str, int]:
     """Return the components with a port of their own for checks, and the port inside.
 
-    A replica that stands alone is reached by the stack's own port.
+    A replica that stands alone is reached by the stack's own port, S3 that is open to clients by
+    theirs.
     """
     ports = {} if spec.database else {POSTGRES: POSTGRES_PORT}
-    if spec.artifacts is StoreKind.S3:
+    if spec.artifacts is StoreKind.S3 and not spec.opens_s3:
         ports[OBJECT_STORE] = OBJECT_STORE_PORT
     if spec.all_replicas > 1:
         ports[LOAD_BALANCER] = STATUS_PORT

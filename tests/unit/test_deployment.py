@@ -324,8 +324,10 @@ def test_s3_is_opened_to_clients_only_when_they_are_sent_there(engine: Engine) -
 def test_presigned_urls_carry_the_address_that_s3_is_opened_at(
     engine: Engine, config: dict[str, str], address: str, endpoint: str
 ) -> None:
-    deploy(engine, artifacts="s3", presigned="true", s3_port="9001", **config)
-    assert (address, 9001) in opened(engine, "object-store")
+    target = deploy(engine, artifacts="s3", presigned="true", s3_port="9001", **config)
+    assert opened(engine, "object-store") == {(address, 9001)}
+    here = address.replace("0.0.0.0", "127.0.0.1")
+    assert target.artifact_store.endpoint == f"http://{here}:9001"
     assert presigned_endpoint(engine) == [endpoint]
     envs = engine.containers()["mlflow-a-1"]["envs"]
     assert "MLFLOW_S3_ENDPOINT_URL=http://object-store:9000" in envs, "the server's own way"
