@@ -2,10 +2,10 @@
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from scripts import deployed
-from scripts.prepare import cluster, ui
+from scripts.prepare import cluster, plugins, ui
 from scripts.prepare.pins import LOGS, ROOT
 
 UP_PATIENCE_S = 120.0
@@ -13,8 +13,12 @@ UP_PATIENCE_S = 120.0
 
 
 @contextlib.contextmanager
-def test_cluster(stacks: Iterable[str], keep: bool) -> Iterator[None]:
-    """Have the test cluster run if one of the stacks goes there; end it if it was started here."""
+def test_cluster(stacks: Sequence[str], keep: bool) -> Iterator[None]:
+    """Have the test cluster run if one of the stacks goes there; end it if it was started here.
+
+    The plugin that talks to clusters is there as well, of a stack that goes to any.
+    """
+    plugins.build_for(stacks)
     there = [stack for stack in stacks if cluster.wanted([stack])]
     if not there or not cluster.start():
         yield

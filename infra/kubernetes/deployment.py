@@ -131,6 +131,11 @@ class Deployment(pulumi.ComponentResource):
             "cluster",
             context=cluster.context,
             namespace=self._name,
+            # Empty, and not the default, which is the text of KUBECONFIG: the plugin itself reads
+            # all files that it lists, whenever it starts, and the state has nothing of them.
+            kubeconfig="",
+            # Without a kubeconfig to compare, this tells that all goes to another cluster.
+            cluster_identifier=cluster.context,
             opts=self._child,
         )
         if cluster.autoscale and (said := preflight.no_metrics(cluster)):

@@ -36,7 +36,8 @@ def pulumi() -> Iterator[Finding]:
         why = "they were never installed, or their SDK's pin has changed"
         yield wrong("plugins", f"missing: {', '.join(missing)}", why, SETUP)
     else:
-        yield good("plugins", "docker, kubernetes and random are there")
+        more = "" if plugins.kubernetes_built() else "; kubernetes is built at its first use"
+        yield good("plugins", f"docker, kubernetes and random are there{more}")
 
 
 def engine_of_containers() -> Iterator[Finding]:

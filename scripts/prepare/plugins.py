@@ -1,42 +1,84 @@
-"""Resource plugins at the versions of their SDKs: the official ones, or those of the project."""
+"""Resource plugins at the versions of their SDKs: the official ones, or those of the project.
+
+The Kubernetes one is the official one everywhere: where its release cannot be had, it is built.
+"""
 
 import os
+import re
 import shutil
+import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from scripts.offline import build_kubernetes_plugin
 from scripts.prepare import ui
 from scripts.prepare.engine import Engine
 from scripts.prepare.pins import LOGS, PLUGINS, PULUMI_HOME, ROOT, VENV, pin
 from scripts.prepare.source import Source
+from scripts.prepare.state import config_of
 
 PART = "plugins"
 BUNDLED = ROOT / "scripts" / "offline" / "plugins"
 HOST = "https://get.pulumi.com"
+KUBERNETES = "kubernetes"
+PLATFORM = re.compile(r'^\s+mlflow-bench:platform:\s*["\']?kubernetes\b', re.MULTILINE)
+"""What a stack file says that goes to a cluster."""
 
 
 def ensure(engine: Engine, source: Source) -> str:
     """Put every plugin into Pulumi's home; return a line that says which and why."""
-    names = ", ".join(f"{name} {pin(f'pulumi-{name}')}" for name in PLUGINS)
-    if all(is_official(_folder(name)) for name in PLUGINS) and source is not Source.OFFLINE:
-        return f"{names}, official"
+    there = [] if source is Source.OFFLINE else [n for n in PLUGINS if is_official(_folder(n))]
+    lacking = [name for name in PLUGINS if name not in there]
     reason = "--offline was given"
-    if source is Source.ONLINE or (source is Source.AUTO and missing()):
-        reason = _install_official(engine)
+    if lacking and (source is Source.ONLINE or (source is Source.AUTO and missing())):
+        reason = _install_official(engine, lacking)
         if not reason:
-            return f"{names}, official"
-        if source is Source.ONLINE:
+            there, lacking = list(PLUGINS), []
+        elif source is Source.ONLINE:
             raise ui.SetupError(f"{reason}; without --online the project's own plugins are used")
     elif source is Source.AUTO:
         reason = "installed before"
-    for name in PLUGINS:
+    for name in lacking:
         _install_bundled(name)
-    return f"{names}, the project's own ({reason})"
+    return _described(there, lacking, reason)
+
+
+def _described(there: Sequence[str], lacking: Sequence[str], reason: str) -> str:
+    own = [name for name in lacking if name != KUBERNETES]
+    groups = [(there, "official"), (own, f"the project's own ({reason})")]
+    if KUBERNETES in lacking:
+        how = "built from its Go module"
+        if not kubernetes_built():
+            how = "to be built at its first use, some minutes"
+        groups.append(([KUBERNETES], f"official, {how}"))
+    return "; ".join(
+        ", ".join([*(f"{name} {pin(f'pulumi-{name}')}" for name in names), what])
+        for names, what in groups
+        if names
+    )
+
+
+def build_for(stacks: Iterable[str]) -> None:
+    """Build the Kubernetes plugin if one of these stacks needs it and no release is installed."""
+    if any(PLATFORM.search(config_of(stack).read_text()) for stack in stacks):
+        build_kubernetes()
+
+
+def build_kubernetes() -> None:
+    """Build the Kubernetes plugin if no release of it is installed."""
+    if not kubernetes_built():
+        ui.say(PART, build_kubernetes_plugin.ensure())
+
+
+def kubernetes_built() -> bool:
+    """Tell whether the Kubernetes plugin needs no building: it is a release, or was built."""
+    return is_official(_folder(KUBERNETES)) or build_kubernetes_plugin.program().exists()
 
 
 def bundled() -> bool:
-    """Tell whether the project's own plugins are the ones in Pulumi's home."""
+    """Tell whether Pulumi's home has other than the releases, so that none is to be looked for."""
     return not all(is_official(_folder(name)) for name in PLUGINS)
 
 
@@ -50,7 +92,7 @@ def is_official(folder: Path) -> bool:
 
 
 def launcher(name: str) -> str:
-    """Return the script that starts a bundled plugin with the project's own Python."""
+    """Return the script that starts a plugin with the project's own Python."""
     program = BUNDLED / f"pulumi-resource-{name}"
     return f'#!/bin/sh\nexec "{VENV}/bin/python" "{program}" "$@"\n'
 
@@ -66,8 +108,8 @@ def _install_bundled(name: str) -> None:
     path.chmod(0o755)
 
 
-def _install_official(engine: Engine) -> str:
-    """Install the official plugins; return why they could not be, or an empty text."""
+def _install_official(engine: Engine, names: Sequence[str]) -> str:
+    """Install the releases of these plugins; return why they could not be, or an empty text."""
     if not engine.official:
         return "the release host is not reached"
     try:
@@ -77,7 +119,7 @@ def _install_official(engine: Engine) -> str:
     except OSError as error:
         return f"the release host is not reached ({getattr(error, 'reason', None) or error})"
     env = {"PULUMI_HOME": str(PULUMI_HOME), "PULUMI_SKIP_UPDATE_CHECK": "true"}
-    for name in PLUGINS:
+    for name in names:
         version = pin(f"pulumi-{name}")
         shutil.rmtree(_folder(name), ignore_errors=True)
         pulumi = engine.folder / "pulumi"
@@ -103,3 +145,8 @@ def missing() -> list[str]:
 
 def _folder(name: str) -> Path:
     return PULUMI_HOME / "plugins" / f"resource-{name}-v{pin(f'pulumi-{name}')}"
+
+
+if __name__ == "__main__":
+    # For scripts/test: several processes would build it at once.
+    sys.exit(ui.report(PART, build_kubernetes))

@@ -1,63 +1,53 @@
-"""The bundled `kubernetes` plugin, on the real engine and a real Kubernetes."""
+"""The official `kubernetes` plugin as it was set up, on the real engine and a real Kubernetes."""
 
 import base64
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from scripts.offline import build_kubernetes_plugin
 from scripts.offline.test_cluster import lifecycle
-from scripts.offline.test_cluster.layout import CONTEXT
-from tests.kubernetes_cluster import IMAGE, PAUSE, get
-from tests.plugins.project import Project, eventually
+from scripts.offline.test_cluster.layout import CONTEXT, KUBECONFIG
+from scripts.prepare import plugins as setup
+from scripts.prepare.pins import pin
+from tests.kubernetes_cluster import PAUSE, get
+from tests.plugins.project import Project
 
 pytestmark = [pytest.mark.plugins, pytest.mark.xdist_group("kubernetes")]
 
 PRELUDE = f"""
 from pulumi_kubernetes import Provider
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.apps.v1 import Deployment, StatefulSet
-from pulumi_kubernetes.batch.v1 import Job
-from pulumi_kubernetes.core.v1 import (
-    ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service)
+from pulumi_kubernetes.apps.v1 import Deployment
+from pulumi_kubernetes.core.v1 import ConfigMap, Namespace, Secret, Service
 
-provider = Provider("cluster", context={CONTEXT!r})
-LABELS = {{"mlflow-bench.test": RUN}}
+provider = Provider("cluster", context={CONTEXT!r}, kubeconfig="")
 
 def opts(*after, **more):
     return pulumi.ResourceOptions(provider=provider, depends_on=list(after), **more)
 
-namespace = Namespace("namespace", metadata={{"name": f"test-{{RUN}}", "labels": {{
-    **LABELS, "pod-security.kubernetes.io/enforce": "restricted"}}}}, opts=opts())
+namespace = Namespace("namespace", metadata={{"name": f"test-{{RUN}}"}}, opts=opts())
 
 def meta(name):
-    return {{"name": name, "namespace": namespace.metadata.name, "labels": LABELS}}
+    return {{"name": name, "namespace": namespace.metadata.name}}
 
-def template(app, image={PAUSE!r}, restart="Always", pod={{}}, **container):
-    return {{"metadata": {{"labels": {{"app": app}}}}, "spec": {{
-        "security_context": {{"run_as_non_root": True, "run_as_user": 65535,
-                              "seccomp_profile": {{"type": "RuntimeDefault"}}}},
-        "automount_service_account_token": False,
-        "termination_grace_period_seconds": 1,
-        "restart_policy": restart,
-        "containers": [{{"name": "main", "image": image, "image_pull_policy": "Never",
-            "security_context": {{"allow_privilege_escalation": False,
-                                  "capabilities": {{"drop": ["ALL"]}}}}, **container}}],
-        **pod}}}}
-
-def deployment(name, replicas=1, app=None, after=(), more={{}}, **container):
-    app = app or name
+def deployment(name, replicas=1, app=None, image={PAUSE!r}, **more):
+    labels = {{"app": app or name}}
+    container = {{"name": "main", "image": image, "image_pull_policy": "Never"}}
+    pod = {{"termination_grace_period_seconds": 1, "containers": [container]}}
     return Deployment(name, metadata=meta(name), spec={{"replicas": replicas,
-        "selector": {{"match_labels": {{"app": app}}}},
-        "template": template(app, **container)}}, opts=opts(*after, **more))
+        "selector": {{"match_labels": labels}},
+        "template": {{"metadata": {{"labels": labels}}, "spec": pod}}}}, opts=opts(**more))
 """
 
 
 @pytest.fixture
-def kubernetes(project: Project, cluster: None, bundled_only: None) -> Iterator[Project]:
+def kubernetes(project: Project, cluster: None) -> Iterator[Project]:
     """An empty project whose namespace is removed in the end."""
     project.env["KUBECONFIG"] = os.environ["KUBECONFIG"]
     yield project
@@ -70,36 +60,14 @@ def source(text: str) -> str:
     return PRELUDE + text
 
 
-def objects(project: Project, kind: str) -> list[Any]:
-    return [
-        one
-        for one in get(kind, f"test-{project.run}")
-        if one["metadata"].get("labels", {}).get("mlflow-bench.test") == project.run
-    ]
-
-
-def test_no_key_stays_behind(kubernetes: Project, tmp_path: Path) -> None:
-    """The client of the cluster keeps a person's certificate and key in files while it runs."""
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    kubernetes.env = kubernetes.env | {"TMPDIR": str(temporary)}
-    program = 'web = deployment("web", replicas=1, app="web")\n'
-    assert kubernetes.preview(source(program)).ops["web"] == "create"
-    # The plugin ends a moment after its engine.
-    assert eventually(lambda: not list(temporary.glob("mlflow-bench-*")), 20)
-    assert not [path for path in temporary.iterdir() if path.is_file()]
-
-
 def test_the_life_of_a_deployment(kubernetes: Project) -> None:
     program = """
-replicas = {replicas}
-web = deployment("web", replicas=replicas, app={app!r})
+web = deployment("web", replicas={replicas}, app={app!r})
 Service("front", metadata=meta("web"), spec={{"selector": {{"app": {app!r}}},
     "ports": [{{"port": 80}}]}}, opts=opts(web))
 """
     first = kubernetes.preview(source(program.format(replicas=2, app="web")))
     assert first.ops["web"] == "create"
-    assert get("namespaces", "default", "default")
     kubernetes.up()
     found = get("deployment", f"test-{kubernetes.run}", "web")
     assert found["status"]["availableReplicas"] == 2
@@ -108,7 +76,6 @@ Service("front", metadata=meta("web"), spec={{"selector": {{"app": {app!r}}},
     # In place, and seen in the preview without being done.
     changed = kubernetes.preview(source(program.format(replicas=1, app="web")))
     assert changed.changed == {"web": "update"}
-    assert changed.diffs["web"] == ["spec.replicas"]
     assert get("deployment", f"test-{kubernetes.run}", "web")["spec"]["replicas"] == 2
     kubernetes.up()
     assert get("deployment", f"test-{kubernetes.run}", "web")["spec"]["replicas"] == 1
@@ -120,10 +87,10 @@ Service("front", metadata=meta("web"), spec={{"selector": {{"app": {app!r}}},
     assert get("deployment", f"test-{kubernetes.run}", "web")["spec"]["replicas"] == 1
 
     # A selector cannot change.
-    uid = found["metadata"]["uid"]
     replaced = kubernetes.up(source(program.format(replicas=1, app="other")))
     assert "replace" in replaced.changed["web"]
-    assert get("deployment", f"test-{kubernetes.run}", "web")["metadata"]["uid"] != uid
+    uid = get("deployment", f"test-{kubernetes.run}", "web")["metadata"]["uid"]
+    assert uid != found["metadata"]["uid"]
 
     kubernetes.destroy()
     names = [one["metadata"]["name"] for one in get("namespaces", "default")]
@@ -135,137 +102,132 @@ def test_secrets_stay_secret(kubernetes: Project) -> None:
         source(
             """
 Secret("plain", metadata=meta("plain"), string_data={"key": "in-the-clear-12345"}, opts=opts())
-Secret("encoded", metadata=meta("encoded"), data={"key": "aW4tdGhlLWNsZWFyLTEyMzQ1"}, opts=opts())
 ConfigMap("settings", metadata=meta("settings"),
     data={"open": "anyone", "closed": pulumi.Output.secret("behind-a-door-1")}, opts=opts())
 """
         )
     )
-    assert "in-the-clear" not in kubernetes.raw_state
-    assert "aW4tdGhlLWNsZWFy" not in kubernetes.raw_state
-    assert "behind-a-door" not in kubernetes.raw_state
-    assert "anyone" in kubernetes.raw_state
     live = get("secret", f"test-{kubernetes.run}", "plain")["data"]["key"]
     assert base64.b64decode(live) == b"in-the-clear-12345"
-    assert kubernetes.up().changed == {}
-    kubernetes.refresh()
-    assert "in-the-clear" not in kubernetes.raw_state
-    assert kubernetes.up().changed == {}
+    for _ in range(2):
+        assert "in-the-clear" not in kubernetes.raw_state
+        assert live not in kubernetes.raw_state
+        assert "behind-a-door" not in kubernetes.raw_state
+        assert "anyone" in kubernetes.raw_state
+        assert kubernetes.up().changed == {}
+        kubernetes.refresh()
 
 
-def test_a_job_a_set_and_a_claim(kubernetes: Project) -> None:
-    kubernetes.up(
-        source(
-            f"""
-claim = PersistentVolumeClaim("data", metadata=meta("data"), spec={{
-    "access_modes": ["ReadWriteOnce"], "resources": {{"requests": {{"storage": "1024Ki"}}}}}},
-    opts=opts())
-volumes = {{"volumes": [{{"name": "data", "persistent_volume_claim": {{"claim_name": "data"}}}}]}}
-members = StatefulSet("set", metadata=meta("set"), spec={{
-    "service_name": "set", "selector": {{"match_labels": {{"app": "set"}}}},
-    "template": template("set", pod=volumes,
-        volume_mounts=[{{"name": "data", "mount_path": "/data"}}])}}, opts=opts(claim))
-Job("job", metadata=meta("job"), spec={{"template": template("job", image={IMAGE!r},
-    restart="Never", command=["sleep", "1"])}}, opts=opts(members))
-"""
-        )
-    )
-    namespace = f"test-{kubernetes.run}"
-    assert get("statefulset", namespace, "set")["status"]["readyReplicas"] == 1
-    assert get("pvc", namespace, "data")["status"]["phase"] == "Bound"
-    assert get("job", namespace, "job")["status"]["succeeded"] == 1
-    kubernetes.refresh()
-    assert kubernetes.up().changed == {}  # also the quantity, which is 1Mi by now
-
-
-FAILING = f"""
-def soon(**times):
-    return {{"custom_timeouts": pulumi.CustomTimeouts(**times)}}
-
-deployment("image", image="mlflow-bench/not-there:1")
-deployment("level", security_context={{}})
-deployment("place", resources={{"requests": {{"cpu": "1000"}}}}, more=soon(create="8s"))
-deployment("probe", image={IMAGE!r}, command=["sleep", "60"], more=soon(create="8s"),
-    readiness_probe={{"exec": {{"command": ["sh", "-c", "echo no database; exit 1"]}},
-                     "period_seconds": 1}})
-Job("job", metadata=meta("job"), spec={{"backoff_limit": 0, "template": template("job",
-    image={IMAGE!r}, restart="Never",
-    command=["sh", "-c", "echo database is newer >&2; exit 3"])}}, opts=opts())
-Service("service", metadata=meta("service"), spec={{"selector": {{"app": "nobody"}},
-    "ports": [{{"port": 80}}]}}, opts=opts(**soon(create="8s")))
-ConfigMap("schema", metadata={{**meta("schema"), "name": "Not A Name"}}, opts=opts())
-CustomResource("kind", api_version="example.com/v1", kind="Nothing", metadata=meta("kind"),
-    opts=opts())
-"""
-
-REASONS = {
-    "image": ["0 of 1 replicas", "ErrImageNeverPull", "not-there"],
-    "level": ["violates PodSecurity", "restricted"],
-    "place": ["0 of 1 replicas", "not scheduled", "Insufficient cpu"],
-    "probe": ["not ready", "no database"],
-    "job": ["the job failed", "ended with 3", "database is newer"],
-    "service": ["no ready pod behind it"],
-    "schema": ["Kubernetes refused", "Not A Name"],
-    "kind": ["does not serve example.com/v1 Nothing"],
-}
-
-
-def test_what_does_not_come_up_says_why_and_is_taken_back(kubernetes: Project) -> None:
-    failed = kubernetes.up(source(FAILING), ok=False, keep_going=True)
-    for name, words in REASONS.items():
-        assert [word for word in words if word not in failed.said[name]] == []
-        assert name not in kubernetes.resources()
-    assert "error inside the bundled" not in failed.text
-    for kind in ("deployments", "jobs", "services", "configmaps"):
-        left = [one["metadata"] for one in objects(kubernetes, kind)]
-        assert [one["name"] for one in left if "deletionTimestamp" not in one] == []
-
-
-def test_an_object_of_somebody_else_is_left_alone(kubernetes: Project) -> None:
-    kubernetes.up(source(""))
-    namespace = f"test-{kubernetes.run}"
-    lifecycle.kubectl("create", "configmap", "theirs", "--from-literal=a=b", "-n", namespace)
+def test_what_does_not_come_up_says_why(kubernetes: Project) -> None:
+    soon = 'custom_timeouts=pulumi.CustomTimeouts(create="5s")'
     failed = kubernetes.up(
-        source('ConfigMap("mine", metadata=meta("theirs"), data={"a": "c"}, opts=opts())'),
-        ok=False,
+        source(f'deployment("web", image="mlflow-bench/not-there:1", {soon})'), ok=False
     )
-    assert f"ConfigMap {namespace}/theirs exists already" in failed.text
-    assert get("configmap", namespace, "theirs")["data"] == {"a": "b"}
+    assert "ErrImageNeverPull" in failed.text
+    assert "not-there" in failed.text
 
 
-def test_a_name_that_is_not_given_is_chosen(kubernetes: Project) -> None:
-    program = (
-        'ConfigMap("made", metadata={{"namespace": namespace.metadata.name, "labels": LABELS}},'
-        ' data={{"a": "{}"}}, opts=opts())'
-    )
-    kubernetes.up(source(program.format("b")))
-    [first] = objects(kubernetes, "configmaps")
-    assert first["metadata"]["name"].startswith("made-")
-    # Its data cannot change (as with the official plugin): a new one, then the old one goes.
-    kubernetes.up(source(program.format("c")))
-    [second] = objects(kubernetes, "configmaps")
-    assert second["metadata"]["name"] != first["metadata"]["name"]
+def credentials() -> dict[str, str]:
+    """What the test cluster's kubeconfig lets people in by."""
+    [user] = yaml.safe_load(KUBECONFIG.read_text())["users"]
+    found: dict[str, str] = user["user"]
+    return found
 
 
-def test_without_a_cluster_there_is_one_clear_line(kubernetes: Project, tmp_path: Path) -> None:
-    config = {
+def test_a_kubeconfig_of_several_files_and_contexts(kubernetes: Project, tmp_path: Path) -> None:
+    """The context is found, whatever lies where; of none of them is anything in the state."""
+    known = yaml.safe_load(KUBECONFIG.read_text())
+    cluster = {**known, "users": [], "contexts": []}
+    [context] = known["contexts"]
+    another = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "gone", "cluster": {"server": "https://127.0.0.1:1"}}],
-        "users": [{"name": "gone", "user": {"token": "x"}}],
-        "contexts": [{"name": "gone", "context": {"cluster": "gone", "user": "gone"}}],
+        "current-context": "another",
+        "clusters": [{"name": "another", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "another", "user": {"token": "a-token-of-another-cluster"}}],
+        "contexts": [{"name": "another", "context": {"cluster": "another", "user": "another"}}],
     }
-    program = """
-from pulumi_kubernetes import Provider
-from pulumi_kubernetes.core.v1 import ConfigMap
-there = Provider("there", context={context!r}, kubeconfig={config!r})
-ConfigMap("one", metadata={{"name": "one"}}, opts=pulumi.ResourceOptions(provider=there))
-"""
-    text = json.dumps(config)
-    gone = kubernetes.preview(program.format(context="gone", config=text), ok=False)
-    lines = [line for line in gone.text.splitlines() if "does not answer" in line]
-    assert len(lines) == 1
-    assert "context gone at https://127.0.0.1:1" in lines[0]
-    assert "Connection refused" in lines[0]
-    unknown = kubernetes.preview(program.format(context="other", config=text), ok=False)
-    assert "kubeconfig has no context 'other', there is: gone" in unknown.text
+    # The person's own comes first, with another current context; the cluster lies in two files.
+    parts = [another, cluster, {**known, "clusters": []}]
+    files = [tmp_path / f"kubeconfig-{number}" for number in range(len(parts))]
+    for file, part in zip(files, parts, strict=True):
+        file.write_text(yaml.safe_dump(part))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    listed = os.pathsep.join([*map(str, files), str(tmp_path / "not-there")])
+    kubernetes.env = kubernetes.env | {"KUBECONFIG": listed, "TMPDIR": str(temporary)}
+
+    program = source('ConfigMap("one", metadata=meta("one"), data={"a": "b"}, opts=opts())')
+    assert kubernetes.preview(program).ops["one"] == "create"
+    kubernetes.up()
+    assert get("configmap", f"test-{kubernetes.run}", "one")["data"] == {"a": "b"}
+    state = kubernetes.raw_state
+    assert "a-token-of-another-cluster" not in state
+    assert [name for name, value in credentials().items() if value in state] == []
+    assert kubernetes.resources()["cluster"]["inputs"].keys() <= {
+        "__internal",
+        "context",
+        "kubeconfig",
+        "version",
+    }
+    # Nor do they stay in files.
+    left = "".join(path.read_text() for path in temporary.rglob("*") if path.is_file())
+    assert "a-token-of-another-cluster" not in left
+    assert [name for name, value in credentials().items() if value in left] == []
+
+    # New credentials are no change, and the next command takes them: also one without a program.
+    files[0].write_text(yaml.safe_dump(another).replace("a-token", "a-new-token"))
+    [user] = known["users"]
+    command = tmp_path / "credentials.sh"
+    answer = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {
+            "clientCertificateData": _pem(user["user"]["client-certificate-data"]),
+            "clientKeyData": _pem(user["user"]["client-key-data"]),
+        },
+    }
+    command.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(answer)}\nEND\n")
+    command.chmod(0o755)
+    plugin: dict[str, Any] = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": str(command),
+        "interactiveMode": "Never",
+    }
+    asked = {**known, "clusters": [], "users": [{"name": user["name"], "user": {"exec": plugin}}]}
+    files[2].write_text(yaml.safe_dump(asked))
+    assert kubernetes.preview().changed == {}
+    kubernetes.refresh()
+    assert kubernetes.up().changed == {}
+    assert context["name"] == CONTEXT
+    kubernetes.destroy()
+    names = [one["metadata"]["name"] for one in get("namespaces", "default")]
+    assert f"test-{kubernetes.run}" not in names
+
+
+def _pem(encoded: str) -> str:
+    return base64.b64decode(encoded).decode()
+
+
+def test_its_first_use_builds_it_and_says_so(kubernetes: Project, tmp_path: Path) -> None:
+    """Anew, but for the packages, which Go keeps."""
+    if setup.is_official(Path(kubernetes.env["PULUMI_HOME"], "plugins", _folder())):
+        pytest.skip("a release of the plugin is installed: nothing is built")
+    assert build_kubernetes_plugin.program().exists()
+    asked = ["go", "env", "GOCACHE"]
+    cache = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    empty = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "GOCACHE": cache}
+    kubernetes.env |= empty | {"GOFLAGS": "-mod=nonsense"}
+    failed = kubernetes.preview(source(""), ok=False)
+    assert "compiling kubernetes failed with status" in failed.text
+    assert "-mod=nonsense" in failed.text
+    del kubernetes.env["GOFLAGS"]
+    built = kubernetes.preview()
+    assert "from its Go module, some minutes, once" in built.text
+    assert built.ops["namespace"] == "create"
+    assert len(list((tmp_path / "cache").rglob(build_kubernetes_plugin.PROGRAM))) == 1
+    assert "building" not in kubernetes.preview().text
+
+
+def _folder() -> str:
+    return f"resource-kubernetes-v{pin('pulumi-kubernetes')}"

@@ -132,6 +132,17 @@ def test_the_target_leads_to_every_component(engine: Engine) -> None:
     assert secrets.database_password == PASSWORD
 
 
+def test_the_plugin_is_handed_a_context_and_nothing_of_a_kubeconfig(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The SDK hands over the text of this variable where it is given none.
+    monkeypatch.setenv("KUBECONFIG", "/home/me/.kube/config:/home/me/other")
+    deploy()
+    [provider] = [args.inputs for args in engine.made if args.typ == "pulumi:providers:kubernetes"]
+    assert provider["kubeconfig"] == ""
+    assert provider["context"] == provider["clusterIdentifier"] == "mlflow-bench-test"
+
+
 def wanted_ports(engine: Engine) -> list[dict[str, Any]]:
     [forward] = [args for args in engine.made if args.name == "port-forward"]
     found: list[dict[str, Any]] = forward.inputs["wanted"]

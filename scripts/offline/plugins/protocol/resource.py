@@ -48,10 +48,6 @@ class Call:
         if self._timeout and time.monotonic() - self._start > self._timeout:
             raise RefusedError(f"not done within its custom timeout of {self._timeout:.0f} s")
 
-    def remaining(self, otherwise: float) -> float:
-        """Seconds left of the program's own timeout, or of `otherwise` where there is none."""
-        return (self._timeout or otherwise) - (time.monotonic() - self._start)
-
     def sleep(self, seconds: float) -> None:
         """Wait, but no longer than the operation is wanted."""
         end = time.monotonic() + seconds

@@ -1,1 +1,0 @@
-"""The bundled plugin for the official SDK `pulumi_kubernetes`."""
