@@ -89,7 +89,7 @@ class LoadBalancer(pulumi.ComponentResource):
             drain=DRAIN_SECONDS,
             start_timeout=args.start_timeout,
         )
-        workload = rolling(identity, name, pod, PODS, self)
+        workload = rolling(identity, name, pod, PODS, self, most=PODS)
         front = service(identity, name, args.port, self, [workload], name=args.service, target=PORT)
         reachable(identity, name, PORT, None, self)
         if args.cluster.ingress_host is not None:

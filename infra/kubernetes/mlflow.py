@@ -80,10 +80,12 @@ class Mlflow(pulumi.ComponentResource):
             client=True,
             start_timeout=args.start_timeout,
         )
-        workload = rolling(identity, name, pod, None if args.autoscale else args.replicas, self)
+        replicas = None if args.autoscale else args.replicas
+        most = args.autoscale.most if args.autoscale else args.replicas
+        workload = rolling(identity, name, pod, replicas, self, most=most)
         if args.autoscale is not None:
             self._autoscaler(name, identity, args.replicas, args.autoscale)
-        replicas = service(
+        front = service(
             identity, name, port, self, [workload], name=f"{name}-replicas", headless=True
         )
         monitoring = args.monitoring
@@ -91,7 +93,7 @@ class Mlflow(pulumi.ComponentResource):
         reachable(identity, name, port, args.load_balancer, self, namespace=others)
         if monitoring is not None:
             self._monitor(name, identity, monitoring)
-        self.service = replicas.metadata.name
+        self.service = front.metadata.name
         self.container = self.service.apply(lambda _: f"deployment/{name}")
         self.register_outputs({"container": self.container, "service": self.service})
 

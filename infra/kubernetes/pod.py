@@ -224,7 +224,7 @@ def single(
         component,
         metadata=identity.metadata(component, component),
         spec=spec,
-        opts=identity.options(parent),
+        opts=pulumi.ResourceOptions.merge(identity.options(parent), _in_time(pod, 1)),
     )
 
 
@@ -234,10 +234,13 @@ def rolling(
     pod: PodSpec,
     replicas: int | None,
     parent: pulumi.Resource,
+    *,
+    most: int,
 ) -> Deployment:
     """Declare a component of equal pods, of which an update never takes one away too early.
 
-    None: the cluster chooses how many; a number here would undo its choice at each update.
+    None: the cluster chooses how many, up to `most`; a number here would undo its choice at each
+    update.
     """
     spec: Any = {
         **({} if replicas is None else {"replicas": replicas}),
@@ -247,17 +250,31 @@ def rolling(
             "type": "RollingUpdate",
             "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
         },
-        "progressDeadlineSeconds": pod.start_timeout + 60,
+        "progressDeadlineSeconds": _patience(pod),
         "template": template(identity, component, pod, parent),
     }
     workload = Deployment(
         component,
         metadata=identity.metadata(component, component),
         spec=spec,
-        opts=identity.options(parent),
+        opts=pulumi.ResourceOptions.merge(identity.options(parent), _in_time(pod, most)),
     )
     disruption_budget(identity, component, parent)
     return workload
+
+
+def _patience(pod: PodSpec) -> int:
+    """Return the seconds in which a pod is there and ready, or never will be."""
+    return pod.start_timeout + 60
+
+
+def _in_time(pod: PodSpec, pods: int) -> pulumi.ResourceOptions:
+    """Return how long to wait: all pods start at once, and an update takes one after the other.
+
+    Pulumi's own are ten minutes, also for a pod that cannot start, and for one that needs longer.
+    """
+    first, all_ = (f"{_patience(pod) * number}s" for number in (1, pods))
+    return pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=first, update=all_))
 
 
 def disruption_budget(identity: Identity, component: str, parent: pulumi.Resource) -> None:

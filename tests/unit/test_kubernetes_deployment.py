@@ -21,6 +21,7 @@ from infra.kubernetes import deployment as on_kubernetes
 from infra.kubernetes import preflight
 from infra.kubernetes.image import Loader, _name
 from infra.kubernetes.local_cluster import load_command
+from infra.kubernetes.pod import PodSpec, _in_time
 from infra.nginx import configuration_by_name
 from infra.outputs import AuditSecrets, Target
 from infra.spec import SpecError, load_spec
@@ -141,6 +142,13 @@ def test_the_plugin_is_handed_a_context_and_nothing_of_a_kubeconfig(
     [provider] = [args.inputs for args in engine.made if args.typ == "pulumi:providers:kubernetes"]
     assert provider["kubeconfig"] == ""
     assert provider["context"] == provider["clusterIdentifier"] == "mlflow-bench-test"
+
+
+def test_pods_are_waited_for_as_long_as_the_stack_file_says() -> None:
+    pod = PodSpec(image="any", command=[], user=1, request_memory=1, start_timeout=900)
+    found = _in_time(pod, 3).custom_timeouts
+    assert found is not None
+    assert (found.create, found.update) == ("960s", "2880s")
 
 
 def wanted_ports(engine: Engine) -> list[dict[str, Any]]:
