@@ -10,6 +10,7 @@ import yaml
 
 from scripts.offline.test_cluster import images, lifecycle
 from scripts.offline.test_cluster.layout import HOME, KUBECONFIG, kubeconfig_path
+from scripts.prepare import plugins
 from scripts.prepare.pins import CACHE
 
 IMAGE = "debian:trixie-slim"
@@ -21,6 +22,7 @@ STARTED = HOME / "started-by-tests"
 @contextmanager
 def running() -> Iterator[None]:
     """Have the cluster run; the last process of the tests that uses it ends it."""
+    plugins.build_kubernetes()
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "test-cluster.users").open("w") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
