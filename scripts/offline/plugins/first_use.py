@@ -27,12 +27,11 @@ def build(engine: str) -> None:
     command = [sys.executable, "-m", "scripts.offline.build_kubernetes_plugin"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr
-        line = "it said nothing"
         try:
             for line in child.stderr:
                 log(engine_pb2.INFO, line)
             if child.wait():
-                log(engine_pb2.ERROR, line)
+                log(engine_pb2.ERROR, "the Kubernetes plugin could not be built: see above")
         except grpc.RpcError:
             child.terminate()
     if child.returncode:
