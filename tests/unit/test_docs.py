@@ -33,3 +33,16 @@ def test_what_a_page_names_is_there(page: Path) -> None:
 
 def test_a_dead_link_is_found() -> None:
     assert links("[a](b.md#c) and [d](https://e.test) and [f](#g)") == ["b.md"]
+
+
+def test_what_the_files_of_an_image_name_is_there() -> None:
+    images = ROOT / "infra" / "images"
+    named = {}
+    for file in images.rglob("*"):
+        if file.is_file():
+            found = re.findall(r"\b(?:infra|scripts|tests)/[\w/.-]*\w", file.read_text("utf-8"))
+            beside = re.findall(r"([\w.-]+) beside this file", file.read_text("utf-8"))
+            named |= dict.fromkeys([ROOT / path for path in found], file)
+            named |= dict.fromkeys([file.parent / path for path in beside], file)
+    assert named
+    assert not {path: file for path, file in named.items() if not path.exists()}
