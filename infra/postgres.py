@@ -5,8 +5,8 @@ What it can take at once fits into its memory:
     connections x CONNECTION + shared_buffers + connections x work_mem
         + (autovacuum's workers + 1) x maintenance_work_mem <= memory
 
-A query can need `work_mem` several times, but a worker of the server runs at most 40 requests
-(`infra/capacity.py`) on its 200 connections. What is left idle serves as page cache.
+A query can need `work_mem` several times, but of the 52 connections of a worker nine at most run
+one at a time (`infra/capacity.py`). What is left idle serves as page cache.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ CONNECTION = 5 * MIB // 2
 SMALLEST_WORK_MEM = 128 * KIB
 """What is left of `memory_settings`' division with the fewest bytes; PostgreSQL takes 64 KiB."""
 
-BASE = 192 * MIB
+BASE = 320 * MIB
 """Bytes below which the caches would be smaller than PostgreSQL's defaults."""
 
 MAINTENANCE_PROCESSES = 4

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from infra.capacity import Capacity, capacity, most_servers
+from infra.capacity import MOST_WORKERS, Capacity, capacity
 from infra.cluster import ClusterSpec
 from infra.external import ExternalDatabase, ExternalNfs, ExternalS3, NfsVersion, StoreKind
 from infra.outputs import Platform
@@ -239,7 +239,7 @@ class DeploymentSpec(BaseModel):
         default=1,
         ge=1,
         le=64,
-        description="Worker processes of a replica.",
+        description=f"Worker processes of a replica; all replicas together have {MOST_WORKERS} at most.",
         examples=["1"],
     )
     jobs: bool = Field(
@@ -365,7 +365,7 @@ class DeploymentSpec(BaseModel):
             return self.all_replicas
         if self.kubernetes.max_replicas is not None:
             return self.kubernetes.max_replicas
-        usual = 1 if self.jobs else min(USUAL_REPLICAS, most_servers(self.workers) - UPDATING)
+        usual = 1 if self.jobs else min(USUAL_REPLICAS, MOST_WORKERS // self.workers)
         return max(self.replicas, usual)
 
     @property
@@ -431,17 +431,19 @@ def _conflicts(spec: DeploymentSpec) -> list[str]:
 
 
 def _postgres_conflicts(spec: DeploymentSpec) -> list[str]:
-    """Compare the connections with what PostgreSQL serves, and with its memory."""
-    try:
-        connections = spec.capacity.max_connections
-    except ValueError as error:
-        beside = ""
-        if spec.platform is Platform.KUBERNETES:
-            beside = f" (kubernetes.max_replicas, and {UPDATING} more while they are updated)"
-        return [f"workers: {spec.workers}: {error}{beside}; set fewer workers or replicas"]
+    """Compare the workers with what PostgreSQL serves, and its connections with its memory."""
+    kubernetes = spec.platform is Platform.KUBERNETES
+    if spec.workers * spec.most_replicas > MOST_WORKERS:
+        replicas = "replicas (kubernetes.max_replicas)" if kubernetes else "replicas in all"
+        return [
+            f"workers: {spec.workers}: with {spec.most_replicas} {replicas} they are "
+            f"{spec.workers * spec.most_replicas}, more than the {MOST_WORKERS} that a stack may "
+            "have; set fewer workers or replicas"
+        ]
+    connections = spec.capacity.max_connections
     least = least_memory(connections)
     if spec.postgres_memory is not None and spec.postgres_memory < least:
-        most = "kubernetes.max_" if spec.platform is Platform.KUBERNETES else ""
+        most = "kubernetes.max_" if kubernetes else ""
         return [
             f"postgres_memory: {_mebibytes(spec.postgres_memory)}: PostgreSQL's {connections} "
             f"connections need {_mebibytes(least)}; raise it, or set fewer workers or "

@@ -110,9 +110,9 @@ def test_a_server_without_tls(server: Postgres) -> None:
 
 def test_too_few_connections_are_told_with_the_sum(mine: Postgres) -> None:
     assert complaint(described(mine), capacity(replicas=2, workers=1, jobs=False)) == (
-        "max_connections of the server is 220, too few for 2 replica(s) x 1 worker(s) x 2 stores "
-        "= 4 pools x (80 pooled + 20 overflow) + 20 reserved = 420 connections; raise it to 420, "
-        "or set fewer workers or replicas"
+        "max_connections of the server is 72, too few for 2 replica(s) x 1 worker(s) x (36 in use "
+        "+ 16 kept open) + 20 reserved = 124 connections; raise it to 124, or set fewer workers or "
+        "replicas"
     )
 
 

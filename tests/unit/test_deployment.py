@@ -251,8 +251,8 @@ def test_order_is_database_then_job_then_server(engine: Engine) -> None:
 def test_postgres_accepts_what_the_pools_may_open(engine: Engine) -> None:
     deploy(engine, workers="3")
     containers = engine.containers()
-    assert "max_connections=620" in containers["postgres"]["command"]
-    assert "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE=80" in containers["mlflow-a-1"]["envs"]
+    assert "max_connections=176" in containers["postgres"]["command"]
+    assert "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE=16" in containers["mlflow-a-1"]["envs"]
 
 
 def networks_of(container: dict[str, Any]) -> list[str]:
@@ -381,7 +381,7 @@ def test_postgres_settings_follow_its_limit_or_the_machine(engine: Engine) -> No
     deploy(engine)
     [of_machine] = (c for n, c in engine.containers().items() if n == "postgres")
     assert "shared_buffers=1048576kB" in of_machine["command"], "a quarter of a quarter of 16 GiB"
-    assert of_machine["shmSize"] == 138
+    assert of_machine["shmSize"] == 482
     deploy(engine, postgres_memory="2g")
     limited = engine.containers()["postgres"]
     assert "shared_buffers=524288kB" in limited["command"]

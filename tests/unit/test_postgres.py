@@ -2,9 +2,8 @@
 
 import pytest
 
-from infra.capacity import MAX_CONNECTIONS_LIMIT, capacity
+from infra.capacity import MOST_WORKERS, capacity
 from infra.postgres import (
-    BASE,
     CONNECTION,
     GIB,
     MIB,
@@ -15,6 +14,7 @@ from infra.postgres import (
 )
 
 SMALLEST = capacity(replicas=1, workers=1, jobs=False).max_connections
+LARGEST = capacity(replicas=1, workers=MOST_WORKERS, jobs=True).max_connections
 
 # memory, connections, what PostgreSQL is told
 TABLE = [
@@ -22,10 +22,10 @@ TABLE = [
         GIB,
         SMALLEST,
         {
-            "shared_buffers": "242688kB",
-            "effective_cache_size": "364032kB",
-            "work_mem": "551kB",
-            "maintenance_work_mem": "30336kB",
+            "shared_buffers": "262144kB",
+            "effective_cache_size": "648192kB",
+            "work_mem": "4181kB",
+            "maintenance_work_mem": "75264kB",
             "max_wal_size": "1024MB",
         },
     ),
@@ -34,9 +34,9 @@ TABLE = [
         SMALLEST,
         {
             "shared_buffers": "1572864kB",
-            "effective_cache_size": "4296192kB",
-            "work_mem": "9444kB",
-            "maintenance_work_mem": "519424kB",
+            "effective_cache_size": "4580352kB",
+            "work_mem": "31488kB",
+            "maintenance_work_mem": "566784kB",
             "max_wal_size": "4096MB",
         },
     ),
@@ -48,7 +48,7 @@ def test_known_sizes(memory: int, connections: int, options: dict[str, str]) -> 
     assert memory_settings(memory, connections).options() == options
 
 
-@pytest.mark.parametrize("connections", [SMALLEST, 420, 820, MAX_CONNECTIONS_LIMIT])
+@pytest.mark.parametrize("connections", [SMALLEST, 220, 820, LARGEST])
 @pytest.mark.parametrize("extra", [0, 100 * MIB, GIB, 8 * GIB, 200 * GIB])
 def test_what_it_can_take_at_once_fits(connections: int, extra: int) -> None:
     memory = least_memory(connections) + extra
@@ -60,7 +60,7 @@ def test_what_it_can_take_at_once_fits(connections: int, extra: int) -> None:
     )
     assert taken <= memory
     assert settings.work_mem >= SMALLEST_WORK_MEM
-    assert settings.shared_buffers >= BASE // 2
+    assert settings.shared_buffers >= 128 * MIB, "PostgreSQL's default"
     assert settings.maintenance_work_mem >= 16 * MIB
     assert settings.shared_buffers < settings.effective_cache_size <= memory
     assert settings.dev_shm >= max(64 * MIB, 24 * settings.work_mem)
@@ -81,6 +81,6 @@ def test_a_machine_is_shared(machine: int, connections: int, planned: int) -> No
 
 
 def test_a_machine_that_is_too_small_is_refused_with_the_sum() -> None:
-    assert least_memory(2000) == 6192 * MIB
-    with pytest.raises(ValueError, match=r"2000 connections need 6192m, more than half .* 8192m"):
+    assert least_memory(2000) == 6320 * MIB
+    with pytest.raises(ValueError, match=r"2000 connections need 6320m, more than half .* 8192m"):
         share(8 * GIB, 2000)

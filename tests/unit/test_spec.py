@@ -52,7 +52,6 @@ BAD = [
     ("workers", "0", "greater than or equal to 1", "set workers 1"),
     ("workers", "65", "less than or equal to 64", "set workers 1"),
     ("workers", "all", "valid integer", "set workers 1"),
-    ("workers", "12", "12 worker(s) x 2 stores", "set fewer workers"),
     ("jobs", "maybe", "valid boolean", "set jobs false"),
     ("jobs", "2", "valid boolean", "set jobs false"),
     ("subnets", "10.89.0.1/24", "valid IPv4 network", "set subnets 10.89.0.0/24"),
@@ -68,7 +67,7 @@ BAD = [
     ("mlflow_memory", "1.5g", "amount of memory", "set mlflow_memory 1g"),
     ("mlflow_memory", "300m", "need 650m", "raise it"),
     ("postgres_memory", "lots", "amount of memory", "set postgres_memory 1g"),
-    ("postgres_memory", "851m", "220 connections need 852m", "raise it"),
+    ("postgres_memory", "535m", "72 connections need 536m", "raise it"),
     ("mlflow_image", "mlflow", "tag or digest", "set mlflow_image"),
     ("mlflow_image", "ghcr.io/mlflow/mlflow:latest", "no version", "set mlflow_image"),
     ("postgres_image", "Postgres:17", "tag or digest", "set postgres_image"),
@@ -85,6 +84,31 @@ BAD = [
 
 def load(**config: str) -> DeploymentSpec:
     return load_spec({f"mlflow-bench:{key}": value for key, value in config.items()}, ROOT)
+
+
+@pytest.mark.parametrize(
+    "most",
+    [
+        {"workers": "64"},
+        {"workers": "64", "jobs": "true"},
+        {"replicas": "16", "artifacts": "s3"},
+        {"replicas": "16", "workers": "4", "artifacts": "s3"},
+        {"zones": "8", "artifacts": "s3"},
+        {"zones": "8", "replicas": "8", "artifacts": "s3"},
+    ],
+)
+def test_the_documented_limits_can_be_had(most: dict[str, str]) -> None:
+    spec = load(**most)
+    assert spec.capacity.max_connections >= spec.workers * spec.all_replicas * 36
+
+
+def test_more_workers_than_one_database_serves_are_refused_in_one_line() -> None:
+    with pytest.raises(SpecError) as caught:
+        load(workers="5", replicas="13", artifacts="s3")
+    assert str(caught.value) == (
+        "workers: 5: with 13 replicas in all they are 65, more than the 64 that a stack may "
+        "have; set fewer workers or replicas"
+    )
 
 
 @pytest.mark.parametrize(("key", "value", "reason", "remedy"), BAD)
@@ -292,8 +316,8 @@ def test_a_cluster_is_named_by_its_context() -> None:
             r"kubernetes\.ingress_host: is not a name like mlflow\.example\.com",
         ),
         (
-            {"kubernetes": '{"context": "work", "max_replicas": 9}'},
-            r"workers: 1: 10 replica\(s\) x .* \(kubernetes\.max_replicas, and 1 more while",
+            {"kubernetes": '{"context": "work", "max_replicas": 9}', "workers": "8"},
+            r"workers: 8: with 9 replicas \(kubernetes\.max_replicas\) they are 72, more than",
         ),
     ],
 )
@@ -316,7 +340,7 @@ def test_a_stack_on_kubernetes_without_a_context_is_refused() -> None:
         ({"replicas": "5"}, 5),
         ({"kubernetes": '{"context": "work", "max_replicas": 6}'}, 6),
         ({"jobs": "true"}, 1),
-        ({"workers": "4"}, 1),  # PostgreSQL has room for two such servers.
+        ({"workers": "24"}, 2),  # PostgreSQL has room for the workers of two such servers.
     ],
 )
 def test_connections_are_for_the_most_replicas_and_one_that_is_updated(

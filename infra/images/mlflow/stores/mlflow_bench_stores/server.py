@@ -9,7 +9,7 @@ it is not.
 
 # mypy: allow-untyped-calls
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -28,6 +28,7 @@ def create() -> "ASGIApp":
     import os
     import posixpath
 
+    import anyio
     from fastapi import FastAPI, Response
     from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
     from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
@@ -35,6 +36,9 @@ def create() -> "ASGIApp":
     from mlflow.server import app as flask_app
     from mlflow.server import artifact_router, fastapi_app
     from mlflow.server.fastapi_security import init_fastapi_security
+    from mlflow.store.jobs.sqlalchemy_store import SqlAlchemyJobStore
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from mlflow.utils.mime_type_utils import _guess_mime_type
     from mlflow.utils.uri import validate_path_is_safe
     from werkzeug.exceptions import HTTPException
@@ -42,7 +46,7 @@ def create() -> "ASGIApp":
     from . import metrics
     from .folder import FolderRepository
     from .repository import ProxiedS3Repository
-    from .turns import in_turn
+    from .turns import Turns, in_turn, sessions_in_turn
 
     async def download(artifact_path: str) -> Response:
         store: FolderRepository | ProxiedS3Repository = artifact_router._get_artifact_repo()
@@ -72,9 +76,17 @@ def create() -> "ASGIApp":
         upload = artifact_router.upload_artifact
         artifacts.add_api_route(route + "{artifact_path:path}", upload, methods=["PUT"])
 
-    flask_app.wsgi_app = in_turn(  # type: ignore[method-assign]
-        flask_app.wsgi_app, int(os.environ["MLFLOW_BENCH_REQUESTS_AT_ONCE"])
-    )
+    turns = Turns(int(os.environ["MLFLOW_BENCH_REQUESTS_AT_ONCE"]))
+    flask_app.wsgi_app = in_turn(flask_app.wsgi_app, turns)  # type: ignore[method-assign]
+    for store in (SqlAlchemyStore, RegistryStore, SqlAlchemyJobStore):
+        sessions_in_turn(store, turns)
+
+    async def log_spans(self: SqlAlchemyStore, location: str, spans: list[Any]) -> list[Any]:
+        # Among the threads of requests: MLflow's way is those by which artifacts are written.
+        found: list[Any] = await anyio.to_thread.run_sync(self.log_spans, location, spans)
+        return found
+
+    SqlAlchemyStore.log_spans_async = log_spans  # type: ignore[assignment, method-assign]
 
     async def application(scope: "Scope", receive: "Receive", send: "Send") -> None:
         passes = (
