@@ -17,7 +17,8 @@ from infra.spec import SpecError, load_spec
 
 try:
     folder = Path(__file__).resolve().parent.parent
-    spec = load_spec(get_config_env(), folder, get_config_secret_keys_env())
+    stack_file = folder / "stacks" / f"Pulumi.{pulumi.get_stack()}.yaml"
+    spec = load_spec(get_config_env(), folder, get_config_secret_keys_env(), stack_file)
     # Only the platform's own SDK is loaded.
     platform = importlib.import_module(f"infra.{spec.platform}.deployment")
     deployment = platform.Deployment(pulumi.get_stack(), spec)

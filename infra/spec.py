@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -568,15 +569,18 @@ def _mebibytes(size: int) -> str:
 
 
 def load_spec(
-    config: Mapping[str, str], folder: Path, secret_keys: Collection[str] = ()
+    config: Mapping[str, str],
+    folder: Path,
+    secret_keys: Collection[str] = (),
+    stack_file: Path | None = None,
 ) -> DeploymentSpec:
     """Return the specification that Pulumi's `config` describes.
 
     `config` holds full keys (`mlflow-bench:port`) and values as text, structured ones as
     JSON; keys of other namespaces belong to providers and are left alone. Relative paths
     start at `folder`. `secret_keys` are the full keys whose values are encrypted in the stack
-    file, wholly or in part. Raises `SpecError` with one line for each mistake; no line holds
-    a secret.
+    file, wholly or in part; which part, only `stack_file` tells, if it is the one in use. Raises
+    `SpecError` with one line for each mistake; no line holds a secret.
     """
     prefix = f"{PROJECT}:"
     values: dict[str, Any] = {
@@ -597,7 +601,13 @@ def load_spec(
             if isinstance(values[key], str) and values[key]:
                 lines = lines.replace(values[key], "***")
         raise SpecError(lines) from None
-    if exposed := [path for path in _secrets(spec) if path.split(".")[0] not in hidden]:
+    written = _written(stack_file)
+    exposed = [
+        path
+        for path, secret in _secrets(spec).items()
+        if path.split(".")[0] not in hidden or _at(written, prefix + path) == secret
+    ]
+    if exposed:
         raise SpecError(
             "\n".join(
                 f"{path}: is plain text in the stack file; replace it, and encrypt the new one: "
@@ -608,15 +618,33 @@ def load_spec(
     return spec
 
 
-def _secrets(spec: DeploymentSpec) -> list[str]:
-    """Return the paths of the secrets that are set."""
-    return [
-        f"{key}.{name}"
+def _secrets(spec: DeploymentSpec) -> dict[str, str]:
+    """Return the secrets that are set, by their paths."""
+    return {
+        f"{key}.{name}": value.get_secret_value()
         for key in _OBJECTS
         if isinstance(given := getattr(spec, key), BaseModel)
         for name, value in given
         if isinstance(value, SecretStr)
-    ]
+    }
+
+
+def _written(stack_file: Path | None) -> object:
+    """Return the configuration as it stands in a stack file, secrets encrypted."""
+    if stack_file is None or not stack_file.exists():
+        return {}
+    return (yaml.safe_load(stack_file.read_text()) or {}).get("config")
+
+
+def _at(written: object, path: str) -> str | None:
+    """Return what is written in plain text at a path, as `mlflow-bench:database.url`."""
+    key, *names = path.split(".")
+    found = written.get(key) if isinstance(written, dict) else None
+    if isinstance(found, str):
+        found = _decoded(found)
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return None if found is None or isinstance(found, dict) else str(found)
 
 
 def _decoded(value: str) -> object:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import docker
@@ -17,6 +18,7 @@ import psutil
 import pytest
 import requests
 
+from infra.capacity import RESERVED_CONNECTIONS
 from infra.postgres import memory_settings, share
 from tests.e2e.stack import CLIENT, Stack, end, eventually, interrupt, new_stack, search
 from workloads.faults.freeze import pause
@@ -158,6 +160,61 @@ def test_postgres_keeps_what_it_acknowledged_and_uses_its_share_of_the_machine(
         assert sql(docker_client, same) == "t", (name, value)
     shared_memory = docker_client.containers.get(POSTGRES).attrs["HostConfig"]["ShmSize"]
     assert shared_memory == settings.dev_shm
+
+
+def test_a_burst_of_what_takes_most_connections_is_served(
+    deployed: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    """Runs renamed by `log_batch` hold four connections each, new traces two, past `in_turn`."""
+    address = deployed["tracking_uri"]
+    api = f"{address}/api/2.0/mlflow"
+
+    def ask(path: str, **body: Any) -> dict[str, Any]:
+        answer = requests.post(f"{api}/{path}", json=body, timeout=60)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    experiment = ask("experiments/create", name="burst")["experiment_id"]
+    runs = [ask("runs/create", experiment_id=experiment)["run"]["info"]["run_id"] for _ in range(8)]
+
+    def rename(number: int) -> requests.Response:
+        batch = {
+            "run_id": runs[number % len(runs)],
+            "params": [{"key": f"p{number}", "value": "1"}],
+            "metrics": [{"key": f"m{number}", "value": 1, "timestamp": 1, "step": 1}],
+            "tags": [{"key": "mlflow.runName", "value": f"run {number}"}],
+        }
+        return requests.post(f"{api}/runs/log-batch", json=batch, timeout=60)
+
+    def trace(number: int) -> requests.Response:
+        span = {
+            "traceId": f"{number + 1:032x}",
+            "spanId": f"{number + 1:016x}",
+            "name": "burst",
+            "startTimeUnixNano": "1",
+            "endTimeUnixNano": "2",
+        }
+        return requests.post(
+            f"{address}/v1/traces",
+            json={"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]},
+            headers={"x-mlflow-experiment-id": experiment},
+            timeout=60,
+        )
+
+    with ThreadPoolExecutor(96) as clients:
+        answers = [
+            *(clients.submit(rename, number) for number in range(256)),
+            *(clients.submit(trace, number) for number in range(128)),
+        ]
+        most = 0
+        while not all(answer.done() for answer in answers):
+            counted = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'mlflow'"
+            most = max(most, int(sql(docker_client, counted)))
+    failed = [one.result().text for one in answers if one.result().status_code != 200]
+    assert failed == []
+    assert 8 < most <= int(sql(docker_client, "SHOW max_connections")) - RESERVED_CONNECTIONS
+    assert "QueuePool" not in docker_client.containers.get(SERVER).logs().decode()
 
 
 def test_an_up_without_a_change_changes_nothing(

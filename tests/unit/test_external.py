@@ -6,6 +6,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 from pydantic import BaseModel, SecretStr
 from sqlalchemy import make_url
 
@@ -110,6 +111,47 @@ def test_a_secret_in_plain_text_is_refused() -> None:
     assert line.startswith("artifacts.secret_key: is plain text in the stack file; replace it")
     assert line.endswith("pulumi config set --secret --path artifacts.secret_key")
     assert complaint(database={"url": URL}).startswith("database.url: is plain text")
+
+
+@pytest.mark.parametrize(
+    ("secret_key", "session_token", "exposed"),
+    [
+        ({"secure": "v1:a:b"}, {"secure": "v1:c:d"}, []),
+        (SECRET, {"secure": "v1:c:d"}, ["secret_key"]),
+        ({"secure": "v1:a:b"}, "temporary-token", ["session_token"]),
+        # Of another stack file: this one is not in use.
+        ("another", {"secure": "v1:c:d"}, []),
+    ],
+)
+@pytest.mark.parametrize("as_text", [False, True])
+def test_each_secret_is_encrypted_by_itself(
+    tmp_path: Path, secret_key: object, session_token: object, exposed: list[str], as_text: bool
+) -> None:
+    """Pulumi says only that some part of `artifacts` is encrypted."""
+    written: object = BUCKET | {"secret_key": secret_key, "session_token": session_token}
+    stack_file = tmp_path / "Pulumi.own.yaml"
+    written = json.dumps(written) if as_text else written
+    stack_file.write_text(yaml.safe_dump({"config": {"mlflow-bench:artifacts": written}}))
+    values = {"mlflow-bench:artifacts": json.dumps(BUCKET | {"session_token": "temporary-token"})}
+    said = ""
+    try:
+        load_spec(values, ROOT, values, stack_file)
+    except SpecError as error:
+        said = str(error)
+    assert [line.partition(":")[0] for line in said.splitlines()] == [
+        f"artifacts.{key}" for key in exposed
+    ]
+    assert all(" is plain text in the stack file" in line for line in said.splitlines())
+    assert SECRET not in said
+
+
+def test_a_secret_that_no_stack_file_holds_is_taken(tmp_path: Path) -> None:
+    values = {"mlflow-bench:artifacts": json.dumps(BUCKET)}
+    for text in (None, "", "config: {}", "config:\n  mlflow-bench:artifacts: {secure: v1:a:b}"):
+        stack_file = tmp_path / "Pulumi.own.yaml"
+        if text is not None:
+            stack_file.write_text(text)
+        load_spec(values, ROOT, values, stack_file)
 
 
 def test_aws_needs_no_endpoint_and_no_keys() -> None:
