@@ -240,7 +240,7 @@ class DeploymentSpec(BaseModel):
         default=1,
         ge=1,
         le=64,
-        description=f"Worker processes of a replica; all replicas together have {MOST_WORKERS} at most.",
+        description=f"Worker processes of a replica; {MOST_WORKERS} at most in all replicas together.",
         examples=["1"],
     )
     jobs: bool = Field(
