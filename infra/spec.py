@@ -240,7 +240,7 @@ class DeploymentSpec(BaseModel):
         default=1,
         ge=1,
         le=64,
-        description=f"Worker processes of a replica; {MOST_WORKERS} at most in all replicas together.",
+        description=f"Worker processes of a replica; all replicas have {MOST_WORKERS} at most.",
         examples=["1"],
     )
     jobs: bool = Field(
