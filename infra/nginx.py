@@ -148,6 +148,12 @@ http {{
     }}
     add_header {REPLICA_HEADER} $replica always;
 
+    map $http_x_forwarded_proto $forwarded_proto {{
+        default $scheme;
+        http http;
+        https https;
+    }}
+
     # No limit that the tracking server does not have: bodies of any size, and request lines as
     # long as uvicorn takes them (searches and metric histories name many runs).
     client_max_body_size 0;
@@ -157,8 +163,10 @@ http {{
     proxy_set_header Connection "";
     # MLflow compares the name and port that the client asked for with its allowed hosts.
     proxy_set_header Host $http_host;
-    proxy_set_header X-Forwarded-For $remote_addr;
-    proxy_set_header X-Forwarded-Proto $scheme;
+    # What a proxy in front says stays: that it ended TLS, and for whom it asks. Anyone can say so;
+    # the tracking server decides nothing by it (uvicorn believes it of 127.0.0.1 only).
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    proxy_set_header X-Forwarded-Proto $forwarded_proto;
 
     # A request goes to the next replica when none has seen it, or when it is safe to repeat. A
     # POST that was sent may have been executed: it fails (never add `non_idempotent` here).

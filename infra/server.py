@@ -34,6 +34,10 @@ kernel's own limits, a request waits two minutes for a connection that nobody an
 quarter of an hour for data that nobody takes. A database that is only slow is not given up."""
 
 
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+"""Names of this machine for its own clients, which every server answers to."""
+
+
 @dataclass(frozen=True)
 class Database:
     """Where the backend store is. It holds no password: libpq reads that from a file."""
@@ -172,8 +176,10 @@ class TrackingServer:
         return command
 
     def _host_patterns(self) -> list[str]:
-        # MLflow compares the Host header with its port, so each name is listed both ways.
-        return [pattern for host in self.allowed_hosts for pattern in (host, f"{host}:*")]
+        # MLflow compares the Host header with its port, so each name is listed both ways. It comes
+        # in lower case (the image's server); in a pattern, but not without one, [ has a meaning.
+        hosts = dict.fromkeys(host.lower() for host in (*LOCAL_HOSTS, *self.allowed_hosts))
+        return [pattern for host in hosts for pattern in (host, f"{host.replace('[', '[[]', 1)}:*")]
 
     def _origins(self) -> list[str]:
         return [

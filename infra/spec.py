@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -28,6 +28,7 @@ from infra.cluster import ClusterSpec
 from infra.external import ExternalDatabase, ExternalNfs, ExternalS3, NfsVersion, StoreKind
 from infra.outputs import Platform
 from infra.postgres import least_memory
+from infra.server import LOCAL_HOSTS
 
 PROJECT = "mlflow-bench"
 
@@ -86,9 +87,17 @@ def _image(value: str) -> str:
 
 
 def _host(value: str) -> str:
-    if not _HOST.fullmatch(value):
+    if not _HOST.fullmatch(value) and not _is_bracketed(value):
         raise ValueError(f"has {value!r}, which is not a bare host name or address")
-    return value
+    return value.lower()
+
+
+def _is_bracketed(value: str) -> bool:
+    """Tell whether a value is an IPv6 address as it stands in a URL."""
+    try:
+        return value == f"[{IPv6Address(value[1:-1])}]"
+    except ValueError:
+        return False
 
 
 def _items(value: object) -> object:
@@ -185,7 +194,8 @@ class DeploymentSpec(BaseModel):
     )
     allowed_hosts: Annotated[tuple[Host, ...], BeforeValidator(_items)] = Field(
         default=(),
-        description="Names, beside localhost, that clients may reach the server by.",
+        description="Names, beside those of this machine for itself (`localhost`, `127.0.0.1`, "
+        "`[::1]`), that clients may reach the server by.",
         examples=["mlflow.example.com"],
     )
     artifacts: Artifacts = Field(
@@ -415,7 +425,7 @@ def _conflicts(spec: DeploymentSpec) -> list[str]:
         )
     if spec.bind.is_multicast or spec.bind.is_reserved or spec.bind == IPv4Address(2**32 - 1):
         found.append(f"bind: {spec.bind}: no machine has this address; set 127.0.0.1")
-    elif not spec.bind.is_loopback and not spec.allowed_hosts:
+    elif not spec.bind.is_loopback and not set(spec.allowed_hosts) - set(LOCAL_HOSTS):
         found.append(
             f"bind: {spec.bind}: clients elsewhere would get 403 Invalid Host header; set "
             "allowed_hosts to the names they use"

@@ -54,7 +54,7 @@ from infra.outputs import (
 )
 from infra.postgres import PostgresMemory
 from infra.preflight import check_external
-from infra.server import TrackingServer
+from infra.server import LOCAL_HOSTS, TrackingServer
 from infra.spec import DeploymentSpec
 
 SERVER_PORT = 5000
@@ -401,7 +401,7 @@ class Deployment(pulumi.ComponentResource):
 
 
 def _hosts(spec: DeploymentSpec) -> tuple[str, ...]:
-    return ("localhost", "127.0.0.1", *spec.allowed_hosts)
+    return tuple(dict.fromkeys([*LOCAL_HOSTS, *spec.allowed_hosts]))
 
 
 def _replica_name(zone: str, number: int) -> str:
@@ -430,5 +430,6 @@ def presigned_endpoint(spec: DeploymentSpec) -> str | None:
     if not spec.opens_s3:
         return None
     # Where others than this machine's clients are let in, they come by an allowed name.
-    host = spec.bind if spec.bind.is_loopback else spec.allowed_hosts[0]
+    others = [host for host in spec.allowed_hosts if host not in LOCAL_HOSTS]
+    host = spec.bind if spec.bind.is_loopback else others[0]
     return f"http://{host}:{spec.s3_port}"

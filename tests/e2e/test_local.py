@@ -117,6 +117,8 @@ def test_nothing_is_open_beyond_loopback(
 def test_a_foreign_host_header_is_refused(deployed: dict[str, Any]) -> None:
     assert search(deployed["tracking_uri"]).status_code == 200
     assert search(deployed["tracking_uri"], Host="evil.example.com").status_code == 403
+    for host in ("LOCALHOST", "LocalHost:5000", "[::1]", "[::1]:5000"):
+        assert search(deployed["tracking_uri"], Host=host).status_code == 200, host
 
 
 def test_no_secret_shows(

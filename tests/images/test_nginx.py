@@ -386,6 +386,23 @@ def test_requests_go_where_fewest_are_under_way(lab: Lab, pair: list[Container])
         pair[0].unpause()
 
 
+def test_what_a_proxy_in_front_says_is_kept(lab: Lab, pair: list[Container]) -> None:
+    balancer = lab.balancer(configuration(lab))
+
+    def seen(**said: str) -> tuple[str, list[str]]:
+        connection = balancer.connection()
+        connection.request("GET", "/who", headers={k.replace("_", "-"): v for k, v in said.items()})
+        headers = json.loads(connection.getresponse().read())["headers"]
+        connection.close()
+        return headers["X-Forwarded-Proto"], headers["X-Forwarded-For"].split(", ")
+
+    scheme, [peer] = seen()
+    assert scheme == "http"
+    behind = {"X_Forwarded_For": "203.0.113.7, 10.1.2.3", "X_Forwarded_Proto": "https"}
+    assert seen(**behind) == ("https", ["203.0.113.7", "10.1.2.3", peer])
+    assert seen(X_Forwarded_Proto="gopher")[0] == "http"
+
+
 def test_the_host_and_its_port_are_passed_on(lab: Lab, pair: list[Container]) -> None:
     balancer = lab.balancer(configuration(lab))
     headers = balancer.request("GET", "/who")[1]["headers"]

@@ -82,6 +82,10 @@ def test_hosts_are_allowed_with_and_without_a_port() -> None:
     assert options(SERVER)["allowed-hosts"].split(",") == [
         "localhost",
         "localhost:*",
+        "127.0.0.1",
+        "127.0.0.1:*",
+        "[::1]",
+        "[[]::1]:*",
         "mlflow.example.com",
         "mlflow.example.com:*",
     ]

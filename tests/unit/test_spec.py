@@ -32,6 +32,9 @@ BAD = [
     ("bind", "255.255.255.255", "no machine has this address", "set 127.0.0.1"),
     ("bind", "224.0.0.1", "no machine has this address", "set 127.0.0.1"),
     ("bind", "0.0.0.0", "403 Invalid Host header", "set allowed_hosts"),
+    ("bind", "10.0.0.0.1", "valid IPv4 address", "set bind 127.0.0.1"),
+    ("allowed_hosts", "::1", "bare host name", "set allowed_hosts"),
+    ("allowed_hosts", "[127.0.0.1]", "bare host name", "set allowed_hosts"),
     ("bind", "192.168.1.5", "403 Invalid Host header", "set allowed_hosts"),
     ("allowed_hosts", "http://mlflow.example.com", "bare host name", "set allowed_hosts"),
     ("allowed_hosts", "mlflow.example.com:5000", "bare host name", "set allowed_hosts"),
@@ -200,6 +203,9 @@ def test_values_as_the_command_line_writes_them() -> None:
 
 def test_lists_may_be_written_as_lists() -> None:
     assert load(allowed_hosts='["a", "b.c"]').allowed_hosts == ("a", "b.c")
+    assert load(allowed_hosts="LOCALHOST,[::1]").allowed_hosts == ("localhost", "[::1]")
+    with pytest.raises(SpecError, match="403 Invalid Host header"):
+        load(bind="0.0.0.0", allowed_hosts="LOCALHOST,[::1]")
 
 
 def test_own_mlflow_is_found_from_the_project_folder() -> None:

@@ -97,6 +97,12 @@ def create() -> "ASGIApp":
         if scope["type"] == "http" and scope["path"] == HEALTH:
             await PlainTextResponse("OK")(scope, receive, send)
             return
+        if scope["type"] == "http":
+            # A name is the same in capitals; MLflow compares it as it comes.
+            scope["headers"] = [
+                (name, value.lower() if name == b"host" else value)
+                for name, value in scope["headers"]
+            ]
         await (artifacts if passes else fastapi_app.app)(scope, receive, send)
 
     def route_of(path: str, method: str) -> str:
