@@ -6,7 +6,7 @@ from pathlib import Path
 
 import docker
 
-from infra.docker.preflight import docker_is_here
+from infra.docker.engine import shares_kernel
 from infra.external import ExternalNfs
 from infra.spec import DeploymentSpec, NfsClient, SpecError, beyond_fuse
 
@@ -32,23 +32,24 @@ def choose(client: docker.DockerClient, spec: DeploymentSpec) -> Mounting:
     Raises `SpecError` where the chosen client cannot do what is asked for.
     """
     options = " ".join(client.info().get("SecurityOptions") or ())
-    kernel, reason = _kernel(spec.nfs_client, rootless="rootless" in options)
+    shared = shares_kernel(client)
+    kernel, reason = _kernel(spec.nfs_client, shared=shared, rootless="rootless" in options)
     if not kernel:
         problems = []
         if isinstance(spec.artifacts, ExternalNfs):
             problems = beyond_fuse(spec.artifacts)
-        if docker_is_here() and not _FUSE.exists():
+        if shared and not _FUSE.exists():
             problems.append(f"nfs_client: this machine has no {_FUSE}; load its module")
         if problems:
             raise SpecError("\n".join(f"{line} ({reason})" for line in problems))
     return Mounting(kernel, "apparmor" in options, reason)
 
 
-def _kernel(wanted: NfsClient, *, rootless: bool) -> tuple[bool, str]:
+def _kernel(wanted: NfsClient, *, shared: bool, rootless: bool) -> tuple[bool, str]:
     if wanted is not NfsClient.AUTO:
         return wanted is NfsClient.KERNEL, f"NFS is mounted by {wanted}, as nfs_client says"
-    if not docker_is_here():
-        return False, "NFS is mounted by FUSE: the engine's kernel is on another machine"
+    if not shared:
+        return False, "NFS is mounted by FUSE: the engine's kernel is not this machine's"
     if rootless:
         return False, "NFS is mounted by FUSE: a rootless engine may not use its kernel's client"
     if _has_client():

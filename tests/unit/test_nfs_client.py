@@ -11,11 +11,12 @@ from infra.spec import SpecError, load_spec
 
 
 class Engine:
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, kernel: str = "6.0") -> None:
         self._options = list(options)
+        self.kernel = kernel
 
     def info(self) -> dict[str, Any]:
-        return {"SecurityOptions": self._options}
+        return {"SecurityOptions": self._options, "KernelVersion": self.kernel}
 
 
 Machine = Callable[..., None]
@@ -26,13 +27,17 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Make up a machine's files; without arguments one without any NFS client."""
 
     def make(
-        *, file_systems: str = "nodev\tfuse\n\text4\n", modules: str = "", fuse: bool = True
+        *,
+        file_systems: str = "nodev\tfuse\n\text4\n",
+        modules: str = "",
+        fuse: bool = True,
+        system: str = "Linux",
     ) -> None:
-        monkeypatch.setenv("DOCKER_HOST", "unix:///var/run/docker.sock")
         monkeypatch.setattr(nfs_client, "_FILE_SYSTEMS", tmp_path / "filesystems")
         monkeypatch.setattr(nfs_client, "_MODULES", tmp_path)
         monkeypatch.setattr(nfs_client, "_FUSE", tmp_path / "fuse")
-        monkeypatch.setattr("os.uname", lambda: type("Uname", (), {"release": "6.0"}))
+        here = type("Uname", (), {"release": "6.0", "sysname": system})
+        monkeypatch.setattr("os.uname", lambda: here)
         (tmp_path / "filesystems").write_text(file_systems)
         (tmp_path / "6.0").mkdir()
         (tmp_path / "6.0" / "modules.dep").write_text(modules)
@@ -74,13 +79,20 @@ def test_a_kernel_with_a_client_or_its_module_mounts(
     assert not choose(Engine("name=rootless")).kernel
 
 
-def test_an_engine_elsewhere_gets_fuse_unless_told(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_in_a_virtual_machine_gets_fuse_unless_told(machine: Machine) -> None:
     machine(file_systems="nodev\tnfs4\n", fuse=False)
-    monkeypatch.setenv("DOCKER_HOST", "ssh://elsewhere")
+    desktop = Engine(kernel="5.15.0-linuxkit")
+    found = choose(desktop)
+    assert not found.kernel
+    assert found.reason == "NFS is mounted by FUSE: the engine's kernel is not this machine's"
+    assert choose(desktop, nfs_client="kernel").kernel
+
+
+def test_a_machine_without_linux_s_files_is_not_asked_for_them(machine: Machine) -> None:
+    """As macOS, which has no /proc."""
+    machine(system="Darwin", fuse=False)
+    nfs_client._FILE_SYSTEMS.unlink()
     assert not choose(Engine()).kernel
-    assert choose(Engine(), nfs_client="kernel").kernel
 
 
 def test_apparmor_is_noticed(machine: Machine) -> None:
