@@ -21,9 +21,13 @@ database. Exit status: 0 all is well, 1 something is wrong.
 | what you see | what to do |
 |---|---|
 | `up` says that a port is taken | `pulumi config set -s STACK port 5001`, or end who holds it |
-| `up` says that `localhost` leads to `[::1]` first | another program listens at that port for IPv6; on macOS 5000 is AirPlay Receiver's (System Settings, General, AirDrop & Handoff): turn it off, or take another port |
-| `up` says that `DOCKER_HOST` is another machine | a stack's ports are opened where the engine is, those for checks on its loopback: run the commands there |
-| `up` finds no free subnet | routes of a VPN cover the private ranges: `pulumi config set -s STACK subnets 10.200.0.0/24`, one for each zone, where none leads |
+| `up` says that `localhost` leads to `[::1]` first | another program listens at that port for \
+IPv6; on macOS 5000 is AirPlay Receiver's (System Settings, General, AirDrop & Handoff): turn it \
+off, or take another port |
+| `up` says that `DOCKER_HOST` is another machine | a stack's ports are opened where the engine \
+is, those for checks on its loopback: run the commands there |
+| `up` finds no free subnet | routes of a VPN cover the private ranges: `pulumi config set -s \
+STACK subnets 10.200.0.0/24`, one for each zone, where none leads |
 | `up` was killed | `./scripts/bench STACK` removes what it left |
 | a run is *invalid* | the machine did other work, or the generator was the limit: see the reason |
 | `bench --compare` was interrupted | `./scripts/bench --compare --resume` |
