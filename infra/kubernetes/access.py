@@ -4,6 +4,7 @@ from typing import Any
 
 from kubernetes import config
 from kubernetes.client import Configuration
+from kubernetes.client.rest import is_socks_proxy_url
 from kubernetes.config import ConfigException
 
 from infra.cluster import TEST_CONTEXT
@@ -22,4 +23,9 @@ def configuration(context: str) -> Any:
         start = "; scripts/offline/cluster up starts it" if context == TEST_CONTEXT else ""
         reason = str(error).splitlines()[0]
         raise SpecError(f"kubernetes.context: {context!r}: {reason}{start}") from None
+    if is_socks_proxy_url(found.proxy):
+        raise SpecError(
+            f"kubernetes.context: {context!r}: its proxy {found.proxy} speaks SOCKS, which is not "
+            "served here; give one that speaks HTTP as proxy-url of the cluster in the kubeconfig"
+        )
     return found

@@ -15,7 +15,6 @@ import itertools
 import json
 import os
 import signal
-import ssl
 import subprocess
 import sys
 import time
@@ -27,8 +26,9 @@ import aiohttp
 import pulumi
 from pulumi import dynamic
 
-from infra.kubernetes.access import configuration
+from infra.kubernetes.api_session import ApiSession, NoAnswerError
 from infra.kubernetes.own_provider import OwnProvider
+from infra.spec import SpecError
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".state" / "forward"
@@ -39,11 +39,20 @@ PATIENCE_SECONDS = 10
 """How long a connection waits for a pod that takes it."""
 
 LOOK_SECONDS = 0.5
+GONE_SECONDS = 600
+"""How long the cluster may not answer, refuse, or have nothing of the stack before this ends."""
+
+LOCK_SECONDS = 5
 CHUNK = 1 << 18
 DATA, ERROR = b"\x00", b"\x01"
+PROTOCOL = "v4.channel.k8s.io"
 
 
 # --- the process
+
+
+class GoneError(Exception):
+    """There is nothing to lead to any more; the text is one line that says why."""
 
 
 class Forward:
@@ -61,43 +70,49 @@ class Forward:
         self._turn = itertools.count()
 
     async def run(self) -> None:
-        """Serve until cancelled."""
-        access = configuration(self._plan["context"])
-        self._base = f"{access.host}/api/v1/namespaces/{self._plan['namespace']}"
-        self._slices = (
-            f"{access.host}/apis/discovery.k8s.io/v1/namespaces/{self._plan['namespace']}"
-            "/endpointslices"
-        )
-        connector = aiohttp.TCPConnector(ssl=_tls(access), limit=0)
-        headers = {}
-        if token := access.get_api_key_with_prefix("authorization"):
-            headers["Authorization"] = token
-        async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
-            self._session = session
-            servers, ports = [], []
+        """Serve until cancelled; raises `GoneError` when the cluster or the stack is gone."""
+        namespace = self._plan["namespace"]
+        self._pods = f"/api/v1/namespaces/{namespace}/pods"
+        self._slices = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+        async with (
+            ApiSession(self._plan["context"]) as self._api,
+            contextlib.AsyncExitStack() as end,
+        ):
+            ports = []
             for one in self._plan["ports"]:
                 handler = functools.partial(self._pass_on, one)
                 server = await asyncio.start_server(handler, one["address"], one["port"])
-                servers.append(server)
+                end.callback(server.close)
                 ports.append({**one, "port": server.sockets[0].getsockname()[1]})
             self._listening({**self._plan, "ports": ports})
-            while True:
-                with contextlib.suppress(aiohttp.ClientError, asyncio.TimeoutError):
-                    await self._look()
-                await asyncio.sleep(LOOK_SECONDS)
+            await self._follow()
+
+    async def _follow(self) -> None:
+        """Look which pods are ready, for as long as there is something to look at."""
+        seen = time.monotonic()
+        while True:
+            try:
+                await self._look()
+                seen, why = time.monotonic(), ""
+            except NoAnswerError as error:
+                why = str(error)
+            if time.monotonic() > seen + GONE_SECONDS:
+                raise GoneError(f"ended after {GONE_SECONDS} s in vain: {why}")
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
-        """See which pods are ready."""
-        timeout = aiohttp.ClientTimeout(total=5)
-        async with self._session.get(self._slices, timeout=timeout) as answer:
-            answer.raise_for_status()
-            found: dict[str, list[str]] = {}
-            for one in (await answer.json())["items"]:
-                service = one["metadata"]["labels"].get("kubernetes.io/service-name", "")
-                for endpoint in one.get("endpoints") or []:
-                    if endpoint["conditions"].get("ready") and endpoint.get("targetRef"):
-                        found.setdefault(service, []).append(endpoint["targetRef"]["name"])
-            self._ready = {service: sorted(pods) for service, pods in found.items()}
+        """See which pods are ready; raises `NoAnswerError`, also when there is no Service."""
+        slices = (await self._api.get(self._slices))["items"]
+        if not slices:
+            self._ready = {}
+            raise NoAnswerError(f"namespace {self._plan['namespace']} has no Services")
+        found: dict[str, list[str]] = {}
+        for one in slices:
+            service = one["metadata"]["labels"].get("kubernetes.io/service-name", "")
+            for endpoint in one.get("endpoints") or []:
+                if endpoint["conditions"].get("ready") and endpoint.get("targetRef"):
+                    found.setdefault(service, []).append(endpoint["targetRef"]["name"])
+        self._ready = {service: sorted(pods) for service, pods in found.items()}
 
     async def _pass_on(
         self, port: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -128,14 +143,9 @@ class Forward:
                 pods = pods[port["number"] - 1 : port["number"]]
             turn = next(self._turn)
             for pod in [pods[(turn + n) % len(pods)] for n in range(len(pods))]:
-                url = f"{self._base}/pods/{pod}/portforward?ports={port['target']}"
-                with contextlib.suppress(aiohttp.ClientError, asyncio.TimeoutError):
-                    return await asyncio.wait_for(
-                        self._session.ws_connect(
-                            url, protocols=("v4.channel.k8s.io",), max_msg_size=0, compress=0
-                        ),
-                        5,
-                    )
+                path = f"{self._pods}/{pod}/portforward?ports={port['target']}"
+                with contextlib.suppress(NoAnswerError):
+                    return await self._api.connect(path, PROTOCOL)
             await asyncio.sleep(LOOK_SECONDS)
         return None
 
@@ -161,28 +171,43 @@ async def _downwards(stream: aiohttp.ClientWebSocketResponse, writer: asyncio.St
             await writer.drain()
 
 
-def _tls(access: Any) -> ssl.SSLContext | bool:
-    if not access.verify_ssl:
-        return False
-    context = ssl.create_default_context(cafile=access.ssl_ca_cert)
-    if access.cert_file:
-        context.load_cert_chain(access.cert_file, access.key_file)
-    return context
+def main(path: Path) -> int:
+    """Serve the plan in a file until SIGTERM; a lock on the file shows that this process lives.
 
-
-def main(path: Path) -> None:
-    """Serve the plan in a file until SIGTERM; a lock on the file shows that this process lives."""
+    Returns the exit status; the last line on standard error says why it is not 0.
+    """
     with path.open("r+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(file)
         plan = json.load(file) | {"pid": os.getpid()}
         _write(file, plan)
-        loop = asyncio.new_event_loop()
         forward = Forward(plan, lambda opened: _write(file, opened | {"listening": True}))
-        task = loop.create_task(forward.run())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, task.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
-            loop.run_until_complete(task)
+        with asyncio.Runner() as runner:
+            loop = runner.get_loop()
+            task = loop.create_task(forward.run())
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, task.cancel)
+            try:
+                loop.run_until_complete(task)
+            except asyncio.CancelledError:
+                return 0
+            except (GoneError, SpecError, OSError) as error:
+                said = str(error)
+    sys.stderr.write(f"{said}\n")
+    return 1
+
+
+def _lock(file: Any) -> None:
+    """Lock the file of the plan; `alive` holds it for a moment, each time that it looks."""
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 # --- starting and ending it
@@ -361,4 +386,4 @@ class PortForward(dynamic.Resource):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sys.exit(main(Path(sys.argv[1])))
