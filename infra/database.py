@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,11 +38,15 @@ class DatabaseError(ValueError):
     """The database cannot be used as it is described; the text is one line for a person."""
 
 
+class UnreachedError(DatabaseError):
+    """No connection to its server comes about from this machine."""
+
+
 def check(database: ExternalDatabase, capacity: Capacity) -> None:
     """Connect and compare what is found with what MLflow and a stack of that capacity need.
 
     Raises DatabaseError with one line that says what is wrong, where, and what to do; it never
-    contains the password.
+    contains the password. It is an UnreachedError where no connection came about.
     """
     place = f"{database.name!r} at {database.host}:{database.port}"
     try:
@@ -49,9 +54,19 @@ def check(database: ExternalDatabase, capacity: Capacity) -> None:
             cursor.execute(_FACTS)
             facts = cursor.fetchone()
     except psycopg2.Error as error:
-        raise DatabaseError(f"{place}: {_reason(error, database)}") from None
+        kind = DatabaseError if _reached(database) else UnreachedError
+        raise kind(f"{place}: {_reason(error, database)}") from None
     if problem := _problem(facts, database, capacity):
         raise DatabaseError(f"{place}: {problem}")
+
+
+def _reached(database: ExternalDatabase) -> bool:
+    """Tell whether anything takes a connection there; libpq's errors do not say."""
+    try:
+        socket.create_connection((database.host, database.port), timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """Looks at the services outside the stack before anything is created.
 
 It runs on the machine of `pulumi up`, and the servers run elsewhere: in containers. The schema
-job therefore asks for the database and the artifact store again, from where a server would be.
+job therefore asks for the database and the artifact store again, from where a server would be. A
+service that only a cluster reaches, or a role that only its pods have, is left to that job.
 """
 
 import socket
@@ -12,23 +13,35 @@ from urllib.parse import urlsplit
 
 from infra import database, s3
 from infra.external import DEFAULT_REGION, ExternalNfs, ExternalS3
+from infra.outputs import Platform
 from infra.spec import DeploymentSpec, SpecError
 
 NFS_PORT = 2049
 
 
-def check_external(spec: DeploymentSpec) -> None:
-    """Raise `SpecError`, a line for each, when external services cannot be used as described."""
-    problems = []
+def check_external(spec: DeploymentSpec) -> list[str]:
+    """Raise `SpecError`, a line for each, when external services cannot be used as described.
+
+    Returns a line for each that could not be asked from here, where the cluster may reach it.
+    """
+    problems, unseen = [], []
     for key, check in (("artifacts", _check_artifacts), ("database", _check_database)):
         try:
             check(spec)
         except SpecError as error:
             problems.append(str(error))
         except (s3.S3Error, database.DatabaseError) as error:
-            problems.append(f"{key}: {error}")
+            unreached = isinstance(error, (s3.UnreachedError, database.UnreachedError))
+            if unreached and spec.platform is Platform.KUBERNETES:
+                unseen.append(
+                    f"{key}: {error} (asked from this machine: the schema job asks again from "
+                    "inside the cluster, before any server starts)"
+                )
+            else:
+                problems.append(f"{key}: {error}")
     if problems:
         raise SpecError("\n".join(problems))
+    return unseen
 
 
 def bucket(given: ExternalS3) -> s3.Bucket:
@@ -55,7 +68,10 @@ def _check_artifacts(spec: DeploymentSpec) -> None:
     if given.endpoint is not None:
         _check_host("artifacts.endpoint", urlsplit(given.endpoint).hostname or "")
     _check_certificates("artifacts.ca", given.ca)
-    s3.check(bucket(given))
+    if given.access_key is None and spec.platform is Platform.KUBERNETES:
+        s3.check_unsigned(bucket(given))
+    else:
+        s3.check(bucket(given))
 
 
 def _check_nfs(given: ExternalNfs) -> None:

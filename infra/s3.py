@@ -6,11 +6,13 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 import botocore.session  # type: ignore[import-untyped]
+from botocore import UNSIGNED
 from botocore.config import Config  # type: ignore[import-untyped]
 from botocore.credentials import InstanceMetadataProvider  # type: ignore[import-untyped]
 from botocore.exceptions import (  # type: ignore[import-untyped]
@@ -23,6 +25,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
+    ProxyConnectionError,
     ReadTimeoutError,
     SSLError,
 )
@@ -31,6 +34,10 @@ from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 
 class S3Error(ValueError):
     """The bucket cannot be used as it is described; the text is one line for a person."""
+
+
+class UnreachedError(S3Error):
+    """No connection to the endpoint comes about from this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,23 +102,36 @@ def check(bucket: Bucket) -> None:
     version of 32 bytes behind a delete marker.
 
     Raises S3Error with one line that says what is wrong, where, and what to do; it never contains
-    the secret key.
+    the secret key. It is an UnreachedError where no connection came about.
     """
     if (bucket.access_key is None) != (bucket.secret_key is None):
         missing = "access key" if bucket.access_key is None else "secret key"
         raise S3Error(f"{bucket}: has no {missing}; give both keys, or neither for a role")
-    try:
-        client = _client(bucket)
-    except (BotoCoreError, ValueError) as error:
-        raise S3Error(
-            f"{bucket}: {_one_line(error)}; write the endpoint as http[s]://host[:port]"
-        ) from None
-    with contextlib.closing(client):
+    with contextlib.closing(_client(bucket)) as client:
         _check_region(client, bucket)
         _check_object(client, bucket)
 
 
-def _client(bucket: Bucket) -> Any:
+def check_unsigned(bucket: Bucket) -> None:
+    """Ask whether the bucket is there and in its region, which needs no credentials.
+
+    For those whom another machine gives a role. Raises as `check` does.
+    """
+    with contextlib.closing(_client(bucket, UNSIGNED)) as client:
+        if _check_region(client, bucket) == HTTPStatus.NOT_FOUND:
+            raise S3Error(f"{bucket}: {_REASONS['NoSuchBucket']}")
+
+
+def _client(bucket: Bucket, signature: Any = None) -> Any:
+    try:
+        return _new_client(bucket, signature)
+    except (BotoCoreError, ValueError) as error:
+        raise S3Error(
+            f"{bucket}: {_one_line(error)}; write the endpoint as http[s]://host[:port]"
+        ) from None
+
+
+def _new_client(bucket: Bucket, signature: Any) -> Any:
     return _session(bucket).client(
         "s3",
         endpoint_url=bucket.endpoint,
@@ -121,6 +141,7 @@ def _client(bucket: Bucket) -> Any:
         aws_session_token=bucket.session_token,
         verify=str(bucket.ca) if bucket.ca else None,
         config=Config(
+            signature_version=signature,
             connect_timeout=5,
             read_timeout=20,
             retries={"mode": "standard", "total_max_attempts": 2},
@@ -140,19 +161,25 @@ def _session(bucket: Bucket) -> Any:
     return boto3.session.Session(botocore_session=core)
 
 
-def _check_region(client: Any, bucket: Bucket) -> None:
-    """Compare the region: boto3 follows a redirect to the right one, presigned URLs do not."""
+def _check_region(client: Any, bucket: Bucket) -> int:
+    """Compare the region: boto3 follows a redirect to the right one, presigned URLs do not.
+
+    Returns the status of the answer.
+    """
     try:
         answer = client.head_bucket(Bucket=bucket.name)
     except ClientError as error:
         # Whether this request is allowed does not matter; a refused one names the region too.
         answer = error.response
+    except (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError) as error:
+        raise UnreachedError(f"{bucket}: {_failure(error)}") from None
     except (BotoCoreError, ResponseParserError) as error:
         raise S3Error(f"{bucket}: {_failure(error)}") from None
-    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    actual = headers.get("x-amz-bucket-region", bucket.region)
+    metadata = answer.get("ResponseMetadata", {})
+    actual = metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region", bucket.region)
     if actual != bucket.region:
         raise S3Error(f"{bucket}: is in region {actual!r}, not {bucket.region!r}; correct it")
+    return int(metadata.get("HTTPStatusCode", 0))
 
 
 def _check_object(client: Any, bucket: Bucket) -> None:

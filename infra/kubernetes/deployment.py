@@ -105,7 +105,7 @@ class Deployment(pulumi.ComponentResource):
     ) -> None:
         cluster = spec.kubernetes
         assert cluster is not None
-        check_external(spec)
+        unseen = check_external(spec)
         preflight.check_cluster(stack, cluster)
         preflight.check_images(spec, cluster)
         preflight.check_monitoring(cluster)
@@ -139,6 +139,8 @@ class Deployment(pulumi.ComponentResource):
             opts=self._child,
         )
         if cluster.autoscale and (said := preflight.no_metrics(cluster)):
+        for line in unseen:
+            pulumi.log.info(line, self)
             pulumi.log.warn(said, self)
         self._identity = Identity(stack, self._namespace(provider), provider)
         self._digests: dict[str, pulumi.Output[str]] = {}

@@ -81,7 +81,7 @@ class Engine(Mocks):
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, event_loop_there: None) -> Engine:
-    monkeypatch.setattr(on_kubernetes, "check_external", lambda _: None)
+    monkeypatch.setattr(on_kubernetes, "check_external", lambda _: [])
     monkeypatch.setattr(preflight, "check_cluster", lambda *_: None)
     monkeypatch.setattr(preflight, "check_port", lambda *_: None)
     monkeypatch.setattr(preflight, "no_metrics", lambda *_: None)
