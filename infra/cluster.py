@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 TEST_CONTEXT = "mlflow-bench-test"
 """Context of the test cluster (`scripts/offline/cluster`), which runs images built here."""
@@ -23,6 +23,13 @@ def _host(value: str) -> str:
         if not part:
             raise ValueError("is not a name like mlflow.example.com")
         _label(part)
+    return value
+
+
+def comma_separated(value: object) -> object:
+    """Accept `a,b` beside a list, so that `pulumi config set` is enough."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
     return value
 
 
@@ -110,6 +117,24 @@ class ClusterSpec(BaseModel):
         description="Let the load of a workload come from a pod of the cluster, and not from the "
         "machine that it is started on.",
         examples=["true"],
+    )
+    image_pull_secrets: Annotated[tuple[Name, ...], BeforeValidator(comma_separated)] = Field(
+        default=(),
+        description="Secrets of the namespace, of type `kubernetes.io/dockerconfigjson`, that all "
+        "pods pull their images with.",
+        examples=["registry"],
+        json_schema_extra={"type": ["array", "string"]},
+    )
+    service_account: Name | None = Field(
+        default=None,
+        description="Service account, made by the stack, of the pods that use the artifact store: "
+        "for a bucket without keys. Without it, the namespace's default one.",
+        examples=["mlflow"],
+    )
+    service_account_annotations: dict[str, str] = Field(
+        default_factory=dict,
+        description="Annotations of `service_account`, by which a cloud knows its role.",
+        examples=["{eks.amazonaws.com/role-arn: …}"],
     )
 
     monitoring: Monitoring | None = Field(

@@ -133,7 +133,8 @@ class ExternalS3(BaseModel):
         default=None,
         min_length=1,
         pattern=r"^\S+$",
-        description="Access key; without keys, the role of the machine is used.",
+        description="Access key; without keys, the role of the machine is used, or on Kubernetes "
+        "that of `kubernetes.service_account`.",
         examples=["AKIA"],
     )
     secret_key: Secret | None = Field(default=None, description="Secret key of `access_key`.")

@@ -73,6 +73,9 @@ class Cluster(BaseModel):
         description="Image of the pod that the load comes from; None: it comes from the machine "
         "that the workload is started on.",
     )
+    image_pull_secrets: tuple[str, ...] = Field(
+        default=(), description="Secrets of the namespace that its image is pulled with."
+    )
 
 
 class BackendStore(BaseModel):

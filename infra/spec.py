@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from infra.capacity import MOST_WORKERS, Capacity, capacity
-from infra.cluster import ClusterSpec
+from infra.cluster import ClusterSpec, comma_separated
 from infra.external import ExternalDatabase, ExternalNfs, ExternalS3, NfsVersion, StoreKind
 from infra.outputs import Platform
 from infra.postgres import least_memory
@@ -98,13 +98,6 @@ def _is_bracketed(value: str) -> bool:
         return value == f"[{IPv6Address(value[1:-1])}]"
     except ValueError:
         return False
-
-
-def _items(value: object) -> object:
-    """Accept `a,b` beside a list, so that `pulumi config set` is enough."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
 
 
 def _subnet(value: IPv4Network) -> IPv4Network:
@@ -192,7 +185,7 @@ class DeploymentSpec(BaseModel):
         description="Address of this machine that the port is opened on.",
         examples=["127.0.0.1"],
     )
-    allowed_hosts: Annotated[tuple[Host, ...], BeforeValidator(_items)] = Field(
+    allowed_hosts: Annotated[tuple[Host, ...], BeforeValidator(comma_separated)] = Field(
         default=(),
         description="Names, beside those of this machine for itself (`localhost`, `127.0.0.1`, "
         "`[::1]`), that clients may reach the server by.",
@@ -258,7 +251,7 @@ class DeploymentSpec(BaseModel):
         description="Run MLflow's job consumers (scheduled evaluation); they need 2 GiB.",
         examples=["false"],
     )
-    subnets: Annotated[tuple[Subnet, ...], BeforeValidator(_items)] = Field(
+    subnets: Annotated[tuple[Subnet, ...], BeforeValidator(comma_separated)] = Field(
         default=(),
         description="Subnet of each zone; without them, free ones are chosen.",
         examples=["10.89.0.0/24"],
@@ -527,6 +520,11 @@ def _cluster_conflicts(spec: DeploymentSpec, cluster: ClusterSpec) -> list[str]:
             for key in ("ingress_tls_secret", "ingress_class")
             if key in cluster.model_fields_set
         ]
+    if cluster.service_account_annotations and cluster.service_account is None:
+        found.append(
+            "kubernetes.service_account_annotations: is of no use without "
+            "kubernetes.service_account; name one"
+        )
     return found
 
 

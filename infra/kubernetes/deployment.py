@@ -1,12 +1,13 @@
 """How the components are wired into a deployment on Kubernetes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-from pulumi_kubernetes.core.v1 import Namespace
+import pulumi_random as random
+from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
 
 from infra.docker.identity import LABEL_STACK
 from infra.docker.image import Image, image_source
@@ -138,11 +139,11 @@ class Deployment(pulumi.ComponentResource):
             cluster_identifier=cluster.context,
             opts=self._child,
         )
-        if cluster.autoscale and (said := preflight.no_metrics(cluster)):
         for line in unseen:
             pulumi.log.info(line, self)
+        if cluster.autoscale and (said := preflight.no_metrics(cluster)):
             pulumi.log.warn(said, self)
-        self._identity = Identity(stack, self._namespace(provider), provider)
+        self._identity = self._make_identity(provider)
         self._digests: dict[str, pulumi.Output[str]] = {}
         self._images = {name: self._image(name, source) for name, source in sources.items()}
         database = self._database()
@@ -242,6 +243,30 @@ class Deployment(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, provider=provider),
         ).metadata.name
         return found
+
+    def _make_identity(self, provider: kubernetes.Provider) -> Identity:
+        """Declare the namespace, and what all pods have in common."""
+        salt = random.RandomPassword("secrets-salt", length=32, special=False, opts=self._child)
+        identity = Identity(
+            self._stack,
+            self._namespace(provider),
+            provider,
+            salt=salt.result,
+            image_pull_secrets=self._cluster.image_pull_secrets,
+        )
+        account = self._cluster.service_account
+        if account is None:
+            return identity
+        metadata = identity.metadata(account, MLFLOW)
+        if annotations := self._cluster.service_account_annotations:
+            metadata["annotations"] = annotations
+        made = ServiceAccount(
+            "service-account",
+            metadata=metadata,
+            automount_service_account_token=False,
+            opts=identity.options(self),
+        )
+        return replace(identity, service_account=made.metadata.name)
 
     def _image(self, name: str, source: Any) -> pulumi.Output[str]:
         """Declare an image; return what a pod names it by."""
@@ -367,6 +392,7 @@ class Deployment(pulumi.ComponentResource):
                     namespace=self._name,
                     tracking_uri=f"http://{SERVICE}.{self._name}.svc:{SERVER_PORT}",
                     load_image=load_image,
+                    image_pull_secrets=self._cluster.image_pull_secrets,
                 ),
             )
 

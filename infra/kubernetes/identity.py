@@ -1,5 +1,6 @@
 """Names and labels of everything in a stack's namespace."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,11 @@ class Identity:
     stack: str
     namespace: pulumi.Output[str]
     provider: kubernetes.Provider
+    salt: pulumi.Output[str]
+    """A secret, by which pods tell that their secrets have changed."""
+    image_pull_secrets: Sequence[str] = ()
+    service_account: pulumi.Output[str] | None = None
+    """Of the pods that use the stores; None: the namespace's default one."""
 
     def labels(self, component: str) -> dict[str, str]:
         """Return the labels of everything that belongs to `component`."""

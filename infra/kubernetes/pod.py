@@ -1,6 +1,7 @@
 """One way to run a pod: what the restricted Pod Security level asks, and a read-only root."""
 
 import hashlib
+import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,7 +81,7 @@ def template(
         volumes.append({"name": "secrets", "secret": {"secretName": name, "defaultMode": 0o440}})
         mounts.append({"name": "secrets", "mountPath": SECRETS_FOLDER, "readOnly": True})
         # A pod does not see a new password until it is started anew.
-        annotations["mlflow-bench.secrets"] = _digest(spec.secrets)
+        annotations["mlflow-bench.secrets"] = _keyed_digest(spec.secrets, identity.salt)
     for number, (path, claim) in enumerate(sorted(spec.claims.items())):
         volumes.append({"name": f"data-{number}", "persistentVolumeClaim": {"claimName": claim}})
         mounts.append({"name": f"data-{number}", "mountPath": path})
@@ -104,9 +105,16 @@ def template(
         volumes.append({"name": "memory", "emptyDir": {"medium": "Memory", "sizeLimit": size}})
         mounts.append({"name": "memory", "mountPath": "/dev/shm"})
     labels = identity.labels(component) | (CLIENTS if spec.client else {})
+    account: dict[str, Any] = {}
+    if spec.client and identity.service_account is not None:
+        account["serviceAccountName"] = identity.service_account
+    if identity.image_pull_secrets:
+        account["imagePullSecrets"] = [{"name": name} for name in identity.image_pull_secrets]
     return {
         "metadata": {"labels": labels, "annotations": annotations},
         "spec": {
+            **account,
+            # Of the cluster's API; a cloud's webhook mounts its own token for a role.
             "automountServiceAccountToken": False,
             # Else a Service named `mlflow` sets MLFLOW_PORT and more of MLflow's own names.
             "enableServiceLinks": False,
@@ -145,6 +153,8 @@ def _container(component: str, spec: PodSpec, mounts: list[dict[str, Any]]) -> d
         "image": spec.image,
         # Images have exact names; those that were loaded can be pulled from nowhere.
         "imagePullPolicy": "IfNotPresent",
+        # So that its last words are with its status: who waits for it tells them.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "args": list(spec.command),
         "env": [{"name": key, "value": value} for key, value in sorted(spec.environment.items())],
         "resources": resources,
@@ -352,12 +362,21 @@ def reachable(
     )
 
 
-def _digest(secrets: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
-    """Return what changes with the secrets and tells nothing of them."""
+def _keyed_digest(
+    secrets: Mapping[str, pulumi.Input[str]], key: pulumi.Input[str]
+) -> pulumi.Output[str]:
+    """Return what changes with the secrets and tells nothing of them.
+
+    By a key, as whoever sees a pod could else try passwords against it.
+    """
     names = sorted(secrets)
-    return pulumi.Output.unsecret(
-        pulumi.Output.all(*(secrets[name] for name in names)).apply(_hash)
-    )
+
+    def digest(known: list[str]) -> str:
+        content = json.dumps(known[1:]).encode()
+        return hmac.new(known[0].encode(), content, hashlib.sha256).hexdigest()[:16]
+
+    found = pulumi.Output.all(key, *(secrets[name] for name in names)).apply(digest)
+    return pulumi.Output.unsecret(found)
 
 
 def _hash(value: Any) -> str:

@@ -25,6 +25,7 @@ from infra.kubernetes.pod import PodSpec, _in_time
 from infra.nginx import configuration_by_name
 from infra.outputs import AuditSecrets, Target
 from infra.spec import SpecError, load_spec
+from workloads.inside.pod import manifest
 
 KIND_DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 PASSWORD = "generated-password"
@@ -46,12 +47,13 @@ class Engine(Mocks):
 
     def __init__(self) -> None:
         self.made: list[MockResourceArgs] = []
+        self.salt = "salt"
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         self.made.append(args)
         outputs = dict(args.inputs)
         if args.typ == "random:index/randomPassword:RandomPassword":
-            outputs["result"] = PASSWORD
+            outputs["result"] = self.salt if args.name == "secrets-salt" else PASSWORD
         if args.typ == "docker:index/image:Image":
             outputs["repoDigest"] = "sha256:0123456789abcdef"
         if args.name == "port-forward":
@@ -127,6 +129,7 @@ def test_the_target_leads_to_every_component(engine: Engine) -> None:
         "namespace": "mlflow-bench-k8s",
         "tracking_uri": "http://mlflow.mlflow-bench-k8s.svc:5000",
         "load_image": None,
+        "image_pull_secrets": (),
     }
     assert (target.backend_store.host, target.backend_store.port) == ("127.0.0.1", 40001)
     assert target.artifact_store.endpoint == "http://127.0.0.1:40002"
@@ -284,12 +287,81 @@ def test_every_pod_keeps_to_the_restricted_level(engine: Engine) -> None:
         # MLflow would read MLFLOW_PORT and its like.
         assert pod["enableServiceLinks"] is False
         [container] = pod["containers"]
+        assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         }
         assert PASSWORD not in json.dumps(pod)
+
+
+def secrets_of(engine: Engine, component: str) -> str:
+    """What a pod of a component says of its secrets."""
+    found: str = engine.of("Deployment")[component]["spec"]["template"]["metadata"]["annotations"][
+        "mlflow-bench.secrets"
+    ]
+    return found
+
+
+def test_a_pod_is_started_anew_for_another_password_and_tells_nothing_of_it(
+    engine: Engine,
+) -> None:
+    own = {"context": "work", "mlflow_image": "a/mlflow:1", "nginx_image": "a/nginx:1"}
+    own["object_store_image"] = "a/minio:1"
+
+    def said(password: str, salt: str) -> str:
+        engine.made.clear()
+        engine.salt = salt
+        url = f"postgresql://me:{password}@db.example.com/mlflow"
+        deploy(**own, database=json.dumps({"url": url}))
+        return secrets_of(engine, "mlflow")
+
+    first = said("guessable", "salt")
+    assert said("guessable", "salt") == first
+    assert said("another", "salt") != first
+    # Who tries passwords against it has to have the salt, which is in the state, encrypted.
+    assert said("guessable", "other salt") != first
+    [salt] = [args for args in engine.made if args.name == "secrets-salt"]
+    assert salt.typ == "random:index/randomPassword:RandomPassword"
+
+
+def test_all_pods_pull_their_images_with_the_secrets_that_are_named(engine: Engine) -> None:
+    deploy()
+    assert not any("imagePullSecrets" in pod for pod in engine.pods().values())
+    for given in (["registry", "other"], "registry, other"):
+        target, _ = deploy(more={"image_pull_secrets": given, "load_inside": True})
+        wanted = [{"name": "registry"}, {"name": "other"}]
+        assert set(engine.pods()) == {"postgres", "object-store", "schema-job", "mlflow", "nginx"}
+        assert all(pod["imagePullSecrets"] == wanted for pod in engine.pods().values())
+        assert manifest(target, 1)["spec"]["template"]["spec"]["imagePullSecrets"] == wanted
+
+
+def test_the_pods_that_use_the_artifact_store_have_a_role(engine: Engine) -> None:
+    deploy()
+    assert engine.of("ServiceAccount") == {}
+    assert not any("serviceAccountName" in pod for pod in engine.pods().values())
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/mlflow"}
+    account = {"service_account": "tracking", "service_account_annotations": role}
+    bucket = {"kind": "s3", "bucket": "mlflow-artifacts", "region": "eu-central-1"}
+    deploy(more=account, artifacts=json.dumps(bucket))
+    [made] = engine.of("ServiceAccount").values()
+    assert made["metadata"]["name"] == "tracking"
+    assert made["metadata"]["namespace"] == "mlflow-bench-k8s"
+    assert made["metadata"]["annotations"] == role
+    with_role = {
+        name for name, pod in engine.pods().items() if pod.get("serviceAccountName") == "tracking"
+    }
+    assert with_role == {"mlflow", "schema-job"}
+    # A cloud's webhook mounts a token of its own; that of the cluster's API is not for them.
+    assert {pod["automountServiceAccountToken"] for pod in engine.pods().values()} == {False}
+    [container] = engine.pods()["mlflow"]["containers"]
+    assert "AWS_SHARED_CREDENTIALS_FILE" not in {one["name"] for one in container["env"]}
+
+
+def test_annotations_without_an_account_are_refused() -> None:
+    with pytest.raises(SpecError, match=r"service_account_annotations: is of no use"):
+        deploy(more={"service_account_annotations": {"a": "b"}})
 
 
 def test_servers_start_after_the_schema_job_and_roll_without_a_gap(engine: Engine) -> None:

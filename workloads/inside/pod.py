@@ -60,7 +60,9 @@ def manifest(target: Target, processes: int) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
         },
     }
+    pull = [{"name": name} for name in target.cluster.image_pull_secrets]
     pod = {
+        "imagePullSecrets": pull,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "restartPolicy": "Never",
