@@ -13,6 +13,9 @@ from scripts.prepare import machine
 from scripts.prepare.pins import STATE
 from scripts.prepare.state import presets
 
+ENDED = "ended after"
+"""How the last line of a port-forward begins that found nothing to lead to any more."""
+
 Pod = dict[str, Any]
 """A pod as the API has it."""
 
@@ -28,6 +31,7 @@ def check(wanted: Sequence[str]) -> Iterator[Finding]:
             where = ["--context", plan["context"], "-n", plan["namespace"]]
         except (OSError, ValueError, KeyError):
             continue  # it is being written
+        yield from ended_forward(stack, path.with_suffix(".log"))
         listed = _kubectl(*where, "get", "pods", "-o", "json")
         if listed is None:
             why = "the cluster does not answer, or kubectl is missing"
@@ -46,6 +50,21 @@ def check(wanted: Sequence[str]) -> Iterator[Finding]:
 def deployed() -> set[str]:
     """Names of the stacks that have a port-forward here."""
     return {path.stem for path in (STATE / "forward").glob("*.json")}
+
+
+def ended_forward(stack: str, log: Path) -> Iterator[Finding]:
+    """Say why this machine's ports of a stack are closed, if its port-forward ended by itself."""
+    try:
+        said = log.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return
+    if said and said[-1].startswith(ENDED):
+        yield wrong(
+            stack,
+            "its ports on this machine are closed",
+            said[-1],
+            f"pulumi up --refresh -s {stack}",
+        )
 
 
 def judge(stack: str, where: Sequence[str], pod: Pod) -> Iterator[Finding]:

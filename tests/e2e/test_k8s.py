@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from infra.kubernetes import forward
 from infra.kubernetes.mlflow import DRAIN_SECONDS
 from infra.outputs import Target
 from scripts.offline.test_cluster import images, lifecycle
+from scripts.offline.test_cluster.layout import KUBECONFIG
 from tests.e2e.stack import (
     CLIENT,
     ROOT,
@@ -56,6 +57,9 @@ SETTINGS = {
         "namespace": NAMESPACE,
         "ingress_host": "mlflow.example.com",
         "ingress_tls_secret": "certificate",
+        "image_pull_secrets": ["registry"],
+        "service_account": "tracking",
+        "service_account_annotations": {"example.com/role": "mlflow"},
         "load_inside": True,
         "monitoring": {"namespace": "monitoring", "labels": {"release": "prometheus"}},
     },
@@ -412,7 +416,8 @@ def test_the_api_server_takes_every_manifest_and_every_pod_is_restricted(stack: 
     level = get("namespace", "default", NAMESPACE)["metadata"]["labels"]
     assert level["pod-security.kubernetes.io/enforce"] == "restricted"
     kinds = "deployments,statefulsets,services,networkpolicies,poddisruptionbudgets,pvc,secrets"
-    found = get(f"{kinds},ingresses,configmaps,servicemonitors", NAMESPACE)
+    kinds += ",ingresses,configmaps,servicemonitors,serviceaccounts"
+    found = get(kinds, NAMESPACE)
     assert {one["kind"] for one in found} == {
         "ConfigMap",
         "Deployment",
@@ -422,6 +427,7 @@ def test_the_api_server_takes_every_manifest_and_every_pod_is_restricted(stack: 
         "PodDisruptionBudget",
         "Secret",
         "Service",
+        "ServiceAccount",
         "ServiceMonitor",
         "StatefulSet",
     }
@@ -441,6 +447,23 @@ def test_the_api_server_takes_every_manifest_and_every_pod_is_restricted(stack: 
         [container] = pod["spec"]["containers"]
         assert container["securityContext"]["readOnlyRootFilesystem"]
         assert pod["spec"]["securityContext"]["runAsUser"] >= 10001
+        assert {"name": "registry"} in pod["spec"]["imagePullSecrets"]
+        assert all("projected" not in volume for volume in pod["spec"]["volumes"])
+
+
+def test_the_pods_that_use_the_store_run_as_the_stacks_account(stack: Stack) -> None:
+    account = get("serviceaccount", NAMESPACE, "tracking")
+    assert account["metadata"]["annotations"]["example.com/role"] == "mlflow"
+    assert {
+        (pod["metadata"]["labels"]["mlflow-bench.component"], pod["spec"]["serviceAccountName"])
+        for pod in get("pods", NAMESPACE)
+    } == {
+        ("mlflow", "tracking"),
+        ("schema-job", "tracking"),
+        ("nginx", "default"),
+        ("object-store", "default"),
+        ("postgres", "default"),
+    }
 
 
 def test_no_secret_shows(stack: Stack, outputs: dict[str, Any]) -> None:
@@ -505,6 +528,106 @@ def test_a_killed_port_forward_comes_back_with_up(stack: Stack, outputs: dict[st
     assert forward.alive(stack.name)
     assert stack.outputs()["target"] == outputs["target"]
     assert search(outputs["tracking_uri"]).status_code == 200
+
+
+@contextmanager
+def tokens() -> Iterator[Callable[[str], str]]:
+    """Makes a token of the API for each name; one ends when the Secret of that name goes."""
+    account = ("serviceaccount", "forward", "-n", NAMESPACE)
+    binding = ("rolebinding", "forward", "-n", NAMESPACE)
+    lifecycle.kubectl("create", *account)
+    who = f"--serviceaccount={NAMESPACE}:forward"
+    lifecycle.kubectl("create", *binding, "--clusterrole=cluster-admin", who)
+
+    def make(name: str) -> str:
+        lifecycle.kubectl("create", "secret", "generic", name, "-n", NAMESPACE)
+        bound = ("--bound-object-kind=Secret", f"--bound-object-name={name}")
+        return lifecycle.kubectl("create", "token", "forward", *bound, "-n", NAMESPACE).strip()
+
+    try:
+        yield make
+    finally:
+        lifecycle.kubectl("delete", *account)
+        lifecycle.kubectl("delete", *binding)
+
+
+def test_a_port_forward_outlives_its_token(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, token = tmp_path / "kubeconfig", tmp_path / "token"
+    content = yaml.safe_load(KUBECONFIG.read_text())
+    [context] = content["contexts"]
+    context["context"]["user"] = "by-token"
+    content["users"] = [{"name": "by-token", "user": {"tokenFile": str(token)}}]
+    file.write_text(yaml.safe_dump(content))
+    ports = [forward.wanted("main", "mlflow", 8080)]
+    plan = {"context": TEST_CONTEXT, "namespace": NAMESPACE, "ports": ports}
+
+    def served(port: int) -> bool:
+        headers = {"Host": "localhost", "Connection": "close"}
+        url = f"http://127.0.0.1:{port}/health"
+        return requests.get(url, headers=headers, timeout=30).status_code == 200
+
+    with tokens() as make:
+        token.write_text(make("first"))
+        monkeypatch.setenv("KUBECONFIG", str(file))
+        try:
+            port = forward.start("e2e-by-token", plan)["main"]
+            assert served(port)
+            token.write_text(make("second"))
+            lifecycle.kubectl("delete", "secret", "first", "-n", NAMESPACE)
+            time.sleep(11)  # So long the API server may remember a token.
+            assert served(port)
+        finally:
+            forward.stop("e2e-by-token")
+            forward.plan_file("e2e-by-token").with_suffix(".log").unlink()
+        lifecycle.kubectl("delete", "secret", "second", "-n", NAMESPACE)
+
+
+def test_stores_that_only_the_cluster_reaches_are_used(
+    stack: Stack, outputs: dict[str, Any], docker_client: docker.DockerClient, tmp_path: Path
+) -> None:
+    owner = ("exec", "statefulset/postgres", "-n", NAMESPACE, "--")
+    lifecycle.kubectl(*owner, "createdb", "-h/run/postgresql", "-Upostgres", "-Omlflow", "other")
+    keys = outputs["audit_secrets"]["s3_credentials"].splitlines()
+    [access, secret] = [line.split("=", 1)[1] for line in keys if "=" in line]
+    endpoint = f"http://object-store.{NAMESPACE}.svc:9000"
+    artifacts = {"kind": "s3", "bucket": "mlflow", "prefix": "other", "endpoint": endpoint}
+
+    def configure(password: str) -> None:
+        other.configure(
+            platform="kubernetes",
+            artifacts=artifacts | {"access_key": access},
+            database={"ssl_mode": "disable"},
+            kubernetes={"context": TEST_CONTEXT, "namespace": f"{NAMESPACE}-other"},
+        )
+        other.set_secret("artifacts.secret_key", secret)
+        url = f"postgresql://mlflow:{password}@postgres.{NAMESPACE}.svc/other"
+        other.set_secret("database.url", url)
+
+    other = new_stack("e2e-k8s-other", tmp_path)
+    try:
+        configure("wrong")
+        said = other.up(ok=False)
+        for key in ("artifacts", "database"):
+            assert len([one for one in said.splitlines() if f" {key}: " in one]) >= 1, said
+        assert "asks again from inside the cluster" in said
+        # One line that says all, of the pod's own.
+        assert "schema-job: failed: the database at postgres." in said
+        assert "password authentication failed" in said
+        configure(outputs["audit_secrets"]["database_password"])
+        other.up()
+        assert search(other.outputs()["tracking_uri"]).status_code == 200
+        results = tmp_path / "run"
+        other.workload(results, "--scenario=metrics", "--users=2", "--duration=3")
+        result = Result.model_validate_json((results / "result.json").read_text())
+        assert result.durability.verdict is DurabilityVerdict.PASS, result.durability.findings[:3]
+        assert result.durability.sources == ["mlflow-1"]
+        not_read = " ".join(result.not_done)
+        assert "the external database was not read itself: " in not_read
+        assert "the external artifact store was not read itself: " in not_read
+    finally:
+        end(other, docker_client)
 
 
 @pytest.fixture(scope="module")

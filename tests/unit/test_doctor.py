@@ -147,6 +147,18 @@ def test_the_state_of_a_pod(known: pods.Pod, seen: list[str], why: str) -> None:
     assert all(f.good or (f.why and "kubectl -n x" in f.remedy) for f in found)
 
 
+def test_a_port_forward_that_ended_by_itself_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "k8s.log"
+    assert list(pods.ended_forward("k8s", log)) == []
+    log.write_text("")
+    assert list(pods.ended_forward("k8s", log)) == []
+    log.write_text("exec: your session has ended\nended after 600 s in vain: the API refuses\n")
+    [found] = pods.ended_forward("k8s", log)
+    assert not found.good
+    assert found.why == "ended after 600 s in vain: the API refuses"
+    assert found.remedy == "pulumi up --refresh -s k8s"
+
+
 @pytest.mark.parametrize(
     ("finding", "well"),
     [
