@@ -6,6 +6,7 @@ from typing import Any
 
 import pulumi
 import pytest
+import yaml
 from kubernetes.config import kube_config
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_mocks
 
@@ -387,6 +388,28 @@ def test_limits_are_those_of_the_stack_file(engine: Engine) -> None:
         [container] = engine.pods()[name]["containers"]
         assert container["resources"]["limits"] == {"memory": size}
         assert container["resources"]["requests"]["memory"] == size
+
+
+def test_the_docs_say_what_it_asks_of_the_nodes(engine: Engine) -> None:
+    file = yaml.safe_load(Path("stacks/Pulumi.k8s.yaml").read_text())["config"]
+    given = {key.removeprefix("mlflow-bench:"): value for key, value in file.items()}
+    deploy(given.pop("kubernetes")["context"], **given)
+    replicas = {name: one["spec"]["replicas"] for name, one in engine.of("Deployment").items()}
+    asked = {
+        name: (pod["containers"][0]["resources"]["requests"], replicas.get(name, 1))
+        for name, pod in engine.pods().items()
+    }
+    mebibytes = {name: int(one["memory"].removesuffix("Mi")) for name, (one, _) in asked.items()}
+    job = mebibytes.pop("schema-job")
+    memory = sum(size * asked[name][1] for name, size in mebibytes.items())
+    cores = sum(int(asked[name][0]["cpu"].removesuffix("m")) * asked[name][1] for name in mebibytes)
+    docs = " ".join(Path("docs/stacks/k8s.md").read_text().split())
+    assert f"asks the nodes for {memory / 1024:.1f} GiB and {cores / 1000} cores" in docs
+    assert (
+        f"PostgreSQL {mebibytes['postgres']} MiB, MinIO {mebibytes['object-store']}, each replica "
+        f"{mebibytes['mlflow']}, each of two nginx {mebibytes['nginx']}"
+    ) in docs
+    assert f"for {job} MiB while the schema job runs" in docs
 
 
 def test_only_the_servers_and_the_job_reach_the_stores(engine: Engine) -> None:
