@@ -584,11 +584,19 @@ def test_a_port_forward_outlives_its_token(
         lifecycle.kubectl("delete", "secret", "second", "-n", NAMESPACE)
 
 
+OTHER_DATABASE = """
+export PGHOST=/run/postgresql PGUSER=postgres
+createdb --owner=mlflow other
+echo 'host other mlflow all scram-sha-256' >> "$(psql -Atc 'show hba_file')"
+psql -Atc 'select pg_reload_conf()'
+"""
+
+
 def test_stores_that_only_the_cluster_reaches_are_used(
     stack: Stack, outputs: dict[str, Any], docker_client: docker.DockerClient, tmp_path: Path
 ) -> None:
-    owner = ("exec", "statefulset/postgres", "-n", NAMESPACE, "--")
-    lifecycle.kubectl(*owner, "createdb", "-h/run/postgresql", "-Upostgres", "-Omlflow", "other")
+    postgres = ("exec", "statefulset/postgres", "-n", NAMESPACE, "--", "bash", "-euc")
+    lifecycle.kubectl(*postgres, OTHER_DATABASE)
     keys = outputs["audit_secrets"]["s3_credentials"].splitlines()
     [access, secret] = [line.split("=", 1)[1] for line in keys if "=" in line]
     endpoint = f"http://object-store.{NAMESPACE}.svc:9000"
