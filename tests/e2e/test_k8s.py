@@ -622,7 +622,7 @@ def test_stores_that_only_the_cluster_reaches_are_used(
         assert "asks again from inside the cluster" in said
         # One line that says all, of the pod's own.
         assert "schema-job: failed: the database at postgres." in said
-        assert "password authentication failed" in said
+        assert "password authentication failed" in said, said
         configure(outputs["audit_secrets"]["database_password"])
         other.up()
         assert search(other.outputs()["tracking_uri"]).status_code == 200
