@@ -1,17 +1,17 @@
 """From stack names to verdicts: deploy, run a scenario, report, remove everything."""
 
 import argparse
-import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from scripts import deployed, deploying
+from scripts import deployed, deploying, workload
 from scripts.comparison import runner, schedule
 from scripts.prepare import ui
 from scripts.prepare.__main__ import prepare
@@ -19,7 +19,7 @@ from scripts.prepare.pins import LOGS, ROOT
 from scripts.prepare.source import Source
 from scripts.prepare.state import presets
 from scripts.scenarios import deploy, scale_out
-from scripts.status import Status, status_of, worst
+from scripts.status import Status, worst
 from workloads.comparison import needs
 
 SCENARIO = "training"
@@ -29,70 +29,119 @@ DEPLOYING = {"deploy": deploy.run, "scale-out": scale_out.run}
 RESULTS = ROOT / "results"
 
 
-def bench(stack: str, profile: str, keep: bool, scenario: str = SCENARIO) -> Status:
-    """Take one stack from nothing to a verdict and back to nothing.
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be done with a stack.
+
+    Attributes:
+        keep: leave it deployed.
+        remove: remove it also where it was deployed before.
+    """
+
+    profile: str = "quick"
+    scenario: str = SCENARIO
+    keep: bool = False
+    remove: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it; the folder has the run's files, where there was a run."""
+
+    status: Status
+    folder: Path | None = None
+
+
+def bench(stack: str, wanted: Wanted) -> Outcome:
+    """Deploy one stack, test it, and remove what was deployed for that.
+
+    A stack that is up already is brought up to date, tested and left.
 
     Raises:
         KeyboardInterrupt: after what was made is removed again.
     """
+    try:
+        there = _is_up(stack)
+    except ui.SetupError as error:
+        ui.say(stack, str(error))
+        return Outcome(Status.COULD_NOT_RUN)
+    stays = wanted.keep or (there and not wanted.remove)
+    if there:
+        end = "is kept (--remove removes it)" if stays else "is removed afterwards"
+        ui.say(stack, f"was deployed before: it is brought up to date and tested, and {end}")
     folder: Path | None = None
     times: dict[str, float] = {}
     status = Status.COULD_NOT_RUN
-    if deployed.unlock(stack) and not keep:
-        ui.say(stack, "removing what the killed process left")
-        deploying.remove(stack)
-    if deployed.read_state(stack).resources:
-        ui.say(stack, "is deployed already: it is brought up to date and tested as it is")
+    locked = False
     try:
-        times["up_s"] = deploying.up(stack)
-        ui.say(stack, f"deployed in {ui.elapsed(times['up_s'])}")
-        before = latest()
-        status = status_of(_workload(stack, profile, scenario))
-        folder = latest() if latest() != before else None
+        if there:  # What its state has may be gone meanwhile, hence the look at it.
+            took = deploying.up(stack, "--refresh")
+            ui.say(stack, f"brought up to date in {ui.elapsed(took)}")
+        else:
+            times["up_s"] = deploying.up(stack)
+            ui.say(stack, f"deployed in {ui.elapsed(times['up_s'])}")
+        folder = new_folder(stack)
+        status = _workload(stack, wanted, folder)
     except ui.SetupError as error:
         ui.say(stack, str(error))
+        locked = isinstance(error, deployed.LockedError)
     finally:
-        if keep:
+        if locked:
+            pass  # What is there, or will be, is somebody else's.
+        elif stays:
             ui.say(stack, f"kept; remove it with: . scripts/activate; pulumi destroy -s {stack}")
         else:
             with ui.second_interrupt_only(stack):
                 removed, times["destroy_s"] = deploying.remove(stack)
             status = status if removed else Status.COULD_NOT_RUN
         if folder:
-            _keep_records(folder, stack, times)
+            folder = _keep_records(folder, stack, times)
     ui.say(stack, f"verdict {status.words} (exit status {status})")
     if folder:
         ui.say(stack, f"report: {(folder / 'report.html').relative_to(ROOT)}")
-    return status
+    return Outcome(status, folder)
 
 
-def _workload(stack: str, profile: str, scenario: str) -> int:
-    """Run the scenario with the terminal as its own; pass one interrupt on to it."""
-    argv = ["python", "-m", "workloads", "run", "--stack", stack, "--scenario", scenario]
-    argv += ["--profile", profile]
-    child: subprocess.Popen[bytes] | None = None
-    try:
-        with ui.interrupts_held():
-            child = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, process_group=0)
-        return child.wait()
-    except KeyboardInterrupt:
-        if child:
-            child.send_signal(signal.SIGINT)
-            try:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(30)
-            finally:
-                child.kill()
-        raise
+def _is_up(stack: str) -> bool:
+    """Tell whether a stack is deployed; a first deployment that was killed is removed.
+
+    Raises:
+        ui.SetupError: an engine is at work on it, its state cannot be read, or not removed.
+    """
+    killed = deployed.unlock(stack)
+    state = deployed.read_state(stack)
+    if killed and not state.empty and state.begun_after(killed):
+        ui.say(stack, "removing what the killed process left")
+        if not deploying.remove(stack)[0]:
+            raise ui.SetupError("could not run: what a killed process left is in the way")
+        return False
+    return state.resources > 0
 
 
-def latest() -> Path | None:
-    """Return the folder of the run that ended last."""
-    link = RESULTS / "latest"
-    return link.resolve() if link.exists() else None
+def _workload(stack: str, wanted: Wanted, folder: Path) -> Status:
+    """Run the scenario, with the terminal as its own."""
+    arguments = ["--scenario", wanted.scenario, "--profile", wanted.profile]
+    return workload.run(stack, wanted.scenario, arguments, folder, shown=True)
 
 
-def _keep_records(folder: Path, stack: str, times: dict[str, float]) -> None:
+def new_folder(stack: str) -> Path:
+    """Make the folder of a run: another bench that begins at the same moment has another."""
+    name = folder = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{stack}"
+    number = 1
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = name.with_name(f"{name.name}.{number}")
+
+
+def _keep_records(folder: Path, stack: str, times: dict[str, float]) -> Path | None:
+    """Put times and logs beside what a run left; return its folder unless it left nothing."""
+    if not any(folder.iterdir()):
+        folder.rmdir()
+        return None
     rounded = {name: round(seconds, 3) for name, seconds in times.items()}
     (folder / "deploy.json").write_text(json.dumps(rounded, indent=2) + "\n")
     for verb in ("up", "destroy"):
@@ -102,6 +151,7 @@ def _keep_records(folder: Path, stack: str, times: dict[str, float]) -> None:
     # Judged as before; the report and result.json now have the times too.
     argv = ["python", "-m", "workloads", "recheck", "--write", str(folder)]
     subprocess.run(argv, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True)
+    return folder
 
 
 def main() -> int:
@@ -121,13 +171,9 @@ def main() -> int:
         _check(options.scenario)
         if options.scenario in DEPLOYING:
             return worst([_deploying(stack, options) for stack in options.stacks])
+        wanted = Wanted(options.profile, options.scenario, options.keep, options.remove)
         with deploying.test_cluster(options.stacks, options.keep):
-            return worst(
-                [
-                    bench(stack, options.profile, options.keep, options.scenario)
-                    for stack in options.stacks
-                ]
-            )
+            return worst([bench(stack, wanted).status for stack in options.stacks])
     except ui.SetupError as error:
         ui.say("bench", f"could not run: {error}")
     except KeyboardInterrupt:
@@ -139,7 +185,8 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="Deploy each STACK, run a scenario against it, write the report "
-        "and remove the stack again, also after a failure or an interrupt. With --compare: the "
+        "and remove the stack again, also after a failure or an interrupt. One that was deployed "
+        "before is brought up to date, tested and kept. With --compare: the "
         "same with every workload of the comparison, one stack after another, then a table and a "
         "page that set them side by side.",
         epilog="Exit status: 0 verdict good, 1 verdict bad, 2 could not run or was interrupted, "
@@ -154,7 +201,13 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
         "deploy (up, no-op up and destroy, timed), scale-out (other numbers of replicas and "
         "workers)",
     )
-    parser.add_argument("--keep", action="store_true", help="leave the stacks deployed")
+    after = parser.add_mutually_exclusive_group()
+    after.add_argument("--keep", action="store_true", help="leave the stacks deployed")
+    after.add_argument(
+        "--remove",
+        action="store_true",
+        help="remove the stacks also where they were deployed before, with their data",
+    )
     parser.add_argument(
         "--compare", action="store_true", help="compare the stacks; no names: all that can run here"
     )
@@ -172,6 +225,8 @@ def _problem(options: argparse.Namespace, known: Sequence[str]) -> str | None:
     if unknown:
         there = ", ".join(known) or "none"
         return f"no stack {', '.join(unknown)} in stacks/; there is: {there}"
+    if options.remove and (options.compare or options.scenario in DEPLOYING):
+        return "--remove: only what is not deployed is compared or deployed here; leave it out"
     if options.keep and options.scenario in DEPLOYING:
         return f"--keep: {options.scenario} deploys and removes by itself; leave it out"
     if options.compare and options.scenario != SCENARIO:

@@ -4,8 +4,10 @@ import json
 import os
 import re
 import socket
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,29 @@ KINDS = {
 }
 """Commands that list and remove what a stack makes; in an order in which removing works."""
 
+READ_S = 60.0
+
+NO_STACK = re.compile(r"no stack named '.*' found")
+
+
+class LockedError(ui.SetupError):
+    """Somebody else's engine is at work on a stack: it is not ours to change or to remove."""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What an engine that works on a stack leaves beside its state in a folder.
+
+    Attributes:
+        since: when it began.
+        alive: it may still run.
+    """
+
+    pid: int
+    host: str
+    since: datetime
+    alive: bool
+
 
 @dataclass(frozen=True)
 class State:
@@ -30,50 +55,100 @@ class State:
         resources: number of resources that exist.
         unfinished: number of operations that a killed engine began; what they made is unknown.
         deployments: ids in the labels of all of these.
+        oldest: when the first of the resources was created.
     """
 
     resources: int = 0
     unfinished: int = 0
     deployments: frozenset[str] = frozenset()
+    oldest: datetime | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is deployed, and nothing was being deployed."""
+        return not self.resources and not self.unfinished
+
+    def begun_after(self, moment: datetime) -> bool:
+        """Tell whether all that is deployed was made after a moment."""
+        return self.oldest is None or self.oldest > moment
 
 
-def unlock(stack: str) -> bool:
-    """Remove the lock that a killed engine of this host left on a stack; tell whether it did.
+def unlock(stack: str) -> datetime | None:
+    """Remove the lock that a killed engine of this host left on a stack.
+
+    Returns:
+        when that engine began; None where there was no lock.
 
     Raises:
-        ui.SetupError: an engine that still runs holds it.
+        LockedError: an engine that still runs holds it.
     """
     if own_backend(os.environ):
-        return False
+        return None
     holders = locks(stack)
-    for pid, host, alive in holders:
-        if alive:
-            raise ui.SetupError(
-                f"pulumi (process {pid} on {host}) is at work on {stack}: wait until it ends; if "
-                f"it is dead: . scripts/activate; pulumi cancel -s {stack}"
+    for lock in holders:
+        if lock.alive:
+            raise LockedError(
+                f"pulumi (process {lock.pid} on {lock.host}) is at work on {stack}: wait until it "
+                f"ends; if it is dead: . scripts/activate; pulumi cancel -s {stack}"
             )
-    if holders:
-        ui.say(stack, f"removing the lock that process {holders[0][0]} left when it was killed")
-        argv = ["pulumi", "cancel", "--yes", "--stack", stack]
-        ui.run(stack, "pulumi cancel", argv, log=LOGS / f"cancel-{stack}.log", cwd=ROOT)
-    return bool(holders)
+    if not holders:
+        return None
+    ui.say(stack, f"removing the lock that process {holders[0].pid} left when it was killed")
+    argv = ["pulumi", "cancel", "--yes", "--stack", stack]
+    ui.run(stack, "pulumi cancel", argv, log=LOGS / f"cancel-{stack}.log", cwd=ROOT)
+    return min(lock.since for lock in holders)
 
 
-def locks(stack: str) -> list[tuple[int, str, bool]]:
-    """Return process, host, and whether it may still run, of each lock on a stack."""
-    found = [lock for lock in map(_read_lock, _lock_files(stack)) if lock]
-    here = socket.gethostname()
-    return [(p, host, host != here or machine.program(p) == "pulumi") for p, host in found]
+def locks(stack: str) -> list[Lock]:
+    """Return each lock on a stack in the checkout's own backend."""
+    return [lock for lock in map(_read_lock, _lock_files(stack)) if lock]
 
 
 def read_state(stack: str) -> State:
-    """Return what Pulumi knows of a stack; nothing where it does not know the stack."""
-    text = machine.output(["pulumi", "stack", "export", "--stack", stack], timeout=60, cwd=ROOT)
-    deployment = json.loads(text)["deployment"] if text else {}
-    return State(
-        resources=len(deployment.get("resources") or []),
-        unfinished=len(deployment.get("pending_operations") or []),
-        deployments=frozenset(_labels(deployment)),
+    """Return what Pulumi knows of a stack; nothing where it has no stack of that name.
+
+    Raises:
+        ui.SetupError: it cannot be read, so that nobody knows what is deployed.
+    """
+    # With secrets, which are not kept: so a wrong passphrase shows here, not half-way.
+    argv = ["pulumi", "stack", "export", "--show-secrets", "--non-interactive", "--stack", stack]
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=READ_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise _unreadable(stack, f"pulumi does not answer within {READ_S:g} s") from None
+    except OSError as error:
+        raise _unreadable(stack, f"pulumi cannot be run: {error.strerror}") from None
+    if done.returncode:
+        if NO_STACK.search(done.stderr):
+            return State()
+        said = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+        raise _unreadable(stack, said[-1].strip().removeprefix("error: "))
+    try:
+        deployment = json.loads(done.stdout)["deployment"] or {}
+        resources = deployment.get("resources") or []
+        created = [datetime.fromisoformat(one["created"]) for one in resources if "created" in one]
+        return State(
+            resources=len(resources),
+            unfinished=len(deployment.get("pending_operations") or []),
+            deployments=frozenset(_labels(deployment)),
+            oldest=min(created, default=None),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise _unreadable(stack, "what pulumi says of it is no state") from None
+
+
+def _unreadable(stack: str, why: str) -> ui.SetupError:
+    return ui.SetupError(
+        f"the state of {stack} cannot be read, so nothing was done with it: {why}; see: "
+        f". scripts/activate; pulumi stack export -s {stack}"
     )
 
 
@@ -119,9 +194,12 @@ def _lock_files(stack: str) -> list[Path]:
     return list((STATE / ".pulumi" / "locks" / "organization" / PROJECT / stack).glob("*.json"))
 
 
-def _read_lock(path: Path) -> tuple[int, str] | None:
+def _read_lock(path: Path) -> Lock | None:
     try:
         content = json.loads(path.read_text())
-        return int(content["pid"]), str(content["hostname"])
+        pid, host = int(content["pid"]), str(content["hostname"])
+        since = datetime.fromisoformat(content["timestamp"])
     except (OSError, ValueError, KeyError):
         return None
+    alive = host != socket.gethostname() or machine.program(pid) == "pulumi"
+    return Lock(pid, host, since, alive)

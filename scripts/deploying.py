@@ -11,6 +11,9 @@ from scripts.prepare.pins import LOGS, ROOT
 UP_PATIENCE_S = 120.0
 """Time for the engine to end an interrupted deployment by itself."""
 
+LOCKED = ("is currently locked by", "Another update is currently in progress")
+"""What backends say, a folder or bucket and Pulumi's service, when an engine is at work."""
+
 
 @contextlib.contextmanager
 def test_cluster(stacks: Sequence[str], keep: bool) -> Iterator[None]:
@@ -34,16 +37,35 @@ def test_cluster(stacks: Sequence[str], keep: bool) -> Iterator[None]:
             cluster.end()
 
 
+def require_nothing(stack: str) -> None:
+    """Raise `ui.SetupError` if a stack is deployed: what is deployed next is removed again."""
+    if deployed.read_state(stack).resources:
+        raise ui.SetupError(in_the_way(stack))
+
+
+def in_the_way(stack: str) -> str:
+    """Say that a stack is deployed, and what to do about it."""
+    return f"it is deployed; remove it first: . scripts/activate; pulumi destroy -s {stack}"
+
+
 def remove(stack: str) -> tuple[bool, float]:
-    """Destroy a stack and make sure that nothing of it is left; return success and seconds."""
+    """Destroy a stack and make sure that nothing of it is left; return success and seconds.
+
+    What another engine is at work on is not touched.
+    """
     began = time.monotonic()
     good = False
     state = deployed.State()
     try:
         deployed.unlock(stack)
         state = deployed.read_state(stack)
+        if state.empty:
+            return True, time.monotonic() - began
         pulumi(stack, "destroy")
         good = True
+    except deployed.LockedError as error:
+        ui.say(stack, f"not removed: {error}")
+        return False, time.monotonic() - began
     except ui.SetupError as error:
         ui.say(stack, str(error))
     for left in deployed.remove_labelled(state.deployments):
@@ -72,6 +94,7 @@ def pulumi(stack: str, verb: str, *options: str) -> float:
     """Run the engine on a stack; return the seconds that it took.
 
     Raises:
+        deployed.LockedError: another engine is at work on the stack; nothing was done.
         ui.SetupError: it failed; its diagnostics were printed.
     """
     log = LOGS / f"{verb}-{stack}.log"
@@ -87,6 +110,11 @@ def pulumi(stack: str, verb: str, *options: str) -> float:
             detail=deployed.last_step,
         )
     except ui.CommandError as error:
-        for line in deployed.diagnostics(log.read_text(errors="replace")):
+        said = log.read_text(errors="replace")
+        if any(words in said for words in LOCKED):
+            raise deployed.LockedError(
+                f"another pulumi is at work on it: wait until it ends (log: {log})"
+            ) from error
+        for line in deployed.diagnostics(said):
             ui.say(stack, line)
         raise ui.SetupError(f"pulumi {verb} {error.ending} (log: {log})") from error

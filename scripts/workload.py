@@ -1,4 +1,4 @@
-"""A workload that a script runs, with its output in a log beside its results."""
+"""A workload that a script runs, its results in a folder that the script knows."""
 
 from pathlib import Path
 
@@ -12,16 +12,21 @@ PATIENCE_S = 60.0
 LOG = "run.log"
 
 
-def run(stack: str, name: str, arguments: list[str], folder: Path) -> Status:
-    """Run `python -m workloads run` on a stack, results in `folder`; return its status."""
+def run(
+    stack: str, name: str, arguments: list[str], folder: Path, *, shown: bool = False
+) -> Status:
+    """Run `python -m workloads run` on a stack, results in `folder`; return its status.
+
+    What it prints is in a log there, or on the terminal if it is `shown`.
+    """
     argv = [f"{VENV}/bin/python", "-m", "workloads", "run", "--stack", stack, *arguments]
-    shown = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
+    results = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
     try:
         ui.run(
             stack,
             name,
-            [*argv, "--results", str(shown)],
-            log=folder / LOG,
+            [*argv, "--results", str(results)],
+            log=None if shown else folder / LOG,
             cwd=ROOT,
             patience=PATIENCE_S,
             detail=ui.last_line,

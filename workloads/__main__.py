@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PROGRAM = "python -m workloads"
+RESULTS = Path("results")
+"""Where runs go of which nobody says where."""
+
 COULD_NOT_RUN = 2
 INTERRUPTED = 130
 
@@ -220,7 +223,7 @@ def _run(options: argparse.Namespace) -> int:
         kept = f"; the history is kept in {folder}" if (folder / HISTORY).exists() else ""
         _say(f"interrupted{kept}")
         return INTERRUPTED
-    if options.results is None:
+    if folder.resolve().parent == RESULTS.resolve():
         _latest(folder)
     terminal.show(result, terminal.console())
     print(f"\nreport: {folder / 'report.html'}")  # noqa: T201
@@ -377,7 +380,7 @@ def _one_of(what: str, name: str, known: Mapping[str, T]) -> T:
 
 def _new_folder(subject: str) -> Path:
     name = re.sub(r"[^\w.-]+", "-", subject)
-    return Path("results") / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
+    return RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
 
 
 def _latest(folder: Path) -> None:

@@ -66,8 +66,8 @@ def obstacle(stack: str) -> str | None:
     A comparison deploys anew and removes: what a person has deployed is not touched.
     """
     text = (ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text()
-    if deployed.read_state(stack).resources and not cluster.wanted([stack]):
-        return f"it is deployed; remove it first: . scripts/activate; pulumi destroy -s {stack}"
+    if deployed.read_state(stack).resources and (not cluster.wanted([stack]) or cluster.runs()):
+        return deploying.in_the_way(stack)
     context = re.search(r"^\s+context: (\S+)", text, re.MULTILINE)
     if context and not cluster.wanted([stack]):
         argv = ["kubectl", "config", "get-contexts", "-o", "name"]
@@ -122,10 +122,11 @@ def _deployment(slot: Slot, plan: Plan, folder: Path) -> None:
     own = _fresh(folder / slot.name)
     line = {"slot": slot.name, "block": slot.block, "stack": slot.stack, "folder": own.name}
     line["duplicate"] = slot.duplicate
-    _note(folder, {"event": "began", **line})
     removed = True
     try:
         with deploying.test_cluster([slot.stack], keep=False):
+            deploying.require_nothing(slot.stack)  # hours may have passed since the plan was made
+            _note(folder, {"event": "began", **line})
             try:
                 times["up_s"] = deploying.up(slot.stack)
                 ui.say(slot.stack, f"deployed in {ui.elapsed(times['up_s'])}")
@@ -136,6 +137,8 @@ def _deployment(slot: Slot, plan: Plan, folder: Path) -> None:
             finally:
                 with ui.second_interrupt_only(slot.stack):
                     removed, times["destroy_s"] = deploying.remove(slot.stack)
+                if removed:
+                    _note(folder, {"event": "removed", **line})
     except ui.SetupError as problem:
         error = str(problem)
         ui.say(slot.stack, f"{error}; going on with the next")

@@ -7,7 +7,6 @@ from scripts import deployed
 from scripts.diagnosis.finding import Finding, good, wrong
 from scripts.offline.test_cluster.layout import CONTEXT
 from scripts.prepare import base_image, cluster, docker, engine, environment, plugins, state, venv
-from scripts.prepare import machine as programs
 from scripts.prepare.pins import BASE_IMAGE, PASSPHRASE, pin
 from scripts.prepare.source import Source
 
@@ -67,21 +66,22 @@ def own_state() -> Iterator[Finding]:
     else:
         yield wrong("state", f"{PASSPHRASE} is missing", "nothing was set up here yet", SETUP)
     for stack in state.presets():
-        for pid, host, alive in deployed.locks(stack):
-            if not alive:
+        for lock in deployed.locks(stack):
+            process = f"process {lock.pid} of {lock.host}"
+            if not lock.alive:
                 yield wrong(
                     "state",
-                    f"{stack} is locked by process {pid} of {host}, which is dead",
+                    f"{stack} is locked by {process}, which is dead",
                     "pulumi was killed",
                     f". scripts/activate; pulumi cancel -s {stack}; pulumi up --refresh -s {stack}",
                 )
             else:
-                yield good("state", f"{stack}: pulumi is at work (process {pid} of {host})")
+                yield good("state", f"{stack}: pulumi is at work ({process})")
 
 
 def test_cluster() -> Iterator[Finding]:
     """Look at the test cluster where a stack that is deployed needs it."""
-    running = programs.output([*cluster.COMMAND, "status"], timeout=60) is not None
+    running = cluster.runs()
     for stack in state.presets():
         if cluster.wanted([stack]) and not running and deployed.read_state(stack).resources:
             yield wrong(

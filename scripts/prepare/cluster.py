@@ -18,13 +18,18 @@ def wanted(stacks: Iterable[str]) -> bool:
     return any(f"context: {CONTEXT}\n" in file.read_text() for file in files)
 
 
+def runs() -> bool:
+    """Tell whether the cluster runs."""
+    return machine.output([*COMMAND, "status"], timeout=60, cwd=ROOT) is not None
+
+
 def start() -> bool:
     """Start the cluster; return False where it runs already.
 
     Raises:
         ui.SetupError: it cannot be started; the reason was printed.
     """
-    if machine.output([*COMMAND, "status"], timeout=60, cwd=ROOT) is not None:
+    if runs():
         return False
     _run("up")
     return True

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 COULD_NOT_RUN = 2
@@ -60,7 +60,7 @@ def run(
     what: str,
     argv: Sequence[str | Path],
     *,
-    log: Path,
+    log: Path | None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
@@ -69,8 +69,9 @@ def run(
 ) -> float:
     """Run a command with its output in `log` and progress on standard error.
 
-    The command runs in its own process group: on an interrupt it gets SIGINT, and `patience`
-    seconds to end by itself. `detail` turns the growing log into a few words of progress.
+    Without a log, the command has the terminal, and nothing else is written meanwhile. It runs in
+    its own process group: on an interrupt that gets SIGINT, and `patience` seconds to end by
+    itself, then SIGKILL. `detail` turns the growing log into a few words of progress.
 
     Returns:
         the seconds that it took.
@@ -79,23 +80,25 @@ def run(
         CommandError: it ended with another status than 0, or not within `timeout` seconds.
     """
     started = time.monotonic()
-    log.parent.mkdir(parents=True, exist_ok=True)
+    if log:
+        log.parent.mkdir(parents=True, exist_ok=True)
     child: subprocess.Popen[bytes] | None = None
     try:
-        with log.open("wb") as output, interrupts_held():
+        with log.open("wb") if log else nullcontext() as output, interrupts_held():
             try:
                 child = subprocess.Popen(
                     [str(word) for word in argv],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
-                    stderr=subprocess.STDOUT,
+                    stderr=subprocess.STDOUT if log else None,
                     env=None if env is None else {**os.environ, **env},
                     cwd=cwd,
                     start_new_session=True,
                 )
             except OSError as error:
                 raise CommandError(what, f"cannot run {argv[0]}: {error.strerror}") from error
-        _watch(child, part, what, started, timeout, lambda: detail(log) if detail else "")
+        tell = (lambda: detail(log) if detail else "") if log else None
+        _watch(child, part, what, started, timeout, tell)
     except BaseException:
         if child:
             _end(child, patience)
@@ -103,7 +106,7 @@ def run(
     if child.returncode:
         status = child.returncode
         ending = f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
-        more = f": {last_line(log)} (log: {log})"
+        more = f": {last_line(log)} (log: {log})" if log else ""
         raise CommandError(what, ending, more, status if status > 0 else None)
     return time.monotonic() - started
 
@@ -181,9 +184,10 @@ def _watch(
     what: str,
     started: float,
     timeout: float | None,
-    detail: Callable[[], str],
+    detail: Callable[[], str] | None,
 ) -> None:
-    terminal = sys.stderr.isatty()
+    """Wait for a child; tell of its progress where there is a `detail` to tell."""
+    terminal = sys.stderr.isatty() and detail is not None
     pause = 1.0 if terminal else LINE_EVERY_S
     due = started + pause
     while child.poll() is None:
@@ -191,7 +195,7 @@ def _watch(
         now = time.monotonic()
         if timeout is not None and now - started > timeout:
             raise CommandError(what, f"did not end within {elapsed(timeout)}")
-        if now >= due:
+        if detail and now >= due:
             text = ", ".join(filter(None, (what, detail(), elapsed(now - started))))
             _write(f"{CLEAR_LINE}{part:<9} {text}" if terminal else f"{part:<9} {text}\n")
             due = now + pause

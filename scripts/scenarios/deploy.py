@@ -50,6 +50,7 @@ def run(stack: str, profile: str) -> Status:
 
 def _round(stack: str, problems: list[str]) -> dict[str, float]:
     times: dict[str, float] = {}
+    deploying.require_nothing(stack)
     try:
         times["up_s"] = deploying.up(stack)
         problems += unready(_replicas(stack))

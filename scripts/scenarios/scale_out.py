@@ -62,6 +62,7 @@ def run(stack: str, profile: str) -> Status:
     found: list[dict[str, Any]] = []
     statuses = []
     with tempfile.TemporaryDirectory() as temporary, deploying.test_cluster([stack], keep=False):
+        deploying.require_nothing(stack)
         changed = Path(temporary) / stack_file.name
         shutil.copyfile(stack_file, changed)
         try:

@@ -1,19 +1,24 @@
 """The order of a benchmark: what is removed when, and which exit status counts."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts import benchmark, deployed, deploying
+from scripts.benchmark import Outcome, Wanted, bench
 from scripts.prepare import pins, ui
 from scripts.status import Status, status_of, worst
 
@@ -45,22 +50,36 @@ def test_an_unknown_stack_is_one_line_before_anything_else() -> None:
     assert "no stack lcoal in stacks/; there is: " in line
 
 
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
 class Engine:
     """Stands in for `pulumi`: records its verbs, and fails or is interrupted where told to."""
 
     def __init__(self) -> None:
         self.verbs: list[str] = []
         self.fails: set[str] = set()
+        self.locked: set[str] = set()
         self.interrupted: set[str] = set()
+        self.state = deployed.State()
 
     def __call__(self, stack: str, verb: str, *options: str) -> float:
         call = " ".join([verb, *(option for option in options if option == "--refresh")])
         self.verbs.append(call)
+        if call in self.locked:
+            raise deployed.LockedError("another pulumi is at work on it")
+        if verb == "up" and self.state.empty:
+            self.state = deployed.State(resources=9, oldest=NOW)
         if call in self.interrupted:
             raise KeyboardInterrupt
         if call in self.fails:
             raise ui.SetupError(f"pulumi {verb} did not succeed")
+        if verb == "destroy":
+            self.state = deployed.State(unfinished=self.state.unfinished)
         return 1.25
+
+    def already_up(self) -> None:
+        self.state = deployed.State(resources=9, oldest=NOW)
 
 
 @pytest.fixture
@@ -70,19 +89,18 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(benchmark, "ROOT", tmp_path)
     monkeypatch.setattr(benchmark, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(benchmark, "LOGS", tmp_path / "logs")
-    monkeypatch.setattr(deployed, "unlock", lambda stack: False)
-    monkeypatch.setattr(deployed, "read_state", lambda stack: deployed.State())
+    monkeypatch.setattr(deployed, "unlock", lambda stack: None)
+    monkeypatch.setattr(deployed, "read_state", lambda stack: found.state)
+    monkeypatch.setattr(deployed, "remove_labelled", lambda deployments: iter(()))
     return found
 
 
 @pytest.fixture
-def workload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+def workload(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     def returns(code: int) -> None:
-        def run(stack: str, profile: str, scenario: str) -> int:
-            folder = tmp_path / "results" / f"now-{stack}"
-            folder.mkdir(parents=True)
-            (tmp_path / "results" / "latest").symlink_to(folder.name)
-            return code
+        def run(stack: str, wanted: Wanted, folder: Path) -> Status:
+            (folder / "result.json").write_text("{}")
+            return status_of(code)
 
         monkeypatch.setattr(benchmark, "_workload", run)
 
@@ -93,9 +111,12 @@ def test_a_run_deploys_tests_removes_and_records_the_times(
     engine: Engine, workload: Callable[[int], None], tmp_path: Path
 ) -> None:
     workload(0)
-    assert benchmark.bench("local", "quick", keep=False) is Status.GOOD
+    found = bench("local", Wanted())
+    assert found.status is Status.GOOD
     assert engine.verbs == ["up", "destroy"]
-    times = json.loads((tmp_path / "results" / "latest" / "deploy.json").read_text())
+    assert found.folder
+    assert found.folder.parent == tmp_path / "results"
+    times = json.loads((found.folder / "deploy.json").read_text())
     assert times["up_s"] == 1.25
     assert times["destroy_s"] >= 0
 
@@ -105,7 +126,7 @@ def test_what_the_workload_says_is_the_status(
     engine: Engine, workload: Callable[[int], None], code: int
 ) -> None:
     workload(code)
-    assert benchmark.bench("local", "quick", keep=False) == code
+    assert bench("local", Wanted()).status == code
     assert engine.verbs == ["up", "destroy"]
 
 
@@ -113,7 +134,7 @@ def test_a_failed_deployment_is_removed(
     engine: Engine, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     engine.fails = {"up"}
-    assert benchmark.bench("local", "quick", keep=False) is Status.COULD_NOT_RUN
+    assert bench("local", Wanted()) == Outcome(Status.COULD_NOT_RUN)
     assert engine.verbs == ["up", "destroy"]
     assert "pulumi up did not succeed" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
@@ -122,7 +143,7 @@ def test_a_failed_deployment_is_removed(
 def test_an_interrupted_deployment_is_removed(engine: Engine) -> None:
     engine.interrupted = {"up"}
     with pytest.raises(KeyboardInterrupt):
-        benchmark.bench("local", "quick", keep=False)
+        bench("local", Wanted())
     assert engine.verbs == ["up", "destroy"]
 
 
@@ -130,7 +151,7 @@ def test_a_kept_stack_is_left_and_the_command_to_remove_it_is_said(
     engine: Engine, workload: Callable[[int], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     workload(0)
-    assert benchmark.bench("local", "quick", keep=True) is Status.GOOD
+    assert bench("local", Wanted(keep=True)).status is Status.GOOD
     assert engine.verbs == ["up"]
     assert "pulumi destroy -s local" in capsys.readouterr().err
 
@@ -140,7 +161,7 @@ def test_a_removal_that_fails_is_tried_again_with_a_refresh(
 ) -> None:
     workload(0)
     engine.fails = {"destroy"}
-    assert benchmark.bench("local", "quick", keep=False) is Status.GOOD
+    assert bench("local", Wanted()).status is Status.GOOD
     assert engine.verbs == ["up", "destroy", "destroy --refresh"]
 
 
@@ -149,17 +170,170 @@ def test_a_good_verdict_on_a_stack_that_stays_is_no_success(
 ) -> None:
     workload(0)
     engine.fails = {"destroy", "destroy --refresh"}
-    assert benchmark.bench("local", "quick", keep=False) is Status.COULD_NOT_RUN
+    assert bench("local", Wanted()).status is Status.COULD_NOT_RUN
 
 
-def test_what_a_killed_engine_left_is_removed_first(
-    engine: Engine, workload: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("wanted", "verbs"),
+    [
+        (Wanted(), ["up --refresh"]),
+        (Wanted(keep=True), ["up --refresh"]),
+        (Wanted(remove=True), ["up --refresh", "destroy"]),
+    ],
+)
+def test_a_stack_that_was_up_is_tested_and_kept_unless_told_otherwise(
+    engine: Engine,
+    workload: Callable[[int], None],
+    capsys: pytest.CaptureFixture[str],
+    wanted: Wanted,
+    verbs: list[str],
 ) -> None:
+    engine.already_up()
     workload(0)
-    locks = iter([True, False, False])
-    monkeypatch.setattr(deployed, "unlock", lambda stack: next(locks))
-    benchmark.bench("local", "quick", keep=False)
-    assert engine.verbs == ["destroy", "up", "destroy"]
+    found = bench("local", wanted)
+    assert found.status is Status.GOOD
+    assert engine.verbs == verbs
+    said = capsys.readouterr().err.splitlines()[0]
+    assert said.startswith("local     was deployed before: it is brought up to date and tested")
+    assert said.endswith(
+        "is removed afterwards" if wanted.remove else "is kept (--remove removes it)"
+    )
+    # No time of a deployment is claimed where there was none.
+    assert found.folder
+    assert "up_s" not in json.loads((found.folder / "deploy.json").read_text())
+
+
+@pytest.mark.parametrize("what", ["fails", "interrupted"])
+def test_a_stack_that_was_up_stays_whatever_happens_to_it(engine: Engine, what: str) -> None:
+    engine.already_up()
+    setattr(engine, what, {"up --refresh"})
+    with contextlib.suppress(KeyboardInterrupt):
+        assert bench("local", Wanted()) == Outcome(Status.COULD_NOT_RUN)
+    assert engine.verbs == ["up --refresh"]
+
+
+def test_a_state_that_cannot_be_read_is_one_line_and_nothing_is_done(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreadable(stack: str) -> deployed.State:
+        raise ui.SetupError(f"the state of {stack} cannot be read")
+
+    monkeypatch.setattr(deployed, "read_state", unreadable)
+    assert bench("local", Wanted(remove=True)) == Outcome(Status.COULD_NOT_RUN)
+    assert engine.verbs == []
+    assert capsys.readouterr().err.splitlines() == ["local     the state of local cannot be read"]
+
+
+def test_what_somebody_else_deploys_at_the_same_moment_is_not_removed(
+    engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.locked = {"up"}
+    assert bench("local", Wanted()) == Outcome(Status.COULD_NOT_RUN)
+    assert engine.verbs == ["up"]
+    assert "another pulumi is at work on it" in capsys.readouterr().err
+
+
+def test_a_removal_leaves_what_another_engine_is_at_work_on(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.already_up()
+    engine.locked = {"destroy"}
+    swept: list[str] = []
+    monkeypatch.setattr(deployed, "remove_labelled", swept.extend)
+    assert deploying.remove("local")[0] is False
+    assert engine.verbs == ["destroy"]
+    assert swept == []
+
+
+@pytest.mark.parametrize(
+    ("killed_after", "verbs"),
+    [
+        (timedelta(seconds=-5), ["destroy", "up", "destroy"]),  # while it was deployed at first
+        (timedelta(days=1), ["up --refresh"]),  # over a stack that was up: that is kept
+    ],
+)
+def test_what_a_killed_first_deployment_left_is_removed_first(
+    engine: Engine,
+    workload: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    killed_after: timedelta,
+    verbs: list[str],
+) -> None:
+    engine.already_up()
+    workload(0)
+    locks = iter([NOW + killed_after])
+    monkeypatch.setattr(deployed, "unlock", lambda stack: next(locks, None))
+    assert bench("local", Wanted()).status is Status.GOOD
+    assert engine.verbs == verbs
+
+
+def test_two_runs_that_begin_at_once_have_their_own_folders(engine: Engine) -> None:
+    folders = {benchmark.new_folder("local") for _ in range(3)}
+    assert len(folders) == 3
+    assert all(folder.is_dir() for folder in folders)
+
+
+def test_the_files_are_those_of_the_own_run_whatever_ran_meanwhile(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def run(stack: str, wanted: Wanted, folder: Path) -> Status:
+        another = tmp_path / "results" / "another"
+        another.mkdir()
+        (tmp_path / "results" / "latest").symlink_to("another")
+        return Status.COULD_NOT_RUN
+
+    monkeypatch.setattr(benchmark, "_workload", run)
+    assert bench("local", Wanted()) == Outcome(Status.COULD_NOT_RUN)
+    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["another", "latest"]
+
+
+HEALING = """
+import multiprocessing, signal, sys, time
+def user():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    open(sys.argv[1] + ".user", "w").write(str(multiprocessing.current_process().pid))
+    time.sleep(60)
+if __name__ == "__main__":
+    child = multiprocessing.get_context("fork").Process(target=user)
+    child.start()
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        time.sleep(0.5)  # as long as it takes to heal
+        open(sys.argv[1], "w").write("healed")
+        import os
+        os._exit(130)
+"""
+
+
+def test_an_interrupted_load_heals_before_it_is_ended_with_all_its_processes(
+    tmp_path: Path,
+) -> None:
+    healed, user = tmp_path / "healed", tmp_path / "healed.user"
+    (tmp_path / "load.py").write_text(HEALING)
+    script = (
+        "import sys; from scripts.prepare import ui; ui.run('local', 'load', "
+        f"[sys.executable, '{tmp_path}/load.py', '{healed}'], log=None, patience=30.0)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], cwd=pins.ROOT) as bench:
+        deadline = time.monotonic() + 20
+        while not (user.exists() and user.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        bench.send_signal(signal.SIGINT)
+        bench.wait(25)
+    assert healed.read_text() == "healed"
+    command = Path(f"/proc/{user.read_text()}/stat")
+    assert not command.exists() or ") Z " in command.read_text()
+
+
+def test_healing_is_given_the_time_that_it_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(ui, "run", lambda *_, **named: given.update(named))
+    benchmark._workload("local", Wanted(), tmp_path)
+    assert given["patience"] >= 60
+    assert given["log"] is None
 
 
 def put_lock(state: Path, pid: int, host: str) -> None:
@@ -194,7 +368,7 @@ def test_the_lock_of_a_dead_engine_is_removed(
     tmp_path: Path, cancelled: Callable[[], list[str]]
 ) -> None:
     put_lock(tmp_path, dead_process(), socket.gethostname())
-    assert deployed.unlock("local")
+    assert deployed.unlock("local") == datetime(2026, 1, 1, tzinfo=UTC)
     assert cancelled() == ["cancel --yes --stack local"]
 
 
@@ -248,7 +422,11 @@ def test_the_ids_of_deployments_are_found_also_in_unfinished_operations(
 
     state = {
         "deployment": {
-            "resources": [{"inputs": {"name": "x"}}, labelled("0a0b0c0d")],
+            "resources": [
+                {"inputs": {"name": "x"}},
+                labelled("0a0b0c0d") | {"created": "2026-01-02T03:04:05.123456789Z"},
+                {"inputs": {}, "created": "2026-01-03T00:00:00Z"},
+            ],
             "pending_operations": [{"type": "creating", "resource": labelled("11223344")}],
         }
     }
@@ -257,16 +435,88 @@ def test_the_ids_of_deployments_are_found_also_in_unfinished_operations(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert deployed.read_state("local") == deployed.State(
-        resources=2, unfinished=1, deployments=frozenset({"0a0b0c0d", "11223344"})
+        resources=3,
+        unfinished=1,
+        deployments=frozenset({"0a0b0c0d", "11223344"}),
+        oldest=NOW.replace(microsecond=123456),
     )
 
 
+@pytest.fixture
+def saying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts a `pulumi` in place of the real one, that does what a line of shell says."""
+
+    def put(line: str) -> None:
+        program = tmp_path / "pulumi"
+        program.write_text(f"#!/bin/sh\n{line}\n")
+        program.chmod(0o755)
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return put
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "echo \"error: no stack named 'local' found\" >&2; exit 6",
+        """echo '{"version": 3, "deployment": {"manifest": {}}}'""",
+        """echo '{"version": 3, "deployment": null}'""",
+    ],
+)
 def test_a_stack_that_pulumi_does_not_know_has_no_state(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    saying: Callable[[str], None], line: str
 ) -> None:
-    (tmp_path / "pulumi").symlink_to("/bin/false")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert deployed.read_state("local") == deployed.State()
+    saying(line)
+    assert deployed.read_state("local").empty
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("echo 'error: incorrect passphrase' >&2; exit 255", "incorrect passphrase; see: "),
+        ("echo 'error: unable to open bucket s3://x' >&2; exit 1", "unable to open bucket s3://x"),
+        ("exit 3", "status 3"),
+        ("exec sleep 9", "does not answer within 0.5 s"),
+        ("echo '{\"version\": 3'", "no state"),
+        ("echo '[]'", "no state"),
+        ("echo '{}'", "no state"),
+        ("""echo '{"deployment": {"resources": [7]}}'""", "no state"),
+        ("""echo '{"deployment": {"resources": [{"created": "x"}]}}'""", "no state"),
+        ("true", "no state"),
+    ],
+)
+def test_a_state_that_cannot_be_read_is_not_taken_for_none(
+    saying: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, line: str, said: str
+) -> None:
+    saying(line)
+    monkeypatch.setattr(deployed, "READ_S", 0.5)
+    with pytest.raises(ui.SetupError) as raised:
+        deployed.read_state("local")
+    (shown,) = str(raised.value).splitlines()
+    assert shown.startswith("the state of local cannot be read, so nothing was done with it: ")
+    assert said in shown
+
+
+def test_no_pulumi_at_all_is_no_empty_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ui.SetupError, match="pulumi cannot be run: No such file"):
+        deployed.read_state("local")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "error: the stack is currently locked by 1 lock(s). Either wait for the other process",
+        "error: [409] Conflict: Another update is currently in progress.",
+    ],
+)
+def test_a_lock_of_any_backend_is_known(
+    saying: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str
+) -> None:
+    saying(f"echo '{said}' >&2; exit 255")
+    monkeypatch.setattr(deploying, "LOGS", tmp_path / "logs")
+    with pytest.raises(deployed.LockedError, match="another pulumi is at work on it"):
+        deploying.up("local")
 
 
 def test_unfinished_operations_are_forgotten_once_their_parts_are_gone(
@@ -274,8 +524,7 @@ def test_unfinished_operations_are_forgotten_once_their_parts_are_gone(
 ) -> None:
     workload(0)
     monkeypatch.setattr(deployed, "read_state", lambda stack: deployed.State(unfinished=1))
-    monkeypatch.setattr(deployed, "remove_labelled", lambda deployments: iter(()))
-    benchmark.bench("local", "quick", keep=False)
+    bench("local", Wanted())
     assert engine.verbs == ["up", "destroy", "refresh"]
 
 

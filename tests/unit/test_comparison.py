@@ -15,6 +15,7 @@ from scripts import deployed, deploying
 from scripts.comparison import runner, schedule
 from scripts.comparison.schedule import Plan, Program, Step
 from scripts.prepare import cluster, pins, ui
+from scripts.scenarios import deploy, scale_out
 from scripts.status import Status
 from tests.ports import free_port
 from workloads.__main__ import _parameters, _parser, _profile
@@ -85,8 +86,11 @@ class Machine:
         self.there: set[str] = set()
 
     def pulumi(self, stack: str, verb: str, *options: str) -> float:
+        if verb == "up":  # one that fails leaves a part
+            self.there.add(stack)
         self._call(f"{verb} {stack}")
-        (self.there.add if verb == "up" else self.there.discard)(stack)
+        if verb == "destroy":
+            self.there.discard(stack)
         return 1.0
 
     def run(self, part: str, what: str, argv: list[str], *, log: Path, **_: Any) -> float:
@@ -112,7 +116,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found = Machine()
     monkeypatch.setattr(deploying, "pulumi", found.pulumi)
     monkeypatch.setattr(ui, "run", found.run)
-    monkeypatch.setattr(deployed, "unlock", lambda stack: False)
+    monkeypatch.setattr(deployed, "unlock", lambda stack: None)
     monkeypatch.setattr(deployed, "read_state", found.state)
     monkeypatch.setattr(deployed, "remove_labelled", lambda deployments: iter(()))
     monkeypatch.setattr(cluster, "wanted", lambda stacks: False)
@@ -201,6 +205,44 @@ def test_what_a_killed_comparison_left_is_removed_first(machine: Machine, tmp_pa
     assert machine.calls[:2] == ["destroy a", "up a"]
 
 
+def test_an_interrupted_comparison_does_not_take_a_persons_stack_for_its_own(
+    machine: Machine, tmp_path: Path
+) -> None:
+    plan(("a", "b")).save(tmp_path)
+    machine.interrupted = {"metrics a"}
+    with pytest.raises(KeyboardInterrupt):
+        runner.go(tmp_path)
+    machine.interrupted, machine.calls = set(), []
+    machine.there = {"a"}  # the person has deployed it meanwhile, and goes on then
+    assert runner.go(tmp_path) is Status.COULD_NOT_RUN
+    assert machine.calls == [call.replace(" a", " b") for call in FULL]
+    assert machine.there == {"a"}
+    assert "pulumi destroy -s a" in ended(tmp_path)[0]["error"]
+
+
+@pytest.mark.parametrize("scenario", [deploy.run, scale_out.run])
+def test_a_scenario_that_deploys_leaves_a_stack_that_is_there(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scenario: Any
+) -> None:
+    monkeypatch.setattr(deploy, "RESULTS", tmp_path)
+    monkeypatch.setattr(scale_out, "RESULTS", tmp_path)
+    machine.there = {"local"}
+    with pytest.raises(ui.SetupError, match="pulumi destroy -s local"):
+        scenario("local", "quick")
+    assert machine.calls == []
+
+
+def test_a_stack_in_the_running_test_cluster_is_left_out(
+    checkout: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.there = {"local"}
+    monkeypatch.setattr(cluster, "wanted", lambda stacks: True)
+    monkeypatch.setattr(runner.machine, "debian_root", lambda: True)
+    for runs in (True, False):  # what was in one that has ended is gone
+        monkeypatch.setattr(cluster, "runs", lambda runs=runs: runs)
+        assert ("it is deployed" in (runner.obstacle("local") or "")) is runs
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with stack files, each with a port of its own."""
@@ -248,6 +290,8 @@ def test_a_deployed_stack_and_a_taken_port_are_left_out(checkout: Path, machine:
         ("--compare lcoal", "no stack lcoal in stacks/; there is: "),
         ("--compare --keep", "--keep: a comparison removes each stack"),
         ("--compare --resume local", "leave the names out"),
+        ("--compare --remove", "--remove: only what is not deployed is compared"),
+        ("local --scenario deploy --remove", "--remove: only what is not deployed is compared"),
         ("--compare --users many", "--users many: give a number of users, as 40"),
         ("--compare --artifact-size 3parsec", "--artifact-size 3parsec: give a size as 200MB"),
         ("--compare --must-survive war", "--must-survive war: there are replica, zone, "),

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts import benchmark, pipeline
+from scripts import benchmark, deployed, pipeline
+from scripts.benchmark import Outcome, Wanted
 from scripts.prepare import actionlint, pins, state, ui
 from scripts.status import Status
 
@@ -68,20 +69,66 @@ def test_the_files_of_the_run_are_left_and_the_status_is_the_verdict(
     folder = tmp_path / "results" / "1-local"
     folder.mkdir(parents=True)
     (folder / "report.html").write_text("report")
-    found = iter([None, folder])
-    monkeypatch.setattr(benchmark, "latest", lambda: next(found))
-    monkeypatch.setattr(benchmark, "bench", lambda stack, profile, keep: Status.BAD)
-    assert pipeline.test("local", "quick", tmp_path / "out") is Status.BAD
+    monkeypatch.setattr(benchmark, "bench", lambda stack, wanted: Outcome(Status.BAD, folder))
+    assert pipeline.test("local", Wanted(), tmp_path / "out") is Status.BAD
     assert (tmp_path / "out" / "report.html").read_text() == "report"
 
 
-def test_the_files_of_an_earlier_run_are_not_passed_off(
+def test_where_there_was_no_run_no_files_are_passed_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(benchmark, "latest", lambda: tmp_path / "earlier")
-    monkeypatch.setattr(benchmark, "bench", lambda stack, profile, keep: Status.COULD_NOT_RUN)
-    assert pipeline.test("local", "quick", tmp_path / "out") is Status.COULD_NOT_RUN
+    found = Outcome(Status.COULD_NOT_RUN)
+    monkeypatch.setattr(benchmark, "bench", lambda stack, wanted: found)
+    assert pipeline.test("local", Wanted(), tmp_path / "out") is Status.COULD_NOT_RUN
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the stack file of `local`, which was used before."""
+    (tmp_path / "stacks").mkdir()
+    text = "config:\n  mlflow-bench:port: 5000\nencryptionsalt: v1:of:another:passphrase\n"
+    (tmp_path / "stacks" / "Pulumi.local.yaml").write_text(text)
+    monkeypatch.setattr(state, "ROOT", tmp_path)
+    return tmp_path / "stacks"
+
+
+def test_a_stack_has_another_name_while_it_is_tested(stacks: Path) -> None:
+    before = (stacks / "Pulumi.local.yaml").read_text()
+    with pipeline.called("local", "local-pr-7"):
+        assert set(state.presets()) == {"local", "local-pr-7"}
+        text = (stacks / "Pulumi.local-pr-7.yaml").read_text()
+        assert text == "config:\n  mlflow-bench:port: 5000\n"
+    assert state.presets() == ["local"]
+    assert (stacks / "Pulumi.local.yaml").read_text() == before
+    with pipeline.called("local", None):
+        assert state.presets() == ["local"]
+
+
+@pytest.mark.parametrize("name", ["Local", "a/b", "../x", "a_b", "-a", "a-", "", "x" * 31, "local"])
+def test_a_name_that_is_none_is_one_line(stacks: Path, name: str) -> None:
+    assert (pipeline.wrong_name(name) or "").startswith(f"--as {name}: ")
+    assert pipeline.wrong_name("multi-az-nfs-1234-1") is None
+    assert pipeline.wrong_name(None) is None
+
+
+@pytest.mark.parametrize(
+    ("left", "forgotten"), [(deployed.State(), True), (deployed.State(resources=1), False)]
+)
+def test_a_name_is_forgotten_by_the_backend_unless_something_is_deployed(
+    pulumi: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    left: deployed.State,
+    forgotten: bool,
+) -> None:
+    monkeypatch.setattr(deployed, "read_state", lambda stack: left)
+    with pytest.raises(KeyboardInterrupt), pipeline.forgotten("local-pr-7"):
+        raise KeyboardInterrupt
+    called = (pulumi / "calls").read_text() if (pulumi / "calls").exists() else ""
+    assert ("stack rm" in called) is forgotten
+    assert ("--stack local-pr-7" in called) is forgotten
+    assert ("stays in the backend" in capsys.readouterr().err) is not forgotten
 
 
 def test_empty_variables_count_as_none() -> None:
