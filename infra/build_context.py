@@ -33,8 +33,8 @@ _DOWNLOADING = {"mlflow", "minio", "seaweedfs", "toxiproxy", "workload"}
 # Images with packages of this project's own pins.
 _PINNED = {"mlflow", "workload"}
 
-# What `workloads` needs of `infra`: the contract.
-_OUTPUTS = (Path("infra/__init__.py"), Path("infra/outputs.py"))
+# What `workloads` needs of `infra`: the contract, and how stack files are read.
+_CONTRACT = tuple(Path("infra") / name for name in ("__init__.py", "outputs.py", "stack_file.py"))
 
 # Not part of the installed package: a change there must not rebuild the image.
 _SKIPPED_AT_TOP = {"build", "dist", "docs", "examples", "tests", ".github"}
@@ -92,7 +92,7 @@ def stage(
         if image == "workload":
             workloads = PROJECT / "workloads"
             _copy(workloads, draft / "project/workloads", _walk(workloads, _SKIPPED_ANYWHERE))
-            _copy(PROJECT, draft / "project", iter(_OUTPUTS))
+            _copy(PROJECT, draft / "project", iter(_CONTRACT))
         if image == "mlflow":
             own = draft / "own"
             own.mkdir()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import ValidationError
 
+from infra import stack_file
 from infra.outputs import SECRETS_OUTPUT, TARGET_OUTPUT, AuditSecrets, Target
 from workloads.errors import CannotRunError
 from workloads.plan import Objectives
@@ -100,8 +100,10 @@ def load(stack: str) -> Subject:
 def _objectives(stack: str) -> dict[str, float]:
     """Read the objectives that the stack file sets; numbers, as `pulumi config set` writes text."""
     path = PROJECT / "stacks" / f"Pulumi.{stack}.yaml"
-    config = (yaml.safe_load(path.read_text()) or {}).get("config") or {}
-    found: Any = config.get(OBJECTIVES, {})
+    try:
+        found: Any = stack_file.read(path).get(OBJECTIVES, {})
+    except stack_file.StackFileError as error:
+        raise CannotRunError(str(error)) from None
     known = ", ".join(Objectives.model_fields)
     if not isinstance(found, dict) or found.keys() - Objectives.model_fields.keys():
         raise CannotRunError(f"{path}: {OBJECTIVES}: give an object with any of {known}")

@@ -1,7 +1,6 @@
 """Deploying, testing and removing the stacks of a comparison, one after another."""
 
 import json
-import re
 import socket
 import subprocess
 import time
@@ -13,7 +12,7 @@ from typing import Any
 from scripts import deployed, deploying, workload
 from scripts.comparison import schedule
 from scripts.comparison.schedule import Plan, Slot, Step
-from scripts.prepare import cluster, machine, ui
+from scripts.prepare import cluster, machine, stack_file, ui
 from scripts.prepare.pins import ROOT, VENV
 from scripts.status import Status, status_of, worst
 from workloads.comparison.files import PROGRESS
@@ -65,19 +64,18 @@ def obstacle(stack: str) -> str | None:
 
     A comparison deploys anew and removes: what a person has deployed is not touched.
     """
-    text = (ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text()
     if deployed.read_state(stack).resources and (not cluster.wanted([stack]) or cluster.runs()):
         return deploying.in_the_way(stack)
-    context = re.search(r"^\s+context: (\S+)", text, re.MULTILINE)
+    context = stack_file.context(stack)
     if context and not cluster.wanted([stack]):
         argv = ["kubectl", "config", "get-contexts", "-o", "name"]
-        if context[1] not in (machine.output(argv) or "").split():
-            return f"no kubeconfig has its context {context[1]}; see docs/kubernetes.md"
+        if context not in (machine.output(argv) or "").splitlines():
+            return f"no kubeconfig has its context {context}; see docs/kubernetes.md"
     if cluster.wanted([stack]) and not machine.debian_root():
         return "the test cluster needs root on Debian; see docs/kubernetes.md"
-    port = re.search(r'^\s+mlflow-bench:port: "?(\d+)', text, re.MULTILINE)
-    if port and _taken(int(port[1])):
-        return f"port {port[1]} is taken: stop what listens there, or change it in its stack file"
+    port = stack_file.port(stack)
+    if port and _taken(port):
+        return f"port {port} is taken: stop what listens there, or change it in its stack file"
     return None
 
 

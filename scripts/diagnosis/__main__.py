@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from scripts.diagnosis import machine, pods, ports, stacks, tools
-from scripts.diagnosis.finding import Finding
-from scripts.prepare import docker, engine, environment, plugins
+from scripts.diagnosis.finding import Finding, wrong
+from scripts.prepare import docker, engine, environment, plugins, ui
 from scripts.prepare.pins import STATE
 from scripts.prepare.source import Source
 from scripts.prepare.state import presets
@@ -48,12 +48,22 @@ def examine(wanted: list[str]) -> Iterator[Finding]:
     yield from tools.pulumi()
     yield from tools.engine_of_containers()
     yield from tools.own_state()
-    yield from tools.test_cluster()
-    yield from ports.check()
+    yield from _unless_unreadable("cluster", tools.test_cluster())
+    yield from _unless_unreadable("ports", ports.check())
     clustered = pods.deployed()
     if not wanted or set(wanted) - clustered:
-        yield from stacks.check([stack for stack in wanted if stack not in clustered])
-    yield from pods.check(wanted)
+        left = [stack for stack in wanted if stack not in clustered]
+        yield from _unless_unreadable("stacks", stacks.check(left))
+    yield from _unless_unreadable("pods", pods.check(wanted))
+
+
+def _unless_unreadable(part: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Yield what a check says; that it could not look, where a state or a stack file is broken."""
+    try:
+        yield from findings
+    except ui.SetupError as error:
+        remedy = "mend that, then run this again"
+        yield wrong(part, f"{part} cannot be looked at", str(error), remedy)
 
 
 def report(findings: Iterable[Finding], *, everything: bool) -> int:

@@ -7,12 +7,11 @@ import socket
 from collections.abc import Iterator, Mapping
 
 from scripts.diagnosis.finding import Finding, good, wrong
-from scripts.prepare import machine
-from scripts.prepare.pins import ROOT, STATE
+from scripts.prepare import machine, stack_file
+from scripts.prepare.pins import STATE
 from scripts.prepare.state import presets
 
 DEFAULT = 5000
-PORT = re.compile(r'^\s+mlflow-bench:port: "?(\d+)', re.MULTILINE)
 
 
 def check() -> Iterator[Finding]:
@@ -26,8 +25,7 @@ def check() -> Iterator[Finding]:
 
 def of(stack: str) -> int:
     """Return the port of a stack's tracking server, from its file."""
-    found = PORT.search((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text())
-    return int(found[1]) if found else DEFAULT
+    return stack_file.port(stack) or DEFAULT
 
 
 def listening(port: int) -> bool:

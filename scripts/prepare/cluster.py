@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterable
 
 from scripts.offline.test_cluster.layout import CONTEXT
-from scripts.prepare import machine, ui
+from scripts.prepare import machine, stack_file, ui
 from scripts.prepare.pins import ROOT, VENV
 
 PART = "cluster"
@@ -14,8 +14,7 @@ COMMAND = [f"{VENV}/bin/python", "-m", "scripts.offline.test_cluster"]
 
 def wanted(stacks: Iterable[str]) -> bool:
     """Tell whether one of these stacks' files names the test cluster's context."""
-    files = (ROOT / "stacks" / f"Pulumi.{stack}.yaml" for stack in stacks)
-    return any(f"context: {CONTEXT}\n" in file.read_text() for file in files)
+    return any(stack_file.context(stack) == CONTEXT for stack in stacks)
 
 
 def runs() -> bool:

@@ -107,7 +107,7 @@ def _restore_salt(name: str) -> None:
 
     Else Pulumi makes a new one at its next run, and git sees another size.
     """
-    config = ROOT / "stacks" / f"Pulumi.{name}.yaml"
+    config = config_of(name)
     state = STATE / ".pulumi" / "stacks" / PROJECT / f"{name}.json"
     if "encryptionsalt:" in config.read_text() or not state.exists():
         return

@@ -6,16 +6,16 @@ control groups, as every run of a stack has it.
 """
 
 import json
-import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from scripts import deploying, workload
-from scripts.prepare import ui
+from scripts.prepare import stack_file, state, ui
 from scripts.prepare.pins import LOGS, ROOT
 from scripts.prepare.ui import SetupError
 from scripts.status import Status, worst
@@ -41,10 +41,9 @@ class Variation:
         return f"{self.replicas}x{self.workers}"
 
 
-def variations(stack_file: str, profile: str) -> list[Variation]:
+def variations(config: Mapping[str, Any], profile: str) -> list[Variation]:
     """Which to try; artifacts on a volume stay with one replica, as no other would have them."""
-    artifacts = re.search(r"^\s+mlflow-bench:artifacts:\s*(\S*)", stack_file, re.MULTILINE)
-    alone = artifacts is None or artifacts[1].strip("\"'") == "volume"
+    alone = config.get("artifacts", "volume") == "volume"
     most = {"quick": 2, "full": 4}[profile]
     numbers = [1, 2, 4][: most.bit_length()]
     every = [Variation(r, w) for r in numbers for w in numbers if r * w <= most]
@@ -56,17 +55,17 @@ def run(stack: str, profile: str) -> Status:
 
     Raises `SetupError` if a deployment fails.
     """
-    stack_file = ROOT / "stacks" / f"Pulumi.{stack}.yaml"
+    preset = state.config_of(stack)
     folder = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{stack}-scale-out"
     folder.mkdir(parents=True)
     found: list[dict[str, Any]] = []
     statuses = []
     with tempfile.TemporaryDirectory() as temporary, deploying.test_cluster([stack], keep=False):
         deploying.require_nothing(stack)
-        changed = Path(temporary) / stack_file.name
-        shutil.copyfile(stack_file, changed)
+        changed = Path(temporary) / preset.name
+        shutil.copyfile(preset, changed)
         try:
-            for one in variations(stack_file.read_text(), profile):
+            for one in variations(stack_file.config(stack), profile):
                 ui.say(stack, f"{one.replicas} replica(s) in a zone, {one.workers} worker(s) each")
                 _configure(stack, changed, one)
                 deploying.up(stack, "--config-file", str(changed))
@@ -83,9 +82,9 @@ def run(stack: str, profile: str) -> Status:
     return status
 
 
-def _configure(stack: str, stack_file: Path, one: Variation) -> None:
+def _configure(stack: str, changed: Path, one: Variation) -> None:
     values = {"replicas": one.replicas, "workers": one.workers}
-    argv = ["pulumi", "config", "set-all", "--stack", stack, "--config-file", str(stack_file)]
+    argv = ["pulumi", "config", "set-all", "--stack", stack, "--config-file", str(changed)]
     for key, value in values.items():
         argv += ["--plaintext", f"mlflow-bench:{key}={value}"]
     ui.run(stack, "writing the variation", argv, log=LOGS / f"config-{stack}.log", cwd=ROOT)

@@ -14,7 +14,7 @@ import pytest
 from scripts import deployed, deploying
 from scripts.comparison import runner, schedule
 from scripts.comparison.schedule import Plan, Program, Step
-from scripts.prepare import cluster, pins, ui
+from scripts.prepare import cluster, pins, state, ui
 from scripts.scenarios import deploy, scale_out
 from scripts.status import Status
 from tests.ports import free_port
@@ -250,7 +250,7 @@ def checkout(tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch) 
     for name in ("multi-az", "local"):
         text = f'config:\n  mlflow-bench:port: "{free_port()}"\n'
         (tmp_path / "stacks" / f"Pulumi.{name}.yaml").write_text(text)
-    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    monkeypatch.setattr(state, "ROOT", tmp_path)
     monkeypatch.setattr(runner, "RESULTS", tmp_path / "results")
     return tmp_path
 

@@ -6,9 +6,11 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from scripts.prepare import stack_file, state
 from scripts.scenarios import deploy, scale_out
 from scripts.scenarios.scale_out import Variation
 
@@ -16,26 +18,24 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("stack_file", "profile", "names"),
+    ("config", "profile", "names"),
     [
-        ("config:\n  mlflow-bench:artifacts: s3\n", "quick", ["1x1", "1x2", "2x1"]),
-        (
-            'config:\n  mlflow-bench:artifacts: "nfs"\n',
-            "full",
-            ["1x1", "1x2", "1x4", "2x1", "2x2", "4x1"],
-        ),
-        ("config:\n  mlflow-bench:artifacts:\n    kind: s3\n", "quick", ["1x1", "1x2", "2x1"]),
-        ('config:\n  mlflow-bench:artifacts: "volume"\n', "full", ["1x1", "1x2", "1x4"]),
-        ('config:\n  mlflow-bench:port: "5000"\n', "quick", ["1x1", "1x2"]),
+        ({"artifacts": "s3"}, "quick", ["1x1", "1x2", "2x1"]),
+        ({"artifacts": "nfs"}, "full", ["1x1", "1x2", "1x4", "2x1", "2x2", "4x1"]),
+        ({"artifacts": {"kind": "s3"}}, "quick", ["1x1", "1x2", "2x1"]),
+        ({"artifacts": "volume"}, "full", ["1x1", "1x2", "1x4"]),
+        ({"port": "5000"}, "quick", ["1x1", "1x2"]),
     ],
 )
-def test_a_volume_stays_with_one_replica(stack_file: str, profile: str, names: list[str]) -> None:
-    assert [one.name for one in scale_out.variations(stack_file, profile)] == names
+def test_a_volume_stays_with_one_replica(
+    config: dict[str, Any], profile: str, names: list[str]
+) -> None:
+    assert [one.name for one in scale_out.variations(config, profile)] == names
 
 
 def test_every_named_stack_has_variations() -> None:
-    for path in (ROOT / "stacks").glob("Pulumi.*.yaml"):
-        assert len(scale_out.variations(path.read_text(), "quick")) >= 2
+    for stack in state.presets():
+        assert len(scale_out.variations(stack_file.config(stack), "quick")) >= 2
 
 
 def test_a_line_says_what_was_not_seen(tmp_path: Path) -> None:
