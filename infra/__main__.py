@@ -1,6 +1,7 @@
 """The Pulumi program: read the stack file, deploy it, say where it is."""
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -11,10 +12,12 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 import pulumi
 from pulumi.runtime import get_config_env, get_config_secret_keys_env
 
+from infra import loopback
 from infra.build_context import BuildContextError
 from infra.outputs import SECRETS_OUTPUT, TARGET_OUTPUT, TRACKING_URI_OUTPUT
 from infra.spec import SpecError, load_spec
 
+os.environ.update(loopback.spared(os.environ))
 try:
     folder = Path(__file__).resolve().parent.parent
     stack_file = folder / "stacks" / f"Pulumi.{pulumi.get_stack()}.yaml"

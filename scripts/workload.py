@@ -10,6 +10,7 @@ PATIENCE_S = 60.0
 """Time for an interrupted workload to heal and to write down what it has."""
 
 LOG = "run.log"
+RESULT = "result.json"
 
 
 def run(
@@ -32,5 +33,7 @@ def run(
             detail=ui.last_line,
         )
     except ui.CommandError as error:
-        return Status.COULD_NOT_RUN if error.status is None else status_of(error.status)
+        if error.status is None or not (folder / RESULT).exists():  # 1 is also a traceback's
+            return Status.COULD_NOT_RUN
+        return status_of(error.status)
     return Status.GOOD

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
+from infra import loopback
 from infra.outputs import Target
 from workloads.comparison import needs
 from workloads.errors import CannotRunError
@@ -39,6 +40,7 @@ INTERRUPTED = 130
 
 def main(arguments: list[str]) -> int:
     """Do what the arguments say; returns the exit status."""
+    os.environ.update(loopback.spared(os.environ))
     try:
         options = _parser().parse_args(arguments)
         match options.command:

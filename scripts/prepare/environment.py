@@ -5,7 +5,8 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from scripts.offline.test_cluster.layout import kubeconfig_path
+from infra import loopback
+from scripts.offline.test_cluster.layout import NODE, kubeconfig_path
 from scripts.prepare.pins import CACHE, PASSPHRASE, PULUMI_HOME, VENV
 
 
@@ -14,7 +15,8 @@ def variables(
 ) -> dict[str, str]:
     """Return what is to be set on top of `environ`.
 
-    A person's own backend (`PULUMI_BACKEND_URL`), passphrase and Docker host stay as they are.
+    A person's own backend (`PULUMI_BACKEND_URL`), passphrase, Docker host and proxies stay as
+    they are; loopback and the test cluster are asked without a proxy.
 
     Args:
         environ: the environment so far, perhaps one that was prepared before.
@@ -35,6 +37,7 @@ def variables(
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         # The person's own come first, and the test cluster's makes no context the current one.
         "KUBECONFIG": kubeconfig_path(environ.get("KUBECONFIG", "")),
+        **loopback.spared(environ, str(NODE)),
     }
     if bundled_plugins:
         found["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"

@@ -147,17 +147,19 @@ def test_the_load_is_another_image_when_its_code_changes(
     code = plain_file(tmp_path, "project/workloads/users/person.py")
     plain_file(tmp_path, "project/infra/__init__.py")
     contract = plain_file(tmp_path, "project/infra/outputs.py")
+    reader = plain_file(tmp_path, "project/infra/stack_file.py")
     plain_file(tmp_path, "project/infra/spec.py")
     tags = [stage("workload", tmp_path / "build", ca_bundle=None).tag]
-    for file in (code, contract):
+    for file in (code, contract, reader):
         file.write_text("changed = True")
         context = stage("workload", tmp_path / "build", ca_bundle=None)
         tags.append(context.tag)
-    assert len(set(tags)) == 3
+    assert len(set(tags)) == 4
     assert {name for name in content(context.path) if name.startswith("project/")} == {
         "project/workloads/users/person.py",
         "project/infra/__init__.py",
         "project/infra/outputs.py",
+        "project/infra/stack_file.py",
     }
 
 

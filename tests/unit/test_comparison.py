@@ -95,6 +95,8 @@ class Machine:
 
     def run(self, part: str, what: str, argv: list[str], *, log: Path, **_: Any) -> float:
         log.write_text("progress\npython -m workloads: the last word\n")
+        if f"{what} {part} cannot" not in self.fails:
+            (log.parent / "result.json").write_text("{}")
         self._call(f"{what} {part}")
         return 1.0
 
