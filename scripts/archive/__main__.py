@@ -33,6 +33,10 @@ def main(arguments: list[str]) -> int:
     except requests.RequestException as error:
         print(f"{arguments[0]}: the artifacts: {summary(error)}", file=sys.stderr)
         return FAILED
+    except OSError as error:
+        place = error.filename or options.file or "this folder"
+        print(f"{arguments[0]}: {place}: {error.strerror or error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print(f"{arguments[0]}: interrupted", file=sys.stderr)
         return FAILED

@@ -3,12 +3,15 @@
 Routes: those of MLflow's own client for `mlflow-artifacts:` (mlflow-artifacts/artifacts).
 """
 
+import contextlib
 import hashlib
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
@@ -17,7 +20,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 WORKERS = 6
-AT_ONCE = 64
+AHEAD = 2 * WORKERS
+"""Artifacts that are here before they are asked for, each in a file where it is not small."""
+
 IN_MEMORY = 4 << 20
 BLOCK = 1 << 20
 SECONDS = 600
@@ -42,12 +47,26 @@ class Artifacts:
                 folders = [path for _, below in listed for path in below]
         return sorted(found)
 
-    def fetch(self, paths: Iterable[str]) -> Iterator[tuple[str, IO[bytes] | None, str]]:
-        """Yield path, content and SHA-256 of each artifact; None for one that is not there."""
+    def fetch(
+        self, paths: Iterable[str], folder: Path
+    ) -> Iterator[tuple[str, IO[bytes] | None, str]]:
+        """Yield path, content and SHA-256 of each artifact; None for one that is not there.
+
+        Large ones are kept in files of `folder` until they are closed.
+        """
         left = iter(paths)
-        with ThreadPoolExecutor(WORKERS) as pool:
-            while some := list(islice(left, AT_ONCE)):
-                yield from pool.map(self._fetch, some)
+        pool = ThreadPoolExecutor(WORKERS)
+        coming: deque[Future[tuple[str, IO[bytes] | None, str]]] = deque()
+        try:
+            coming += (pool.submit(self._fetch, one, folder) for one in islice(left, AHEAD))
+            while coming:
+                yield coming.popleft().result()
+                coming.extend(pool.submit(self._fetch, one, folder) for one in islice(left, 1))
+        finally:
+            pool.shutdown(cancel_futures=True)
+            for left_over in coming:
+                if not left_over.cancelled() and left_over.exception() is None:
+                    _close(left_over.result()[1])
 
     def store(self, path: str, content: IO[bytes]) -> None:
         """Store an artifact, and return when the server has it."""
@@ -65,17 +84,30 @@ class Artifacts:
             (below if one["is_dir"] else files).append(path)
         return files, below
 
-    def _fetch(self, path: str) -> tuple[str, IO[bytes] | None, str]:
-        content: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
+    def _fetch(self, path: str, folder: Path) -> tuple[str, IO[bytes] | None, str]:
+        content: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder)  # noqa: SIM115
         digest = hashlib.sha256()
-        with _session().get(f"{self._root}/{quote(path)}", stream=True, timeout=SECONDS) as answer:
-            if answer.status_code == requests.codes.not_found:
-                return path, None, ""
-            answer.raise_for_status()
-            for block in answer.iter_content(BLOCK):
-                digest.update(block)
-                content.write(block)
+        url = f"{self._root}/{quote(path)}"
+        try:
+            with _session().get(url, stream=True, timeout=SECONDS) as answer:
+                if answer.status_code == requests.codes.not_found:
+                    _close(content)
+                    return path, None, ""
+                answer.raise_for_status()
+                for block in answer.iter_content(BLOCK):
+                    digest.update(block)
+                    content.write(block)
+        except BaseException:
+            _close(content)
+            raise
         return path, content, digest.hexdigest()
+
+
+def _close(content: IO[bytes] | None) -> None:
+    """Let go of a file, also where the disk is full."""
+    if content:
+        with contextlib.suppress(OSError):
+            content.close()
 
 
 def _session() -> requests.Session:

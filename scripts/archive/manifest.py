@@ -1,5 +1,6 @@
 """What a backup holds: the last member of its tar file."""
 
+import contextlib
 import hashlib
 import io
 import os
@@ -56,6 +57,11 @@ class Writer:
         member.mtime = self._manifest.moment_ns // 10**9
         content.seek(0)
         self._tar.addfile(member, content)
+
+    def abandon(self) -> None:
+        """Let go of a file that is to be removed, also where the disk is full."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def close(self) -> None:
         """Write the manifest, and end the file."""

@@ -21,7 +21,7 @@ def put_back(target: Target, path: Path) -> Manifest:
     """Put the backup in `path` into the stack and return its manifest.
 
     Raises `RefusedError` before anything is changed if the file is damaged, is of a newer mlflow,
-    or the stack is not empty; or `requests.RequestException`.
+    or the stack is not empty; or `requests.RequestException`, or `OSError` beside the file.
     """
     host, artifacts = host_of(target), Artifacts(target.tracking_uri)
     database = Database(target, host)

@@ -23,7 +23,8 @@ from scripts.archive.manifest import Manifest, Writer
 def take(target: Target, path: Path) -> Manifest:
     """Write a backup of the stack to `path`, which must not exist, and return its manifest.
 
-    Raises `RefusedError` or `requests.RequestException`; then no file is left.
+    Whatever it needs on the way is beside `path`. Raises `RefusedError`,
+    `requests.RequestException`, or `OSError` where the disk is full; then no file is left.
     """
     if path.exists():
         raise RefusedError(f"{path}: File exists; name another file")
@@ -49,16 +50,18 @@ def take(target: Target, path: Path) -> Manifest:
             database.dump(dump)
             with dump.open("rb") as dumped:
                 writer.add(manifest.DATABASE, dumped, manifest.checksum(dumped))
-        there = artifacts.paths()
-        described.deleted = sorted(set(before) - set(there))
-        for name, content, digest in artifacts.fetch(there):
-            if content is None:
-                described.deleted.append(name)
-                continue
-            with content:
-                writer.add(f"{manifest.ARTIFACTS}{name}", content, digest)
+            dump.unlink()
+            there = artifacts.paths()
+            described.deleted = sorted(set(before) - set(there))
+            for name, content, digest in artifacts.fetch(there, Path(folder)):
+                if content is None:
+                    described.deleted.append(name)
+                    continue
+                with content:
+                    writer.add(f"{manifest.ARTIFACTS}{name}", content, digest)
         writer.close()
     except BaseException:
+        writer.abandon()
         with suppress(OSError):
             path.unlink()
         raise

@@ -1,19 +1,31 @@
 """A backup's file: what is written is read, and what is not whole is refused."""
 
+import contextlib
+import hashlib
+import http.server
 import io
 import json
+import resource
 import tarfile
-from collections.abc import Callable
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from scripts.archive import RefusedError, manifest
+from scripts.archive import RefusedError, manifest, take
+from scripts.archive.__main__ import main
+from scripts.archive.artifacts import AHEAD, Artifacts
 from scripts.archive.database import Database
 from scripts.archive.host import host_of
 from scripts.archive.manifest import ARTIFACTS, DATABASE, MANIFEST, Manifest, Writer
 from scripts.archive.put_back import check_versions
 from tests.unit.workloads.builders import target
+from workloads import target as stacks
+from workloads.target import Subject
 
 CONTENT = {DATABASE: b"a dump" * 1000, f"{ARTIFACTS}1/r1/artifacts/a b/ü.txt": b"text"}
 
@@ -138,3 +150,100 @@ def test_what_cannot_be_backed_up_is_said() -> None:
     external = target()
     with pytest.raises(RefusedError, match="a database of your own"):
         Database(external, host_of(external))
+
+
+SIZE = 6 << 20  # more than what is kept in memory
+
+
+class Store(http.server.BaseHTTPRequestHandler):
+    """Artifacts of a tracking server, all alike."""
+
+    names: ClassVar[list[str]] = [f"{number}.bin" for number in range(40)]
+    fetched: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        name = self.path.rpartition("/artifacts/")[2]
+        if name in self.names:
+            self.fetched.append(name)
+            body = name.encode() * (SIZE // len(name))
+        else:
+            files = [{"path": name, "is_dir": False} for name in self.names]
+            body = json.dumps({"files": files}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    Store.fetched.clear()
+    # Nothing goes to the machine's folder for temporary files.
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Store) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_few_artifacts_are_ahead_of_what_is_written(store: str, tmp_path: Path) -> None:
+    found = Artifacts(store).fetch(Store.names, tmp_path)
+    name, content, digest = next(found)
+    assert content
+    with content:
+        assert manifest.checksum(content) == hashlib.sha256(b"").hexdigest()  # it is at its end
+        content.seek(0)
+        assert manifest.checksum(content) == digest
+    time.sleep(0.3)
+    assert len(Store.fetched) <= AHEAD + 1
+    rest = []
+    for name, content, _ in found:
+        assert content
+        content.close()
+        rest.append(name)
+    assert rest == Store.names[1:]
+
+
+class Dumped:
+    """Stands in for a stack's PostgreSQL."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def dump(self, path: Path) -> None:
+        path.write_bytes(b"a dump")
+
+    def version(self) -> str:
+        return "17.11"
+
+    def revision(self) -> str:
+        return "abc"
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    store: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    subject = Subject("local", store, target(store))
+    monkeypatch.setattr(stacks, "load", lambda stack: subject)
+    monkeypatch.setattr(take, "Database", Dumped)
+    monkeypatch.setattr(take, "host_of", lambda target: None)
+    path = tmp_path / "backup.tar"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, limits[1]))  # as a disk that is full
+    try:
+        assert main(["backup", "local", str(path)]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert capsys.readouterr().err == f"backup: {path}: File too large\n"
+    assert list(tmp_path.iterdir()) == []
+    assert main(["backup", "local", str(path)]) == 0
+    assert len(manifest.read(path).sha256) == 1 + len(Store.names)
+    assert list(tmp_path.iterdir()) == [path]
