@@ -12,6 +12,19 @@ from infra.spec import PROJECT, DeploymentSpec
 _MEMORY = {"mlflow_memory", "postgres_memory", "object_store_memory", "nfs_memory"}
 
 
+_PULUMIS_OWN: dict[str, dict[str, Any]] = {
+    "secretsprovider": {"type": "string", "description": "What encrypts: `passphrase`, a KMS key."},
+    "encryptedkey": {"type": "string", "description": "The data key, encrypted by a KMS."},
+    "encryptionsalt": {"type": "string", "description": "The passphrase's salt."},
+    "environment": {
+        "description": "Environments of Pulumi ESC by name, or one that is defined here.",
+        "type": ["array", "object"],
+        "items": {"type": ["string", "object"]},
+    },
+}
+"""What Pulumi has in a stack file beside `config`."""
+
+
 def stack_file_schema() -> dict[str, Any]:
     """Return the schema of a `Pulumi.<stack>.yaml`, made from `DeploymentSpec`."""
     spec = DeploymentSpec.model_json_schema()
@@ -29,8 +42,7 @@ def stack_file_schema() -> dict[str, Any]:
                 "patternProperties": {rf"^(?!{PROJECT}:)[^:]+:": {}},
                 "additionalProperties": False,
             },
-            "encryptionsalt": {"type": "string"},
-            "secretsprovider": {"type": "string"},
+            **_PULUMIS_OWN,
         },
         "additionalProperties": False,
         "$defs": {name: _encrypted(model) for name, model in spec.get("$defs", {}).items()},

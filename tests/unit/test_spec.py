@@ -254,6 +254,25 @@ def test_editors_see_a_mistake(key: str, value: object) -> None:
         jsonschema.validate({"config": {f"mlflow-bench:{key}": value}}, schema)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "secretsprovider: awskms://alias/x?region=eu-west-1\nencryptedkey: AQICAHh=\n",
+        "encryptionsalt: v1:abc=:v1:def\n",
+        "environment:\n  - team/base\n  - team/more: {merge: false}\n",
+        "environment:\n  imports: [team/base]\n  values:\n    pulumiConfig: {a:b: 1}\n",
+    ],
+)
+def test_editors_take_what_pulumi_itself_has_in_a_stack_file(text: str) -> None:
+    schema = json.loads((ROOT / "stacks/schema.json").read_text())
+    content = yaml.safe_load(f"config:\n  mlflow-bench:port: 5000\n{text}")
+    jsonschema.validate(content, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content | {"encryption": "salt"}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content | {"environment": "team/base"}, schema)
+
+
 def test_the_reference_names_every_key_and_the_readme_leads_there() -> None:
     written = (ROOT / "docs/configuration.md").read_text()
     missing = [key for key in DeploymentSpec.model_fields if f"| `{key}` |" not in written]
