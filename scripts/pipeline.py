@@ -131,6 +131,8 @@ def _forget(name: str) -> None:
         if deployed.read_state(name).empty:
             argv = ["pulumi", "stack", "rm", "--yes", "--preserve-config", "--stack", name]
             ui.run(name, "pulumi stack rm", argv, log=LOGS / f"rm-{name}.log", cwd=ROOT)
+            if not own_backend(os.environ):
+                state.forget(name)
         else:
             ui.say(name, "stays in the backend, as it is deployed")
     except ui.SetupError as error:

@@ -85,7 +85,7 @@ class Artifacts:
         return files, below
 
     def _fetch(self, path: str, folder: Path) -> tuple[str, IO[bytes] | None, str]:
-        content: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder)  # noqa: SIM115
+        content: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(folder))  # noqa: SIM115
         digest = hashlib.sha256()
         url = f"{self._root}/{quote(path)}"
         try:

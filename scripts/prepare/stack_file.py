@@ -43,7 +43,7 @@ def context(stack: str) -> str | None:
 @functools.lru_cache
 def _read(path: Path, changed_ns: int) -> dict[str, Any]:
     """Read a file with the project's packages, which this Python may not have; once."""
-    argv = [PYTHON, "-m", "infra.stack_file", path]
+    argv = [str(PYTHON), "-m", "infra.stack_file", str(path)]
     try:
         done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     except OSError:

@@ -94,6 +94,12 @@ def config_of(name: str) -> Path:
     return ROOT / "stacks" / f"Pulumi.{name}.yaml"
 
 
+def forget(name: str) -> None:
+    """Remove what Pulumi keeps of a stack that it was told to remove: it may be made again."""
+    for path in _stack_files(name):
+        path.unlink(missing_ok=True)
+
+
 def _configs() -> list[Path]:
     return sorted((ROOT / "stacks").glob("Pulumi.*.yaml"))
 

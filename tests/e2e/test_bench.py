@@ -7,6 +7,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from mlflow import MlflowClient
 
 from scripts.offline.test_cluster import lifecycle
 from tests.e2e.stack import ROOT, Stack, forget
@@ -28,9 +29,13 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bench(clone: Path, stack: str) -> tuple[int, str]:
+    return run(clone, "scripts/bench", stack)
+
+
+def run(clone: Path, *argv: str) -> tuple[int, str]:
     own = ("PULUMI_", "VIRTUAL_ENV")
     done = subprocess.run(
-        [clone / "scripts/bench", stack],
+        argv,
         cwd=clone,
         env={key: value for key, value in os.environ.items() if not key.startswith(own)},
         stdout=subprocess.PIPE,
@@ -67,3 +72,32 @@ def test_a_clone_gets_a_verdict_and_leaves_nothing(
     assert (clone / "results/latest/report.html").exists()
     times = json.loads((clone / "results/latest/deploy.json").read_text())
     assert set(times) == {"up_s", "destroy_s"}
+
+
+def test_what_a_person_deployed_stays_with_its_data_until_they_say_otherwise(
+    clone: Path, docker_client: docker.DockerClient
+) -> None:
+    stack = Stack("e2e-bench-mine", clone.parent, free_port())
+    forget(stack.name)
+    text = f'config:\n  mlflow-bench:port: "{stack.port}"\n'
+    (clone / f"stacks/Pulumi.{stack.name}.yaml").write_text(text)
+    up = f". scripts/activate; pulumi up --yes --non-interactive --skip-preview -s {stack.name}"
+    try:
+        status, output = run(clone, "bash", "-c", up)
+        assert status == 0, output
+        client = MlflowClient(f"http://127.0.0.1:{stack.port}")
+        client.create_experiment("mine")
+        before = stack.left(docker_client)
+        status, output = bench(clone, stack.name)
+        assert status in (GOOD, INVALID), output  # other work on the machine does not matter here
+        assert "it is brought up to date and tested, and is kept" in output
+        assert stack.left(docker_client) == before
+        assert client.get_experiment_by_name("mine")
+        out = clone / "ci"
+        argv = ("scripts/ci", stack.name, "--remove", "--out", str(out))
+        status, output = run(clone, *argv)
+        assert status in (GOOD, INVALID), output
+        assert stack.left(docker_client) == []
+        assert {path.name for path in out.iterdir()} >= {"preview.md", "report.html", "result.json"}
+    finally:
+        forget(stack.name)

@@ -15,6 +15,7 @@ from scripts import deployed, deploying
 from scripts.comparison import runner, schedule
 from scripts.comparison.schedule import Plan, Program, Step
 from scripts.prepare import cluster, pins, state, ui
+from scripts.prepare import machine as system
 from scripts.scenarios import deploy, scale_out
 from scripts.status import Status
 from tests.ports import free_port
@@ -239,7 +240,7 @@ def test_a_stack_in_the_running_test_cluster_is_left_out(
 ) -> None:
     machine.there = {"local"}
     monkeypatch.setattr(cluster, "wanted", lambda stacks: True)
-    monkeypatch.setattr(runner.machine, "debian_root", lambda: True)
+    monkeypatch.setattr(system, "debian_root", lambda: True)
     for runs in (True, False):  # what was in one that has ended is gone
         monkeypatch.setattr(cluster, "runs", lambda runs=runs: runs)
         assert ("it is deployed" in (runner.obstacle("local") or "")) is runs

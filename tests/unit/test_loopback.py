@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent import futures
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 import pytest
 
 from infra import loopback

@@ -123,11 +123,17 @@ def test_a_name_is_forgotten_by_the_backend_unless_something_is_deployed(
     forgotten: bool,
 ) -> None:
     monkeypatch.setattr(deployed, "read_state", lambda stack: left)
+    monkeypatch.setattr(state, "STATE", pulumi / ".state")
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    kept = pulumi / ".state" / ".pulumi" / "stacks" / pins.PROJECT / "local-pr-7.json.bak"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
     with pytest.raises(KeyboardInterrupt), pipeline.forgotten("local-pr-7"):
         raise KeyboardInterrupt
     called = (pulumi / "calls").read_text() if (pulumi / "calls").exists() else ""
     assert ("stack rm" in called) is forgotten
     assert ("--stack local-pr-7" in called) is forgotten
+    assert kept.exists() is not forgotten  # else the stack is not made again under that name
     assert ("stays in the backend" in capsys.readouterr().err) is not forgotten
 
 
