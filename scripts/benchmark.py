@@ -46,7 +46,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it; the folder has the run's files, where there was a run."""
+    """What came of it; the folder has the files of a run that came to its end."""
 
     status: Status
     folder: Path | None = None
@@ -138,9 +138,11 @@ def new_folder(stack: str) -> Path:
 
 
 def _keep_records(folder: Path, stack: str, times: dict[str, float]) -> Path | None:
-    """Put times and logs beside what a run left; return its folder unless it left nothing."""
+    """Put times and logs beside a run's files; return its folder if it came to its end."""
     if not any(folder.iterdir()):
         folder.rmdir()
+        return None
+    if not (folder / workload.RESULT).exists():
         return None
     rounded = {name: round(seconds, 3) for name, seconds in times.items()}
     (folder / "deploy.json").write_text(json.dumps(rounded, indent=2) + "\n")

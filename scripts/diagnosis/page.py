@@ -28,7 +28,12 @@ off, or take another port |
 is, those for checks on its loopback: run the commands there |
 | `up` finds no free subnet | routes of a VPN cover the private ranges: `pulumi config set -s \
 STACK subnets 10.200.0.0/24`, one for each zone, where none leads |
-| `up` was killed | `./scripts/bench STACK` removes what it left |
+| the first `up` was killed | `./scripts/bench STACK` removes what it left |
+| a later `up` was killed | `pulumi cancel -s STACK`, then `pulumi up --refresh -s STACK` |
+| a state cannot be read | what is said with it: backend, log-in or passphrase; nothing was done |
+| `pulumi up` ends in `grpc … failed to connect to all addresses` | `. scripts/activate`, or \
+`export no_proxy=localhost,127.0.0.1,::1`: with `http_proxy` alone, Pulumi's Python asks the \
+engine through the proxy |
 | a run is *invalid* | the machine did other work, or the generator was the limit: see the reason |
 | `bench --compare` was interrupted | `./scripts/bench --compare --resume` |
 | a stack on the test cluster is gone | `scripts/offline/cluster up`, then `pulumi up` |

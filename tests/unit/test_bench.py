@@ -336,6 +336,19 @@ def test_healing_is_given_the_time_that_it_needs(
     assert given["log"] is None
 
 
+@pytest.mark.parametrize(("result", "status"), [(True, Status.BAD), (False, 2)])
+def test_a_load_that_ended_without_a_result_could_not_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, result: bool, status: int
+) -> None:
+    def fails(*_: object, **__: object) -> float:
+        raise ui.CommandError("load", "failed with status 1", status=1)  # as a traceback does
+
+    monkeypatch.setattr(ui, "run", fails)
+    if result:
+        (tmp_path / "result.json").touch()
+    assert benchmark._workload("local", Wanted(), tmp_path) == status
+
+
 def put_lock(state: Path, pid: int, host: str) -> None:
     folder = state / ".pulumi" / "locks" / "organization" / pins.PROJECT / "local"
     folder.mkdir(parents=True)
