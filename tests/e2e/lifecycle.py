@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,17 @@ class DifferenceError(AssertionError):
     """Something is not as it should be; the text says what."""
 
 
-def live(name: str, folder: Path, tell: Callable[[str], None]) -> None:
+def live(
+    name: str,
+    folder: Path,
+    tell: Callable[[str], None],
+    changes: Sequence[Settings],
+    *,
+    alone: bool = True,
+) -> None:
     """Take the stack of a preset through its life, as a stack of another name and port.
+
+    `alone`: nothing else makes containers, so that each one more at the end is the stack's.
 
     Raises:
         DifferenceError: at the first one; the stack is destroyed all the same.
@@ -88,14 +97,14 @@ def live(name: str, folder: Path, tell: Callable[[str], None]) -> None:
             unchanged(stack, "refresh", "--yes", "--skip-preview")
             _settled(stack, tell)
             path = write(address)
-            for change in (*CHANGES[name], {}):
+            for change in (*changes, {}):
                 changed = merged(own, change)
                 stack.configure(**changed)
                 words = ", ".join(f"{key}={value}" for key, value in change.items())
                 _step(tell, f"up with {words or 'the settings of before'}", stack.up)
                 _settled(stack, tell)
                 read(stack.outputs()["tracking_uri"], path)
-        left = sorted(things(client) - before)
+        left = stack.left(client) + (sorted(things(client) - before) if alone else [])
         if left:
             raise DifferenceError(f"destroy left behind: {', '.join(left)}")
 
@@ -215,7 +224,7 @@ def main() -> int:
 
         with tempfile.TemporaryDirectory() as folder:
             try:
-                live(name, Path(folder), tell)
+                live(name, Path(folder), tell, CHANGES[name])
             except AssertionError as error:
                 tell(f"FAILED: {error}")
                 return 1

@@ -20,6 +20,7 @@ import requests
 
 from infra.capacity import RESERVED_CONNECTIONS
 from infra.postgres import memory_settings, share
+from tests.e2e import lifecycle
 from tests.e2e.stack import CLIENT, Stack, end, eventually, interrupt, new_stack, search
 from workloads.faults.freeze import pause
 
@@ -256,6 +257,22 @@ def test_the_server_is_ready_only_while_the_database_answers(
     eventually(lambda: health() == "healthy", 60)
     for thread in waiting:
         thread.join()
+
+
+def test_nothing_differs_from_what_was_deployed(stack: Stack, deployed: dict[str, Any]) -> None:
+    lifecycle.unchanged(stack, "preview")
+    lifecycle.unchanged(stack, "refresh", "--yes", "--skip-preview")
+    lifecycle.unchanged(stack, "preview")
+
+
+def test_a_container_stopped_by_hand_is_named_and_started(
+    stack: Stack, deployed: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    docker_client.containers.get(SERVER).stop()
+    said = stack.up(ok=False)
+    assert f"container {SERVER} is exited; pulumi up --refresh starts it" in said
+    stack.run("up", "--refresh", "--yes", "--skip-preview")
+    assert search(deployed["tracking_uri"]).status_code == 200
 
 
 def test_a_container_removed_by_hand_is_made_again(
