@@ -78,7 +78,7 @@ def _check_localhost(bind: IPv4Address, port: int) -> None:
             if probe.connect_ex(address) == 0:
                 raise SpecError(
                     f"port: {port}: localhost leads to [{address[0]}] first, where it is taken by "
-                    f"{_process_on(port, address[0])}; end it, or choose another: "
+                    f"{_process_on(port, str(address[0]))}; end it, or choose another: "
                     f"pulumi config set port {port + 1}"
                 )
 

@@ -2,12 +2,15 @@
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
+import psutil
+import pulumi
 import pytest
 
 from infra.docker import engine, preflight
@@ -96,8 +99,8 @@ def test_where_localhost_is_ours_first_the_other_address_does_not_matter(
 
 
 def test_on_macos_airplay_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight.sys, "platform", "darwin")
-    monkeypatch.setattr(preflight.psutil, "net_connections", lambda _: [])
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(psutil, "net_connections", lambda _: [])
     line = preflight.port_problem(OSError(), LOOPBACK, 5000, "port")
     assert line.startswith("port: 5000: taken by another program (AirPlay Receiver has it unless")
     assert "AirPlay" not in preflight.port_problem(OSError(), LOOPBACK, 5001, "port")
@@ -109,7 +112,7 @@ HEAD = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tW
 def route(to: str, interface: str = "tun0") -> str:
     network = IPv4Network(to)
     numbers = [
-        f"{int.from_bytes(one.packed, preflight.sys.byteorder):08X}"
+        f"{int.from_bytes(one.packed, sys.byteorder):08X}"
         for one in (network.network_address, network.netmask)
     ]
     return f"{interface}\t{numbers[0]}\t00000000\t0003\t0\t0\t0\t{numbers[1]}\t0\t0\t0\n"
@@ -118,7 +121,7 @@ def route(to: str, interface: str = "tun0") -> str:
 @pytest.fixture
 def routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(preflight, "_ROUTES", tmp_path / "route")
-    monkeypatch.setattr(preflight.psutil, "net_if_addrs", dict)
+    monkeypatch.setattr(psutil, "net_if_addrs", dict)
     return tmp_path / "route"
 
 
@@ -217,7 +220,7 @@ def test_an_engine_elsewhere_is_refused_in_one_line(
 def test_an_engine_of_the_plugin_s_own_is_refused(docker_host: pytest.MonkeyPatch) -> None:
     docker_host.delenv("DOCKER_HOST", raising=False)
     pulumi_config = {"docker:host": "tcp://192.0.2.7:2376"}
-    docker_host.setattr(engine.pulumi.Config, "get", lambda *_: pulumi_config["docker:host"])
+    docker_host.setattr(pulumi.Config, "get", lambda *_: pulumi_config["docker:host"])
     with pytest.raises(SpecError, match=r"^docker:host: tcp://192\.0\.2\.7:2376: is the plugin's"):
         engine.check_is_near()
 
