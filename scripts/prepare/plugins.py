@@ -4,7 +4,6 @@ The Kubernetes one is the official one everywhere: where its release cannot be h
 """
 
 import os
-import re
 import shutil
 import sys
 import urllib.error
@@ -13,18 +12,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from scripts.offline import build_kubernetes_plugin
-from scripts.prepare import ui
+from scripts.prepare import stack_file, ui
 from scripts.prepare.engine import Engine
 from scripts.prepare.pins import LOGS, PLUGINS, PULUMI_HOME, ROOT, VENV, pin
 from scripts.prepare.source import Source
-from scripts.prepare.state import config_of
 
 PART = "plugins"
 BUNDLED = ROOT / "scripts" / "offline" / "plugins"
 HOST = "https://get.pulumi.com"
 KUBERNETES = "kubernetes"
-PLATFORM = re.compile(r'^\s+mlflow-bench:platform:\s*["\']?kubernetes\b', re.MULTILINE)
-"""What a stack file says that goes to a cluster."""
 
 
 def ensure(engine: Engine, source: Source) -> str:
@@ -62,7 +58,7 @@ def _described(there: Sequence[str], lacking: Sequence[str], reason: str) -> str
 
 def build_for(stacks: Iterable[str]) -> None:
     """Build the Kubernetes plugin if one of these stacks needs it and no release is installed."""
-    if any(PLATFORM.search(config_of(stack).read_text()) for stack in stacks):
+    if any(stack_file.config(stack).get("platform") == KUBERNETES for stack in stacks):
         build_kubernetes()
 
 

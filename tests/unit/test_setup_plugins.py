@@ -1,11 +1,12 @@
 """Which plugins are put into Pulumi's home, and when the Kubernetes one is built."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts.offline import build_kubernetes_plugin
-from scripts.prepare import plugins
+from scripts.prepare import plugins, stack_file
 from scripts.prepare.engine import Engine
 from scripts.prepare.pins import pin
 from scripts.prepare.source import Source
@@ -73,20 +74,17 @@ def test_a_release_that_is_installed_stays(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("config", "wanted"),
     [
-        ("  mlflow-bench:platform: kubernetes\n", True),
-        ('  mlflow-bench:platform: "kubernetes"\n', True),
-        ("  mlflow-bench:platform: docker\n", False),
-        ("  # mlflow-bench:platform: kubernetes\n", False),
-        ("  mlflow-bench:kubernetes:\n    context: mine\n", False),
+        ({"platform": "kubernetes"}, True),
+        ({"platform": "docker"}, False),
+        ({"kubernetes": {"context": "mine"}}, False),
     ],
 )
 def test_it_is_built_for_stacks_of_the_platform_only(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, wanted: bool
+    monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], wanted: bool
 ) -> None:
-    put(tmp_path / "Pulumi.mine.yaml", f"config:\n{text}".encode())
-    monkeypatch.setattr(plugins, "config_of", lambda name: tmp_path / f"Pulumi.{name}.yaml")
+    monkeypatch.setattr(stack_file, "config", lambda _: config)
     asked: list[str] = []
 
     def ensure() -> str:
