@@ -18,6 +18,9 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+OWN = "mlflow-bench/"
+"""What the names of the images that are built here begin with."""
+
 IMAGES = Path(__file__).parent / "images"
 PROJECT = Path(__file__).parents[1]
 REQUIREMENTS = PROJECT / "requirements.txt"
@@ -44,6 +47,8 @@ _SKIPPED_ANYWHERE = {".git", ".venv", "venv", "node_modules", "__pycache__", ".t
 # Git ignores the built web interface, which belongs to the package all the same.
 _BUILT_INTERFACE = Path("mlflow/server/js/build")
 
+_BASE = re.compile(r"^ARG BASE=(\S+)$", re.MULTILINE)
+
 # Zip files, and so wheels, know no time before 1980.
 _FIXED_TIME = 946_684_800
 _STALE_AFTER_SECONDS = 24 * 3600
@@ -61,17 +66,39 @@ class BuildContext:
     """Folder with the Dockerfile and everything it copies."""
 
     tag: str
-    """Image reference, `mlflow-bench/<image>:<12 hexadecimal digits of the content's SHA-256>`."""
+    """Image reference, `mlflow-bench/<image>:<12 hexadecimal digits of the content's SHA-256>`.
+
+    The same content has the same tag on every machine: the CA bundle, which is not part of the
+    image, does not count. The reference of the base image does.
+    """
+
+    base: str
+    """Reference of the image that it is built on."""
+
+    @property
+    def name(self) -> str:
+        """The image's name, as `minio`."""
+        return self.tag.removeprefix(OWN).partition(":")[0]
+
+    def in_registry(self, registry: str) -> str:
+        """Return the image's reference in a registry, as `registry.example.com/team`."""
+        return f"{registry}/{self.tag.removeprefix(OWN)}"
 
 
 def stage(
-    image: str, build_root: Path, *, ca_bundle: Path | None, mlflow_source: Path | None = None
+    image: str,
+    build_root: Path,
+    *,
+    ca_bundle: Path | None,
+    mlflow_source: Path | None = None,
+    base: str | None = None,
 ) -> BuildContext:
     """Write the build context of an image below `build_root`, unless it is there already.
 
     `ca_bundle` (see `find_ca_bundle`) is used by downloads while an image is built and does not
     become part of it. `mlflow_source`, for the mlflow image only, is a person's own wheel or
-    source folder, installed in place of the pinned mlflow.
+    source folder, installed in place of the pinned mlflow. `base` takes the place of the base image
+    that the Dockerfile names.
 
     Raises BuildContextError when a given file or folder cannot be used.
     """
@@ -84,9 +111,7 @@ def stage(
     draft = Path(tempfile.mkdtemp(prefix=f".{image}-", dir=build_root))
     try:
         _copy(source, draft, _walk(source, _SKIPPED_ANYWHERE))
-        if image in _DOWNLOADING:
-            # Always there, so that the Dockerfile can copy it; empty means the usual certificates.
-            (draft / "ca-bundle.crt").write_bytes(ca_bundle.read_bytes() if ca_bundle else b"")
+        base = _set_base(draft / "Dockerfile", base)
         if image in _PINNED:
             (draft / "constraints.txt").write_text("\n".join(_pins(REQUIREMENTS)) + "\n")
         if image == "workload":
@@ -98,8 +123,11 @@ def stage(
             own.mkdir()
             if mlflow_source is not None:
                 _stage_own(mlflow_source, own)
-        digest = _normalise(draft)
-        path = build_root / f"{image}-{digest}"
+        tag = f"{OWN}{image}:{_normalise(draft)}"
+        if image in _DOWNLOADING:
+            # Always there, so that the Dockerfile can copy it; empty means the usual certificates.
+            (draft / "ca-bundle.crt").write_bytes(ca_bundle.read_bytes() if ca_bundle else b"")
+        path = build_root / f"{image}-{_normalise(draft)}"
         if not path.exists():
             draft.chmod(0o755)
             try:
@@ -112,7 +140,12 @@ def stage(
         shutil.rmtree(draft, ignore_errors=True)
     os.utime(path)
     _remove_stale(build_root, image)
-    return BuildContext(path=path, tag=f"mlflow-bench/{image}:{digest}")
+    return BuildContext(path=path, tag=tag, base=base)
+
+
+def names() -> list[str]:
+    """Return the names of all images of the project, sorted."""
+    return sorted(file.parent.name for file in IMAGES.glob("*/Dockerfile"))
 
 
 def find_ca_bundle(environment: Mapping[str, str] = os.environ) -> Path | None:
@@ -134,6 +167,17 @@ def find_ca_bundle(environment: Mapping[str, str] = os.environ) -> Path | None:
     if SYSTEM_BUNDLE.is_file() and any(SYSTEM_ADDITIONS.glob("**/*.crt")):
         return SYSTEM_BUNDLE
     return None
+
+
+def _set_base(dockerfile: Path, base: str | None) -> str:
+    """Write the base image into a Dockerfile, where one is given; return the one it names."""
+    text = dockerfile.read_text()
+    if base is not None:
+        text = _BASE.sub(lambda _: f"ARG BASE={base}", text, count=1)
+        dockerfile.write_text(text)
+    found = _BASE.search(text)
+    assert found is not None, dockerfile
+    return found[1]
 
 
 def _pins(requirements: Path) -> list[str]:

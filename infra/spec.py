@@ -47,8 +47,13 @@ USUAL_REPLICAS = 3
 UPDATING = 1
 """Replicas that a rolling update on Kubernetes has beside the others."""
 
+REGISTRY_EXAMPLE = "registry.example.com/mlflow-bench"
+
 _MEMORY_UNITS = {"m": 2**20, "g": 2**30}
 _IMAGE = re.compile(r"[a-z0-9][\w./:-]*(:[\w][\w.-]*|@sha256:[0-9a-f]{64})", re.ASCII)
+_REGISTRY = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*", re.ASCII
+)
 _HOST = re.compile(r"(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", re.ASCII)
 
 
@@ -86,6 +91,17 @@ def _image(value: str) -> str:
     return value
 
 
+def is_registry(value: str) -> bool:
+    """Tell whether a text is the name of a registry, with or without a path in it."""
+    return _REGISTRY.fullmatch(value) is not None
+
+
+def _registry(value: str) -> str:
+    if not is_registry(value):
+        raise ValueError("is not a registry and a path in it, without https:// and without a tag")
+    return value
+
+
 def _host(value: str) -> str:
     if not _HOST.fullmatch(value) and not _is_bracketed(value):
         raise ValueError(f"has {value!r}, which is not a bare host name or address")
@@ -110,6 +126,7 @@ def _subnet(value: IPv4Network) -> IPv4Network:
 
 Memory = Annotated[int, BeforeValidator(_memory)]
 Image = Annotated[str, AfterValidator(_image)]
+Registry = Annotated[str, AfterValidator(_registry)]
 Host = Annotated[str, AfterValidator(_host)]
 Subnet = Annotated[IPv4Network, AfterValidator(_subnet)]
 
@@ -312,6 +329,13 @@ class DeploymentSpec(BaseModel):
         description="Image to run for `kubernetes.load_inside` instead of building the one of this "
         "project.",
         examples=["registry.example.com/mlflow-bench/workload:1"],
+    )
+    image_registry: Registry | None = Field(
+        default=None,
+        description="Registry to pull this project's images from instead of building them: where "
+        "`scripts/images push` has put them. An own `mlflow` is built all the same, unless the "
+        "cluster takes no image that is built here.",
+        examples=[REGISTRY_EXAMPLE],
     )
     base_image: Image = Field(
         default="debian:trixie-slim",

@@ -1,5 +1,7 @@
 """How the components are wired into a deployment on Kubernetes."""
 
+from collections.abc import Collection
+from contextlib import closing
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -9,8 +11,10 @@ import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
 
+from infra.build_context import BuildContext
+from infra.docker import preflight as docker_preflight
 from infra.docker.identity import LABEL_STACK
-from infra.docker.image import Image, image_source
+from infra.docker.image import Image, Published, Source, check_published, image_source
 from infra.docker.object_store import CREDENTIALS_FILE
 from infra.docker.object_store import PORT as OBJECT_STORE_PORT
 from infra.docker.postgres import PASSWORD_FILE
@@ -42,7 +46,7 @@ from infra.outputs import (
 from infra.postgres import least_memory, memory_settings
 from infra.preflight import check_external
 from infra.server import TrackingServer
-from infra.spec import DeploymentSpec
+from infra.spec import DeploymentSpec, SpecError
 
 SERVER_PORT = 5000
 """Port of the tracking server inside its pods, and of the Service that clients use."""
@@ -111,7 +115,7 @@ class Deployment(pulumi.ComponentResource):
         preflight.check_images(spec, cluster)
         preflight.check_monitoring(cluster)
         preflight.check_port(stack, spec.bind, spec.port)
-        sources: dict[str, Any] = {
+        sources: dict[str, Source] = {
             MLFLOW: _source("mlflow", spec.mlflow_image, spec),
             LOAD_BALANCER: _source("nginx", spec.nginx_image, spec),
         }
@@ -121,6 +125,7 @@ class Deployment(pulumi.ComponentResource):
             sources[OBJECT_STORE] = _source(spec.s3_engine, spec.object_store_image, spec)
         if spec.loads_inside:
             sources[LOAD] = _source("workload", spec.load_image, spec)
+        unchecked = _check_published(spec, sources.values())
         super().__init__("mlflow-bench:kubernetes:Deployment", stack, None, opts)
         self._child = pulumi.ResourceOptions(parent=self)
         self._stack = stack
@@ -141,6 +146,8 @@ class Deployment(pulumi.ComponentResource):
         )
         for line in unseen:
             pulumi.log.info(line, self)
+        if unchecked:
+            pulumi.log.warn(unchecked, self)
         if cluster.autoscale and (said := preflight.no_metrics(cluster)):
             pulumi.log.warn(said, self)
         self._identity = self._make_identity(provider)
@@ -268,12 +275,13 @@ class Deployment(pulumi.ComponentResource):
         )
         return replace(identity, service_account=made.metadata.name)
 
-    def _image(self, name: str, source: Any) -> pulumi.Output[str]:
+    def _image(self, name: str, source: Source) -> pulumi.Output[str]:
         """Declare an image; return what a pod names it by."""
-        if isinstance(source, str):
-            self._digests[name] = pulumi.Output.from_input(source)
+        if not isinstance(source, BuildContext):
+            reference = source.reference if isinstance(source, Published) else source
+            self._digests[name] = pulumi.Output.from_input(reference)
             return self._digests[name]
-        digest = Image(name, source, self._spec.base_image, self._child).digest
+        digest = Image(name, source, self._child).digest
         self._digests[name] = digest
         context = self._cluster.context
         return LoadedImage(name, context, source.tag, digest, self._child).name
@@ -430,8 +438,29 @@ class Deployment(pulumi.ComponentResource):
         return target
 
 
-def _source(name: str, given: str | None, spec: DeploymentSpec) -> Any:
-    return given or image_source(name, None, spec.mlflow if name == "mlflow" else None)
+def _source(name: str, given: str | None, spec: DeploymentSpec) -> Source:
+    assert spec.kubernetes is not None
+    here = preflight.takes_images(spec.kubernetes.context)
+    return image_source(name, given, spec, built_here=here)
+
+
+def _check_published(spec: DeploymentSpec, sources: Collection[Source]) -> str | None:
+    """Ask the registry by this machine's Docker, which a cluster elsewhere does not need.
+
+    Returns a line that says so where there is none.
+    """
+    if not any(isinstance(source, Published) for source in sources):
+        return None
+    try:
+        client = docker_preflight.connect()
+    except SpecError:
+        return (
+            "image_registry: was not asked whether it has the images: no Docker answers here; a "
+            "pod that lacks one says so"
+        )
+    with closing(client):
+        check_published(client, spec, sources)
+    return None
 
 
 def _hosts(spec: DeploymentSpec) -> tuple[str, ...]:

@@ -59,11 +59,17 @@ def check_cluster(stack: str, cluster: ClusterSpec) -> None:
         raise SpecError(f"kubernetes.namespace: {name!r}: is being removed; wait, or name another")
 
 
+def takes_images(context: str) -> bool:
+    """Tell whether images of this machine's Docker can be copied into a cluster."""
+    command = load_command(context, "any")
+    return context == TEST_CONTEXT or bool(command and shutil.which(command[0]))
+
+
 def check_images(spec: DeploymentSpec, cluster: ClusterSpec) -> None:
     """Raise `SpecError` for each image that the cluster would miss, or the tool that brings it."""
-    command = load_command(cluster.context, "any")
-    if cluster.context == TEST_CONTEXT or (command and shutil.which(command[0])):
+    if spec.image_registry is not None or takes_images(cluster.context):
         return
+    command = load_command(cluster.context, "any")
     wanted = {"mlflow_image": spec.mlflow_image, "nginx_image": spec.nginx_image}
     if spec.database is None:
         wanted["postgres_image"] = spec.postgres_image
@@ -73,15 +79,12 @@ def check_images(spec: DeploymentSpec, cluster: ClusterSpec) -> None:
         wanted["load_image"] = spec.load_image
     missing = [key for key, image in wanted.items() if image is None]
     if missing:
+        tool = f"install {command[0]}, which copies them there, or " if command else ""
         raise SpecError(
-            "\n".join(
-                f"{key}: is missing: the cluster of {cluster.context!r} has no image that is built "
-                "here; "
-                + (f"install {command[0]}, which copies it there, or " if command else "")
-                + "push it to a registry of the cluster's, and name it: "
-                f"pulumi config set {key} REGISTRY/NAME:TAG"
-                for key in missing
-            )
+            f"image_registry: is missing: the cluster of {cluster.context!r} has no image that is "
+            f"built here; {tool}push them to a registry of the cluster's: scripts/images push "
+            "REGISTRY; then pulumi config set image_registry REGISTRY (or name images of your own: "
+            f"{', '.join(missing)})"
         )
 
 

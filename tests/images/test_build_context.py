@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from infra import build_context
-from infra.build_context import BuildContextError, find_ca_bundle, stage
+from infra.build_context import BuildContextError, find_ca_bundle, names, stage
+from infra.spec import DeploymentSpec
 
 
 @pytest.fixture
@@ -128,16 +129,38 @@ def test_a_wheel_is_taken_and_its_change_seen(tmp_path: Path) -> None:
     assert f"own/{changed.name}" in content(second.path)
 
 
-def test_the_certificates_change_the_tag_of_mlflow_alone(tmp_path: Path) -> None:
+def test_the_certificates_change_the_context_and_not_the_tag(tmp_path: Path) -> None:
+    """Machines with other certificates have the same images, which a registry holds for all."""
     bundle = tmp_path / "ca.pem"
     bundle.write_text("certificate")
-    tags = {
-        (image, given): stage(image, tmp_path / "build", ca_bundle=given).tag
+    found = {
+        (image, given): stage(image, tmp_path / "build", ca_bundle=given)
         for image in ("mlflow", "postgres")
         for given in (None, bundle)
     }
-    assert tags["mlflow", None] != tags["mlflow", bundle]
-    assert tags["postgres", None] == tags["postgres", bundle]
+    assert found["mlflow", None].path != found["mlflow", bundle].path
+    assert found["mlflow", None].tag == found["mlflow", bundle].tag
+    assert found["postgres", None] == found["postgres", bundle]
+
+
+def test_the_base_image_changes_the_tag_and_stands_in_the_dockerfile(tmp_path: Path) -> None:
+    for image in names():
+        usual = stage(image, tmp_path, ca_bundle=None)
+        assert usual.name == image
+        assert usual.base == DeploymentSpec().base_image
+        assert stage(image, tmp_path, ca_bundle=None, base=usual.base) == usual
+        other = stage(image, tmp_path, ca_bundle=None, base="example.com/debian:13")
+        assert other.tag != usual.tag
+        assert other.base == "example.com/debian:13"
+        lines = (other.path / "Dockerfile").read_text().splitlines()
+        assert "ARG BASE=example.com/debian:13" in lines
+        assert not any(usual.base in line for line in lines)
+
+
+def test_the_name_in_a_registry_has_the_tag(tmp_path: Path) -> None:
+    context = stage("nginx", tmp_path, ca_bundle=None)
+    digest = context.tag.removeprefix("mlflow-bench/nginx:")
+    assert context.in_registry("example.com:5000/team") == f"example.com:5000/team/nginx:{digest}"
 
 
 def test_the_load_is_another_image_when_its_code_changes(

@@ -10,7 +10,7 @@ import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_mocks
 
 from infra.docker import deployment as on_docker
-from infra.docker import nfs_client, preflight
+from infra.docker import nfs_client, preflight, registry
 from infra.docker.container import duration
 from infra.docker.files import LABEL_FILES
 from infra.docker.schema_job import _checked
@@ -39,8 +39,8 @@ class Engine(Mocks):
             outputs["exitCode"] = 0
         if args.typ == "docker:index/remoteImage:RemoteImage":
             outputs["imageId"] = "sha256:0"
-        if args.typ == "docker:index/image:Image":
-            outputs["repoDigest"] = "sha256:1"
+        if args.name.endswith("-image"):
+            outputs["digest"] = "sha256:1"
         return f"{args.name}-id", outputs
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -60,6 +60,14 @@ class Engine(Mocks):
             args.name: args.inputs
             for args in self.made
             if args.typ.startswith("docker:") and args.typ.endswith(f":{kind}")
+        }
+
+    def images(self) -> dict[str, str]:
+        """The references of the images that are built or pulled by this project, by component."""
+        return {
+            args.name.removesuffix("-image"): args.inputs["reference"]
+            for args in self.made
+            if args.name.endswith("-image")
         }
 
 
@@ -351,7 +359,7 @@ def test_presigned_urls_of_an_external_bucket_carry_its_own_address(
 @pytest.mark.parametrize("s3_engine", ["minio", "seaweedfs"])
 def test_the_s3_engine_is_chosen_by_name(engine: Engine, s3_engine: str) -> None:
     deploy(engine, artifacts="s3", s3_engine=s3_engine)
-    assert f"mlflow-bench/{s3_engine}:" in engine.of("Image")["object-store"]["imageName"]
+    assert f"mlflow-bench/{s3_engine}:" in engine.images()["object-store"]
 
 
 def test_only_one_replica_runs_jobs(engine: Engine) -> None:
@@ -368,7 +376,66 @@ def test_only_one_replica_runs_jobs(engine: Engine) -> None:
 def test_given_images_are_used_and_not_built(engine: Engine) -> None:
     deploy(engine, mlflow_image="example.com/mlflow:1", postgres_image="example.com/pg:17")
     assert set(engine.of("RemoteImage")) == {"mlflow", "postgres"}
-    assert not engine.of("Image")
+    assert not engine.images()
+
+
+REGISTRY = "registry.example.com/team"
+
+
+def contents_of(made: list[MockResourceArgs]) -> dict[str, object]:
+    """What each image is built from; None: it is pulled."""
+    return {
+        args.name.removesuffix("-image"): args.inputs.get("context")
+        for args in made
+        if args.name.endswith("-image")
+    }
+
+
+def test_images_come_from_the_registry_but_for_ones_own(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def missing(_: object, registry: str, contexts: list[Any]) -> list[str]:
+        asked.extend(context.in_registry(registry) for context in contexts)
+        return []
+
+    monkeypatch.setattr(registry, "missing", missing)
+    deploy(engine, image_registry=REGISTRY, postgres_image="example.com/pg:17", **MULTI_AZ)
+    found = engine.images()
+    assert {name: one.rpartition(":")[0] for name, one in found.items()} == {
+        "mlflow": f"{REGISTRY}/mlflow",
+        "object-store": f"{REGISTRY}/minio",
+        "nginx": f"{REGISTRY}/nginx",
+    }
+    assert sorted(asked) == sorted(found.values())
+    assert set(contents_of(engine.made).values()) == {None}
+
+    engine.made.clear()
+    (tmp_path / "setup.py").write_text("")
+    deploy(engine, image_registry=REGISTRY, mlflow=str(tmp_path))
+    assert engine.images()["mlflow"].startswith("mlflow-bench/mlflow:")
+    assert contents_of(engine.made)["mlflow"] is not None
+    assert engine.images()["postgres"].startswith(f"{REGISTRY}/postgres:")
+
+
+def test_images_that_the_registry_has_not_are_one_line_with_the_command(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "missing", lambda *_: ["minio", "nginx"])
+    with pytest.raises(
+        SpecError,
+        match=rf"^image_registry: {REGISTRY}: has no minio:\w{{12}}, nginx:\w{{12}}; push: "
+        rf"scripts/images push {REGISTRY} minio nginx --base-image debian:13$",
+    ):
+        deploy(engine, image_registry=REGISTRY, base_image="debian:13", **MULTI_AZ)
+
+    def down(*_: object) -> list[str]:
+        raise registry.RegistryError("it refuses")
+
+    monkeypatch.setattr(registry, "missing", down)
+    with pytest.raises(SpecError, match="^image_registry: it refuses$"):
+        deploy(engine, image_registry=REGISTRY)
 
 
 def test_memory_limits_reach_docker_in_mebibytes(engine: Engine) -> None:
@@ -420,7 +487,7 @@ EXTERNAL = {
 def test_external_services_bring_no_containers(engine: Engine) -> None:
     target = deploy(engine, zones="2", **EXTERNAL)
     assert set(engine.containers()) == {"schema-job", "mlflow-a-1", "mlflow-b-1", "nginx"}
-    assert set(engine.of("Image")) == {"mlflow", "nginx"}
+    assert set(engine.images()) == {"mlflow", "nginx"}
     assert target.backend_store.host == "db.example.com"
     assert target.artifact_store.uri == "s3://team/a/b"
 

@@ -18,6 +18,7 @@ import infra.kubernetes.load_balancer
 import infra.kubernetes.object_store
 import infra.kubernetes.postgres
 import infra.kubernetes.schema_job
+from infra.docker import preflight as docker_preflight
 from infra.kubernetes import deployment as on_kubernetes
 from infra.kubernetes import preflight
 from infra.kubernetes.image import Loader, _name
@@ -55,8 +56,8 @@ class Engine(Mocks):
         outputs = dict(args.inputs)
         if args.typ == "random:index/randomPassword:RandomPassword":
             outputs["result"] = self.salt if args.name == "secrets-salt" else PASSWORD
-        if args.typ == "docker:index/image:Image":
-            outputs["repoDigest"] = "sha256:0123456789abcdef"
+        if args.name.endswith("-image"):
+            outputs["digest"] = "sha256:0123456789abcdef"
         if args.name == "port-forward":
             outputs["ports"] = PORTS
         if args.name.endswith("-loaded"):
@@ -434,12 +435,10 @@ def test_only_the_servers_and_the_job_reach_the_stores(engine: Engine) -> None:
 def test_another_cluster_runs_images_by_reference_only(engine: Engine) -> None:
     with pytest.raises(SpecError) as caught:
         deploy(context="work")
-    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
-        "mlflow_image",
-        "nginx_image",
-        "postgres_image",
-        "object_store_image",
-    ]
+    assert str(caught.value).startswith("image_registry: is missing: ")
+    assert "(or name images of your own: mlflow_image, nginx_image, postgres_image, " in str(
+        caught.value
+    )
     images = {
         f"{name}_image": f"registry.example.com/{name}:1"
         for name in ("mlflow", "nginx", "postgres", "object_store")
@@ -448,7 +447,7 @@ def test_another_cluster_runs_images_by_reference_only(engine: Engine) -> None:
     used = {pod["containers"][0]["image"] for pod in engine.pods().values()}
     assert used == set(images.values())
     assert [args for args in engine.made if args.typ.startswith("docker:")] == []
-    with pytest.raises(SpecError, match=r"^load_image: is missing: "):
+    with pytest.raises(SpecError, match=r"^image_registry: is missing: .*: load_image\)$"):
         deploy("work", {"load_inside": True}, **images)
     target, _ = deploy("work", {"load_inside": True}, load_image="a/workload:1", **images)
     assert target.cluster
@@ -552,8 +551,37 @@ def test_images_are_tagged_by_digest_and_copied_by_the_clusters_tool(
     assert engine.pods()["mlflow"]["containers"][0]["image"] == "loaded/mlflow:1"
 
 
+def test_pods_pull_from_the_registry(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda line, *_: said.append(line))
+
+    def no_docker() -> None:
+        raise SpecError("no Docker")
+
+    monkeypatch.setattr(docker_preflight, "connect", no_docker)
+    (tmp_path / "setup.py").write_text("")
+    registry = "registry.example.com/team"
+    deploy(context="work", image_registry=registry, mlflow=str(tmp_path))
+    images = {name: pod["containers"][0]["image"] for name, pod in engine.pods().items()}
+    assert {name: one.rpartition(":")[0] for name, one in images.items()} == {
+        "postgres": f"{registry}/postgres",
+        "object-store": f"{registry}/minio",
+        "schema-job": f"{registry}/mlflow",
+        "mlflow": f"{registry}/mlflow",
+        "nginx": f"{registry}/nginx",
+    }
+    assert not [made.name for made in engine.made if made.name.endswith(("-image", "-loaded"))]
+    assert [line.partition(":")[0] for line in said] == ["image_registry"]
+    # A cluster that takes images from here takes a person's own mlflow from here.
+    deploy(image_registry=registry, mlflow=str(tmp_path))
+    assert engine.pods()["mlflow"]["containers"][0]["image"] == "loaded/mlflow:1"
+    assert engine.pods()["nginx"]["containers"][0]["image"].startswith(f"{registry}/nginx:")
+
+
 def test_a_local_cluster_without_its_tool_is_told(engine: Engine) -> None:
-    with pytest.raises(SpecError, match="install k3d, which copies it there, or push it"):
+    with pytest.raises(SpecError, match="install k3d, which copies them there, or push them"):
         deploy(context="k3d-two")
 
 

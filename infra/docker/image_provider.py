@@ -1,0 +1,96 @@
+"""Puts a component's image on the engine: built here, or pulled from the project's registry.
+
+A resource of this project's own, and not of the docker plugin: that one builds an image again which
+is there, leaves the old builder's containers, and never notices that an image was removed.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+import pulumi
+from docker.errors import APIError, DockerException
+from pulumi import dynamic
+from requests.exceptions import RequestException
+
+from infra.build_context import BuildContext
+from infra.docker import build, registry
+from infra.kubernetes.own_provider import OwnProvider
+
+
+class Provider(OwnProvider):
+    """Images by a tag that names their content.
+
+    They stay when their resource goes: others run them, and the next deployment begins with them.
+    """
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Have the image on the engine."""
+        return dynamic.CreateResult(id_=props["reference"], outs=_present(props))
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
+        """Tell whether it is another image, or was removed from the engine."""
+        if olds["reference"] != news["reference"]:
+            return dynamic.DiffResult(changes=True)
+        with _engine(news) as client:
+            return dynamic.DiffResult(changes=build.image_id(client, olds["digest"]) is None)
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Have another image on the engine."""
+        return dynamic.UpdateResult(outs=_present(news))
+
+
+def _present(props: dict[str, Any]) -> dict[str, Any]:
+    """Build or pull the image."""
+    with _engine(props) as client:
+        if props["context"] is None:
+            digest = registry.pull(client, props["reference"])
+        else:
+            context = BuildContext(Path(props["context"]), props["reference"], props["base"])
+            digest = build.ensure(client, context, _say)
+    return {key: props[key] for key in ("reference", "context", "base")} | {"digest": digest}
+
+
+@contextmanager
+def _engine(props: dict[str, Any]) -> Iterator[docker.DockerClient]:
+    """Yield a client; what goes wrong becomes a `RuntimeError` with what a person is told."""
+    try:
+        with closing(build.connect()) as client:
+            yield client
+    except (build.BuildFailedError, registry.RegistryError) as error:
+        raise RuntimeError(str(error)) from None
+    except (DockerException, RequestException) as error:
+        reason = error.explanation if isinstance(error, APIError) else error
+        raise RuntimeError(f"{props['reference']}: Docker says: {reason}") from None
+
+
+def _say(line: str) -> None:
+    """Tell the person at the terminal: Pulumi shows what a provider prints."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+class PresentImage(dynamic.Resource):
+    """An image that the engine has."""
+
+    digest: pulumi.Output[str]
+    """Its id."""
+
+    def __init__(
+        self,
+        name: str,
+        reference: str,
+        context: BuildContext | None,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        props = {
+            "reference": reference,
+            # Not seen by `diff`: the same content may lie elsewhere.
+            "context": str(context.path) if context else None,
+            "base": context.base if context else None,
+            "digest": None,
+        }
+        super().__init__(Provider(), f"{name}-image", props, opts)

@@ -1,0 +1,132 @@
+"""The project's images in a registry of a person's own.
+
+The engine asks the registry, as whoever `docker login` has logged in: it knows the registries that
+are insecure, and their certificates.
+"""
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException
+
+from infra.build_context import BuildContext
+from infra.docker.build import image_id
+
+_NOT_THERE = ("manifest unknown", "not found", "name unknown", "does not exist")
+_NO_ACCESS = ("unauthorized", "denied", "no basic auth", "authentication required")
+
+
+class RegistryError(Exception):
+    """What a registry does not do, in one line for a person."""
+
+
+def host(registry: str) -> str:
+    """Return what `docker login` takes."""
+    return registry.partition("/")[0]
+
+
+def has(client: docker.DockerClient, reference: str) -> bool:
+    """Tell whether a registry has an image that this engine can run.
+
+    Raises `RegistryError` when it does not answer, refuses, or has it for other processors only.
+    """
+    try:
+        api: Any = client.api
+        found: dict[str, Any] = api.inspect_distribution(reference)
+    except DockerException as error:
+        if isinstance(error, APIError) and _is_absent(error):
+            return False
+        raise RegistryError(_reason(reference, error)) from None
+    wanted = processor(client)
+    offered = {str(one.get("architecture")) for one in found.get("Platforms") or ()}
+    if offered and wanted not in offered:
+        raise RegistryError(
+            f"{reference}: is for {', '.join(sorted(offered))}, and the engine runs {wanted}; push "
+            "from a machine of that kind, to another path of the registry"
+        )
+    return True
+
+
+def processor(client: docker.DockerClient) -> str:
+    """Return the engine's architecture in the words of images, as `amd64`."""
+    return str(client.version()["Arch"])
+
+
+def pull(client: docker.DockerClient, reference: str) -> str:
+    """Have an image on the engine, pulled where it has none of this name; return its id.
+
+    Raises `RegistryError` when it cannot be pulled.
+    """
+    found = image_id(client, reference)
+    if found is None:
+        try:
+            client.images.pull(reference)
+        except DockerException as error:
+            raise RegistryError(_reason(reference, error)) from None
+        found = image_id(client, reference)
+    if found is None:
+        raise RegistryError(f"{reference}: was pulled and is not there; pull it again")
+    return found
+
+
+def push(client: docker.DockerClient, context: BuildContext, registry: str) -> str:
+    """Push an image that the engine has; return its reference. Raises `RegistryError`."""
+    reference = context.in_registry(registry)
+    kept = image_id(client, reference) is not None
+    repository, _, tag = reference.rpartition(":")
+    client.images.get(context.tag).tag(repository, tag)
+    try:
+        for line in client.api.push(repository, tag, stream=True, decode=True):
+            if "error" in line:
+                raise RegistryError(_said(reference, str(line["error"])))
+    except DockerException as error:
+        raise RegistryError(_reason(reference, error)) from None
+    finally:
+        # The name was only for the way there.
+        if not kept:
+            client.images.remove(reference, noprune=True)
+    return reference
+
+
+def missing(
+    client: docker.DockerClient, registry: str, contexts: Iterable[BuildContext]
+) -> list[str]:
+    """Return the names of the images that neither the engine nor the registry has.
+
+    Raises `RegistryError`, see `has`.
+    """
+    absent = []
+    for context in contexts:
+        reference = context.in_registry(registry)
+        if image_id(client, reference) is None and not has(client, reference):
+            absent.append(context.name)
+    return absent
+
+
+def push_command(registry: str, names: Iterable[str], base: str | None, mlflow: Path | None) -> str:
+    """Return how a person pushes images of these names."""
+    words = ["scripts/images", "push", registry, *names]
+    words += ["--base-image", base] if base else []
+    words += ["--mlflow", str(mlflow)] if mlflow else []
+    return shlex.join(words)
+
+
+def _is_absent(error: APIError) -> bool:
+    said = str(error.explanation or error).lower()
+    return error.status_code == 404 or any(word in said for word in _NOT_THERE)
+
+
+def _reason(reference: str, error: Exception) -> str:
+    said = error.explanation if isinstance(error, APIError) else None
+    return _said(reference, str(said or error))
+
+
+def _said(reference: str, reason: str) -> str:
+    where = host(reference)
+    line = reason.strip().splitlines()[0] if reason.strip() else "no word"
+    if any(word in line.lower() for word in _NO_ACCESS):
+        return f"{reference}: {where} refuses ({line}); log in: docker login {where}"
+    return f"{reference}: {where} does not give it or take it ({line}); see that it runs"
