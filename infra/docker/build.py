@@ -7,6 +7,7 @@ the old builder does, told to remove its containers. Neither needs the docker co
 import base64
 import contextlib
 import os
+import re
 import sys
 import threading
 import time
@@ -29,6 +30,7 @@ BUILDKIT_API = (1, 39)
 """First version of the engine's API that offers BuildKit on every Linux, that of Docker 18.09."""
 
 OUTPUT_LINES = 30
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 TELL_SECONDS = 20.0
 
 
@@ -112,6 +114,7 @@ def build(client: docker.DockerClient, image: str) -> str:
 def _follow(tag: str, lines: Iterator[dict[str, Any]], say: Callable[[str], None]) -> None:
     """Read a build's output to its end. Raises BuildFailedError with the end of it."""
     output: list[str] = []
+    failure = ""
     with _progress(tag, say) as step:
         for line in lines:
             for text, begins in _texts(line):
@@ -119,11 +122,10 @@ def _follow(tag: str, lines: Iterator[dict[str, Any]], say: Callable[[str], None
                     step(text)
                 else:
                     output.append(text)
-            if "error" in line:
-                tail = "\n".join(f"  {text}" for text in output[-OUTPUT_LINES:])
-                raise BuildFailedError(
-                    f"{tag}: {str(line['error']).strip()}\nend of its output:\n{tail}"
-                )
+            failure = str(line.get("error", failure)).strip()
+    if failure:
+        tail = "\n".join(f"  {text}" for text in output[-OUTPUT_LINES:])
+        raise BuildFailedError(f"{tag}: {failure}\nend of its output:\n{tail}")
 
 
 def _texts(line: dict[str, Any]) -> Iterator[tuple[str, bool]]:
@@ -133,7 +135,8 @@ def _texts(line: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     else:
         texts = str(line.get("stream", "")).splitlines()
         found = ((text, text.startswith("Step ")) for text in texts)
-    return ((text.strip(), begins) for text, begins in found if text.strip())
+    plain = ((_COLOUR.sub("", text).strip(), begins) for text, begins in found)
+    return ((text, begins) for text, begins in plain if text)
 
 
 @contextlib.contextmanager

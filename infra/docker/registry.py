@@ -79,15 +79,16 @@ def push(client: docker.DockerClient, context: BuildContext, registry: str) -> s
     repository, _, tag = reference.rpartition(":")
     client.images.get(context.tag).tag(repository, tag)
     try:
-        for line in client.api.push(repository, tag, stream=True, decode=True):
-            if "error" in line:
-                raise RegistryError(_said(reference, str(line["error"])))
+        said = list(client.api.push(repository, tag, stream=True, decode=True))
     except DockerException as error:
         raise RegistryError(_reason(reference, error)) from None
     finally:
         # The name was only for the way there.
         if not kept:
             client.images.remove(reference, noprune=True)
+    for line in said:
+        if "error" in line:
+            raise RegistryError(_said(reference, str(line["error"])))
     return reference
 
 

@@ -434,7 +434,7 @@ def test_images_that_the_registry_has_not_are_one_line_with_the_command(
         raise registry.RegistryError("it refuses")
 
     monkeypatch.setattr(registry, "missing", down)
-    with pytest.raises(SpecError, match="^image_registry: it refuses$"):
+    with pytest.raises(SpecError, match=r"^image_registry: it refuses$"):
         deploy(engine, image_registry=REGISTRY)
 
 
