@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import docker as engine
+import docker
 import pulumi
-import pulumi_docker as docker
 
 from infra.build_context import BuildContext, find_ca_bundle, stage
 from infra.docker import registry
@@ -56,7 +55,7 @@ def image_source(
 
 
 def check_published(
-    client: engine.DockerClient, spec: DeploymentSpec, sources: Iterable[Source]
+    client: docker.DockerClient, spec: DeploymentSpec, sources: Iterable[Source]
 ) -> None:
     """Raise `SpecError` for images that neither the engine nor the registry has."""
     contexts = [source.context for source in sources if isinstance(source, Published)]
@@ -89,11 +88,10 @@ class Image(pulumi.ComponentResource):
     ) -> None:
         super().__init__("mlflow-bench:docker:Image", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        if isinstance(source, str):
-            remote = docker.RemoteImage(name, name=source, keep_locally=True, opts=child)
-            self.digest = remote.image_id
-        elif isinstance(source, Published):
-            self.digest = PresentImage(name, source.reference, None, child).digest
+        if isinstance(source, BuildContext):
+            image = PresentImage(name, source.tag, source, child)
         else:
-            self.digest = PresentImage(name, source.tag, source, child).digest
+            reference = source.reference if isinstance(source, Published) else source
+            image = PresentImage(name, reference, None, child)
+        self.digest = image.digest
         self.register_outputs({"digest": self.digest})

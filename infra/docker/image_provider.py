@@ -1,7 +1,8 @@
-"""Puts a component's image on the engine: built here, or pulled from the project's registry.
+"""Puts a component's image on the engine: built here, or pulled from a registry.
 
-A resource of this project's own, and not of the docker plugin: that one builds an image again which
-is there, leaves the old builder's containers, and never notices that an image was removed.
+Resources of this project's own, and not of the docker plugin: its `Image` builds again what is
+there, leaves the old builder's containers, and never notices that an image was removed; its
+`RemoteImage` pulls without the person's `docker login`.
 """
 
 import sys
@@ -22,7 +23,7 @@ from infra.kubernetes.own_provider import OwnProvider
 
 
 class Provider(OwnProvider):
-    """Images by a tag that names their content.
+    """Images by their reference.
 
     They stay when their resource goes: others run them, and the next deployment begins with them.
     """
@@ -36,7 +37,11 @@ class Provider(OwnProvider):
         if olds["reference"] != news["reference"]:
             return dynamic.DiffResult(changes=True)
         with _engine(news) as client:
-            return dynamic.DiffResult(changes=build.image_id(client, olds["digest"]) is None)
+            if news["context"] is not None:
+                # The tag names the content; it may have been given to another build of the same.
+                return dynamic.DiffResult(changes=build.image_id(client, olds["digest"]) is None)
+            found = build.image_id(client, news["reference"])
+            return dynamic.DiffResult(changes=found != olds["digest"])
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
         """Have another image on the engine."""

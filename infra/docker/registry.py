@@ -23,9 +23,12 @@ class RegistryError(Exception):
     """What a registry does not do, in one line for a person."""
 
 
-def host(registry: str) -> str:
-    """Return what `docker login` takes."""
-    return registry.partition("/")[0]
+def host(reference: str) -> str:
+    """Return what `docker login` takes; a name without a registry is one of Docker Hub's."""
+    first, slash, _ = reference.partition("/")
+    return (
+        first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
+    )
 
 
 def has(client: docker.DockerClient, reference: str) -> bool:
@@ -39,7 +42,7 @@ def has(client: docker.DockerClient, reference: str) -> bool:
     except DockerException as error:
         if isinstance(error, APIError) and _is_absent(error):
             return False
-        raise RegistryError(_reason(reference, error)) from None
+        raise _refused(reference, "cannot be looked up", error) from None
     wanted = processor(client)
     offered = {str(one.get("architecture")) for one in found.get("Platforms") or ()}
     if offered and wanted not in offered:
@@ -65,7 +68,7 @@ def pull(client: docker.DockerClient, reference: str) -> str:
         try:
             client.images.pull(reference)
         except DockerException as error:
-            raise RegistryError(_reason(reference, error)) from None
+            raise _refused(reference, "is not here and cannot be pulled", error) from None
         found = image_id(client, reference)
     if found is None:
         raise RegistryError(f"{reference}: was pulled and is not there; pull it again")
@@ -81,14 +84,14 @@ def push(client: docker.DockerClient, context: BuildContext, registry: str) -> s
     try:
         said = list(client.api.push(repository, tag, stream=True, decode=True))
     except DockerException as error:
-        raise RegistryError(_reason(reference, error)) from None
+        raise _refused(reference, "cannot be pushed", error) from None
     finally:
         # The name was only for the way there.
         if not kept:
             client.images.remove(reference, noprune=True)
     for line in said:
         if "error" in line:
-            raise RegistryError(_said(reference, str(line["error"])))
+            raise _refused(reference, "cannot be pushed", str(line["error"]))
     return reference
 
 
@@ -120,14 +123,12 @@ def _is_absent(error: APIError) -> bool:
     return error.status_code == 404 or any(word in said for word in _NOT_THERE)
 
 
-def _reason(reference: str, error: Exception) -> str:
+def _refused(reference: str, what: str, error: Exception | str) -> RegistryError:
+    """Return the error that says what was not done, why, and what a person can do."""
     said = error.explanation if isinstance(error, APIError) else None
-    return _said(reference, str(said or error))
-
-
-def _said(reference: str, reason: str) -> str:
+    reason = next(iter(str(said or error).strip().splitlines()), "no word")
     where = host(reference)
-    line = reason.strip().splitlines()[0] if reason.strip() else "no word"
-    if any(word in line.lower() for word in _NO_ACCESS):
-        return f"{reference}: {where} refuses ({line}); log in: docker login {where}"
-    return f"{reference}: {where} does not give it or take it ({line}); see that it runs"
+    remedy = f"see that {where} runs, and that the name is right"
+    if any(word in reason.lower() for word in _NO_ACCESS):
+        remedy = f"see that the name is right, and log in: docker login {where}"
+    return RegistryError(f"{reference}: {what} ({reason}); {remedy}")

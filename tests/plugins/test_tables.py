@@ -9,7 +9,7 @@ import pulumi_random
 import pytest
 from pulumi_docker import _inputs
 
-from scripts.offline.plugins.docker_resources import container_table, image, network
+from scripts.offline.plugins.docker_resources import container_table, network
 from scripts.offline.plugins.docker_resources.connection import Connection
 from scripts.offline.plugins.docker_resources.container import Container
 from scripts.offline.plugins.docker_resources.image import Image
@@ -20,7 +20,7 @@ from scripts.offline.plugins.protocol.resource import Resource
 from scripts.offline.plugins.protocol.schema import Kind, Prop, diff
 from scripts.offline.plugins.random_resources.resources import RESOURCES
 
-DOCKER = [kind(Connection()) for kind in (Container, Image, Network, RemoteImage, Volume)]
+DOCKER = [kind(Connection()) for kind in (Container, Network, RemoteImage, Volume)]
 
 
 def camel(name: str) -> str:
@@ -75,7 +75,7 @@ def test_tokens_and_outputs_are_the_sdks(resource: Resource) -> None:
         (Network.table, pulumi_docker.NetworkArgs, "ingress"),
         (network.IPAM_CONFIG, _inputs.NetworkIpamConfigArgs, ""),
         (Volume.table, pulumi_docker.VolumeArgs, "cluster"),
-        (Image.table, pulumi_docker.ImageArgs, "registry"),
+        (Image.table, pulumi_docker.ImageArgs, "build buildOnPreview registry skipPush"),
         (RemoteImage.table, pulumi_docker.RemoteImageArgs, "build"),
     ],
 )
@@ -83,9 +83,8 @@ def test_what_is_not_served(table: dict[str, Prop], kind: type, expected: str) -
     assert not_served(table, kind) == set(expected.split())
 
 
-def test_the_build_of_an_image() -> None:
-    served = set(image.BUILD) - {"contextDigest"}
-    assert served == sdk_inputs(_inputs.DockerBuildArgs)
+def test_an_image_of_earlier_versions_is_known_by_its_type() -> None:
+    assert vars(pulumi_docker.Image)["pulumi_type"] == Image.token
 
 
 IN_PLACE = {

@@ -37,8 +37,6 @@ class Engine(Mocks):
             outputs["hex"] = "0a1b2c3d"
         if args.typ == "docker:index/container:Container" and outputs.get("attach"):
             outputs["exitCode"] = 0
-        if args.typ == "docker:index/remoteImage:RemoteImage":
-            outputs["imageId"] = "sha256:0"
         if args.name.endswith("-image"):
             outputs["digest"] = "sha256:1"
         return f"{args.name}-id", outputs
@@ -375,8 +373,8 @@ def test_only_one_replica_runs_jobs(engine: Engine) -> None:
 
 def test_given_images_are_used_and_not_built(engine: Engine) -> None:
     deploy(engine, mlflow_image="example.com/mlflow:1", postgres_image="example.com/pg:17")
-    assert set(engine.of("RemoteImage")) == {"mlflow", "postgres"}
-    assert not engine.images()
+    assert engine.images() == {"mlflow": "example.com/mlflow:1", "postgres": "example.com/pg:17"}
+    assert set(contents_of(engine.made).values()) == {None}
 
 
 REGISTRY = "registry.example.com/team"
@@ -403,6 +401,7 @@ def test_images_come_from_the_registry_but_for_ones_own(
     monkeypatch.setattr(registry, "missing", missing)
     deploy(engine, image_registry=REGISTRY, postgres_image="example.com/pg:17", **MULTI_AZ)
     found = engine.images()
+    assert found.pop("postgres") == "example.com/pg:17"
     assert {name: one.rpartition(":")[0] for name, one in found.items()} == {
         "mlflow": f"{REGISTRY}/mlflow",
         "object-store": f"{REGISTRY}/minio",

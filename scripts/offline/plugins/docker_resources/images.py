@@ -33,7 +33,8 @@ def find_or_pull(
         # A reference without tag would pull every tag.
         last = reference.rpartition("/")[2]
         name = reference if ":" in last or "@" in last else f"{reference}:latest"
-        for line in api.pull(name, stream=True, decode=True, platform=platform):
+        # The official plugin pulls as nobody, too, whoever `docker login` has logged in.
+        for line in api.pull(name, stream=True, decode=True, platform=platform, auth_config={}):
             call.proceed()
             if "error" in line:
                 raise RefusedError(line["error"])
