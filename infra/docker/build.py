@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import DockerException
 
 from infra.build_context import BuildContext, BuildContextError, find_ca_bundle, stage
-from infra.docker import buildkit
+from infra.docker import buildkit, registry
 
 BUILD_ROOT = Path(__file__).resolve().parents[2] / ".build"
 SILENT_SECONDS = 1800
@@ -41,14 +41,6 @@ class BuildFailedError(Exception):
 def connect() -> docker.DockerClient:
     """Return a client that waits as long as a build may take. Raises Docker's errors."""
     return docker.from_env(timeout=SILENT_SECONDS)
-
-
-def image_id(client: docker.DockerClient, reference: str) -> str | None:
-    """Return the id of an image that the engine has; None where it has none of this name or id."""
-    try:
-        return str(client.images.get(reference).id)
-    except ImageNotFound:
-        return None
 
 
 def has_buildkit(client: docker.DockerClient) -> bool:
@@ -72,14 +64,16 @@ def ensure(
     `say` is handed a line now and then while it is built. Raises `BuildFailedError` and Docker's
     errors.
     """
-    found = image_id(client, context.tag)
+    found = registry.image_id(client, context.tag)
     if found is not None:
         return found
     with_buildkit = has_buildkit(client)
     say(f"{context.tag}: building{'' if with_buildkit else ' with the old builder'}")
-    if image_id(client, context.base) is None:
-        # BuildKit pulls nothing itself without a session, of which the client library has none.
-        client.images.pull(context.base)
+    # BuildKit pulls nothing itself without a session, of which the client library has none.
+    try:
+        registry.pull(client, context.base)
+    except registry.RegistryError as error:
+        raise BuildFailedError(f"{context.tag}: its base {error}") from None
     # Everything that this client asks for carries the builder's version, which only a build reads.
     client.api.params = {"version": "2" if with_buildkit else "1"}
     try:
@@ -95,7 +89,7 @@ def ensure(
         _follow(context.tag, lines, say)
     finally:
         client.api.params = {}
-    found = image_id(client, context.tag)
+    found = registry.image_id(client, context.tag)
     if found is None:
         raise BuildFailedError(f"{context.tag}: the build ended without an image")
     return found

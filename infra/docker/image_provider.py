@@ -39,8 +39,8 @@ class Provider(OwnProvider):
         with _engine(news) as client:
             if news["context"] is not None:
                 # The tag names the content; it may have been given to another build of the same.
-                return dynamic.DiffResult(changes=build.image_id(client, olds["digest"]) is None)
-            found = build.image_id(client, news["reference"])
+                return dynamic.DiffResult(changes=registry.image_id(client, olds["digest"]) is None)
+            found = registry.image_id(client, news["reference"])
             return dynamic.DiffResult(changes=found != olds["digest"])
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:

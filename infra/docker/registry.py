@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, ImageNotFound
 
 from infra.build_context import BuildContext
-from infra.docker.build import image_id
 
 _NOT_THERE = ("manifest unknown", "not found", "name unknown", "does not exist")
 _NO_ACCESS = ("unauthorized", "denied", "no basic auth", "authentication required")
@@ -21,6 +20,14 @@ _NO_ACCESS = ("unauthorized", "denied", "no basic auth", "authentication require
 
 class RegistryError(Exception):
     """What a registry does not do, in one line for a person."""
+
+
+def image_id(client: docker.DockerClient, reference: str) -> str | None:
+    """Return the id of an image that the engine has; None where it has none of this name or id."""
+    try:
+        return str(client.images.get(reference).id)
+    except ImageNotFound:
+        return None
 
 
 def host(reference: str) -> str:

@@ -33,7 +33,7 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
-from infra.build_context import find_ca_bundle, stage
+from infra.docker.build import build as build_image
 from tests.benchmarks.tracking_layouts import (
     DEFAULTS,
     HAPROXY,
@@ -238,16 +238,10 @@ def record(layouts: dict[str, Seen], reached: Sequence[Bar]) -> dict[str, object
 
 def build(client: docker.DockerClient, haproxy: bool) -> Images:
     """Build the images as a stack does."""
-
-    def one(name: str) -> str:
-        context = stage(name, ROOT / ".build", ca_bundle=find_ca_bundle())
-        client.images.build(path=str(context.path), tag=context.tag, rm=True)
-        return context.tag
-
     return Images(
-        postgres=one("postgres"),
-        mlflow=one("mlflow"),
-        nginx=one("nginx"),
+        postgres=build_image(client, "postgres"),
+        mlflow=build_image(client, "mlflow"),
+        nginx=build_image(client, "nginx"),
         haproxy=build_haproxy(client, "debian:trixie-slim") if haproxy else "",
     )
 

@@ -6,31 +6,23 @@ cache of both.
 
 import sys
 import time
-from pathlib import Path
 
-import docker
-from docker.errors import BuildError
-
-from tests.images.sandbox import build
-
-ROOT = Path(__file__).parents[2]
-IMAGES = ROOT / "infra" / "images"
+from infra.build_context import names
+from infra.docker.build import BuildFailedError, build, connect
 
 
 def main() -> int:
     """Build all of them, one after the other."""
-    client = docker.from_env(timeout=1800)
-    for folder in sorted(path.parent for path in IMAGES.glob("*/Dockerfile")):
-        print(f"image     {folder.name}: building", flush=True)
+    client = connect()
+    for name in names():
+        print(f"image     {name}: building", flush=True)
         began = time.monotonic()
         try:
-            tag = build(client, folder.name)
-        except BuildError as error:
-            for line in [str(part.get("stream", part)).rstrip() for part in error.build_log][-30:]:
-                print(line)
-            print(f"image     {folder.name}: {error}")
+            tag = build(client, name)
+        except BuildFailedError as error:
+            print(f"image     {error}")
             return 1
-        print(f"image     {folder.name}: {tag} in {time.monotonic() - began:.1f} s", flush=True)
+        print(f"image     {name}: {tag} in {time.monotonic() - began:.1f} s", flush=True)
     return 0
 
 

@@ -11,7 +11,7 @@ import docker
 import pytest
 
 from infra.build_context import BuildContext
-from infra.docker import build
+from infra.docker import build, registry
 from tests.images.sandbox import LABEL, wait_until
 
 BASE = "debian:trixie-slim"
@@ -113,7 +113,7 @@ def test_a_failing_build_says_why_and_leaves_no_container(
     assert "7" in first
     assert "end of its output:" in rest
     assert any(line.strip() == "the reason" for line in rest)
-    assert build.image_id(client, context.tag) is None
+    assert registry.image_id(client, context.tag) is None
     assert images.containers() == []
 
 
@@ -148,4 +148,4 @@ def test_a_build_whose_client_is_killed_ends_and_leaves_no_container(
             wait_until(lambda: images.containers() != [], 15, "the build has its container")
         killed.kill()
     wait_until(lambda: images.containers() == [], 15, "the build's container is gone")
-    assert build.image_id(client, context.tag) is None
+    assert registry.image_id(client, context.tag) is None

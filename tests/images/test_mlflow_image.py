@@ -1,16 +1,13 @@
 """The MLflow image: its server on a prepared database, and what is installed in it."""
 
-import contextlib
 import json
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import docker
 import docker.errors
@@ -18,6 +15,7 @@ import pytest
 from docker.models.containers import Container
 
 from infra.build_context import find_ca_bundle, stage
+from infra.docker.build import ensure
 from tests.images.sandbox import PASSWORD, Postgres, Sandbox, ends, execute, logs, wait_until
 
 pytestmark = pytest.mark.plugins
@@ -181,7 +179,7 @@ def test_an_own_mlflow_is_what_gets_installed(
         ca_bundle=find_ca_bundle(),
         mlflow_source=own_mlflow(tmp_path, kind),
     )
-    _, steps = client.images.build(path=str(context.path), tag=context.tag, rm=True)
+    ensure(client, context)
     try:
         script = "import mlflow, mlflow.version; print(mlflow.version.OWN, mlflow.__file__)"
         container = sandbox.run(context.tag, ["python", "-c", script])
@@ -189,15 +187,6 @@ def test_an_own_mlflow_is_what_gets_installed(
         container.remove()
     finally:
         client.images.remove(context.tag)
-        # The build stage is gigabytes that nothing refers to; what other builds share refuses.
-        for layer in reversed(re.findall(r"---> (\w+)\n", str_of(steps))):
-            with contextlib.suppress(docker.errors.APIError):
-                client.images.remove(layer)
-
-
-def str_of(steps: Iterable[Any]) -> str:
-    """The output of a build as text."""
-    return "".join(step.get("stream", "") for step in steps)
 
 
 def own_mlflow(folder: Path, kind: str) -> Path:

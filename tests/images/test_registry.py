@@ -53,12 +53,12 @@ def test_what_is_pushed_is_found_and_pulled(
     assert image_registry.main(["push", place, "nginx"]) == 0
     assert f"images: {reference}: is there" in capsys.readouterr().out
     # The name was only for the way there.
-    assert build.image_id(client, reference) is None
+    assert registry.image_id(client, reference) is None
     try:
-        assert registry.pull(client, reference) == build.image_id(client, nginx.tag)
+        assert registry.pull(client, reference) == registry.image_id(client, nginx.tag)
     finally:
         client.images.remove(reference, noprune=True)
-    assert build.image_id(client, nginx.tag) is not None
+    assert registry.image_id(client, nginx.tag) is not None
 
 
 def test_an_image_that_is_here_is_not_asked_for(
@@ -70,7 +70,7 @@ def test_an_image_that_is_here_is_not_asked_for(
     client.images.get(nginx.tag).tag(*reference.rsplit(":", 1))
     try:
         assert registry.missing(client, place, [nginx]) == []
-        assert registry.pull(client, reference) == build.image_id(client, nginx.tag)
+        assert registry.pull(client, reference) == registry.image_id(client, nginx.tag)
     finally:
         client.images.remove(reference, noprune=True)
 
@@ -115,7 +115,7 @@ def test_a_registry_that_wants_a_login_is_told_with_the_command(
             registry.missing(client, address, [nginx])
         with pytest.raises(registry.RegistryError, match=refused):
             registry.push(client, nginx, address)
-        assert build.image_id(client, nginx.in_registry(address)) is None
+        assert registry.image_id(client, nginx.in_registry(address)) is None
 
         login = ["docker", "login", "--username", USER, "--password-stdin", address]
         subprocess.run(login, input=PASSWORD.encode(), check=True, capture_output=True)
