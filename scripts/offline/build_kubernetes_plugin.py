@@ -48,7 +48,7 @@ def _version() -> str:
 
 
 def _build(target: Path, scratch: Path) -> float:
-    go, took = build_engine.find_go(scratch)
+    go, took = build_engine.find_go()
     source, parts = scratch / "source", scratch / "parts"
     shutil.copytree(SOURCE, source)
     build = ["nice", "-n", "10", str(go), "build", "-v", "-trimpath"]

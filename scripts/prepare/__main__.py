@@ -3,35 +3,89 @@
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from scripts.prepare import base_image, docker, engine, environment, plugins, state, ui, venv
+from scripts.prepare import (
+    base_image,
+    docker,
+    engine,
+    environment,
+    images,
+    plugins,
+    state,
+    ui,
+    venv,
+)
+from scripts.prepare.parts import side_by_side
 from scripts.prepare.source import Source
 
 
-def prepare(source: Source, environ: Mapping[str, str], quiet: bool = False) -> dict[str, str]:
+def prepare(
+    source: Source,
+    environ: Mapping[str, str],
+    quiet: bool = False,
+    stacks: Sequence[str] = (),
+) -> dict[str, str]:
     """Make everything ready that deploying and testing needs; do only what is missing.
+
+    Args:
+        source: where the engine, its plugins and the base image may come from.
+        environ: the environment to start from.
+        quiet: say only what is being done.
+        stacks: what is deployed next: while the engine is compiled, their images are built.
 
     Returns:
         the variables to set on top of `environ`.
     """
+    state.ensure_folder()
+    there = engine.find(source)
 
     def tell(part: str, line: str) -> None:
         if not quiet:
             ui.say(part, line)
 
-    state.ensure_folder()
-    tell(venv.PART, venv.ensure())
-    taken = engine.ensure(source)
-    tell(engine.PART, taken.why)
-    tell(plugins.PART, plugins.ensure(taken, source))
-    tell(docker.PART, docker.ensure())
-    tell(base_image.PART, base_image.ensure(source))
-    passphrase = state.ensure_passphrase()
-    values = environment.variables(environ, taken.folder, plugins.bundled(), docker.host())
-    tell(state.PART, f"{state.ensure_stacks(values)}, {passphrase}")
+    with side_by_side() as parts:
+        # Each part waits for those whose results it asks for, and for no others.
+        def make_python() -> None:
+            tell(venv.PART, venv.ensure(uv.result()))
+
+        def make_engine() -> engine.Engine:
+            if not there:
+                uv.result()  # Go may have to be fetched by it.
+            taken = there or engine.ensure(source)
+            tell(engine.PART, taken.why)
+            return taken
+
+        def make_plugins() -> None:
+            tell(plugins.PART, plugins.ensure(taken.result(), source))
+
+        def make_base() -> None:
+            daemon.result()
+            tell(base_image.PART, base_image.ensure(source))
+
+        def make_images() -> None:
+            base.result(), python.result()
+            tell(images.PART, images.build(stacks))
+
+        def make_state() -> dict[str, str]:
+            passphrase = state.ensure_passphrase()
+            daemon.result(), installed.result()
+            folder = taken.result().folder
+            values = environment.variables(environ, folder, plugins.bundled(), docker.host())
+            tell(state.PART, f"{state.ensure_stacks(values)}, {passphrase}")
+            return values
+
+        uv = parts.start(venv.PART, venv.ensure_uv)
+        daemon = parts.start(docker.PART, lambda: tell(docker.PART, docker.ensure()))
+        python = parts.start(venv.PART, make_python)
+        taken = parts.start(engine.PART, make_engine)
+        base = parts.start(base_image.PART, make_base)
+        installed = parts.start(plugins.PART, make_plugins)
+        if stacks and not there:
+            parts.start(images.PART, make_images)
+        ready = parts.start(state.PART, make_state)
     state.ensure_filter()
-    return values
+    return ready.result()
 
 
 def main() -> int:

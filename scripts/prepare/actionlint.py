@@ -20,7 +20,7 @@ def ensure() -> Path:
         return program
     with machine.one_at_a_time(PART) as scratch:
         if not program.exists():
-            go, _ = build_engine.find_go(scratch)
+            go, _ = build_engine.find_go()
             parts = scratch / "parts"
             took = ui.run(
                 PART,

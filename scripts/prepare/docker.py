@@ -80,6 +80,7 @@ def _install_and_start() -> str:
         if daemon is None or daemon.poll() is not None:
             daemon = _start()
         time.sleep(0.5)
+        ui.go_on()
     took += time.monotonic() - began
     return f"engine {version}, Debian's, ready after {ui.elapsed(took)} (log: {LOG})"
 

@@ -98,7 +98,9 @@ def download(base: str, version: str, archive: str, folder: Path, scratch: Path)
         urllib.request.urlopen(f"{base}/{archive}", timeout=READ_S) as reply,  # noqa: S310
         target.open("wb") as output,
     ):
-        shutil.copyfileobj(reply, output, length=1 << 20)
+        while part := reply.read(1 << 20):
+            ui.go_on()
+            output.write(part)
     check(target, checksums)
     argv = ["tar", "-C", str(scratch), "-xzf", str(target)]
     ui.run(PART, f"unpacking {archive}", argv, log=LOGS / "unpack.log")

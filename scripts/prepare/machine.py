@@ -1,12 +1,14 @@
-"""The machine that the set-up runs on: Debian's packages, and one set-up at a time."""
+"""The machine that the set-up runs on: Debian's packages, and one at a time of what is made."""
 
 import fcntl
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from scripts.prepare import ui
 from scripts.prepare.pins import CACHE, LOGS
@@ -27,15 +29,17 @@ def apt_install(part: str, *packages: str) -> float:
     # A package manager that runs on its own at boot holds the lock for a while.
     apt = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300"]
     names = " ".join(packages)
-    took = ui.run(part, "apt-get update", [*apt, "update"], log=LOGS / "apt-update.log", env=quiet)
-    return took + ui.run(
-        part,
-        f"apt-get install {names}",
-        [*apt, "install", "--no-install-recommends", *packages],
-        log=LOGS / f"apt-{packages[0]}.log",
-        env=quiet,
-        patience=60.0,
-    )
+    with one_at_a_time(part, "apt"):  # There is no such patience with the lock of the lists.
+        log = LOGS / "apt-update.log"
+        took = ui.run(part, "apt-get update", [*apt, "update"], log=log, env=quiet)
+        return took + ui.run(
+            part,
+            f"apt-get install {names}",
+            [*apt, "install", "--no-install-recommends", *packages],
+            log=LOGS / f"apt-{packages[0]}.log",
+            env=quiet,
+            patience=60.0,
+        )
 
 
 def output(
@@ -81,24 +85,41 @@ def program(pid: int, processes: Path = Path("/proc")) -> str | None:
 
 
 @contextmanager
-def one_at_a_time(part: str) -> Iterator[Path]:
-    """Keep two set-ups of one person from making the same thing at once.
+def one_at_a_time(part: str, thing: str | None = None) -> Iterator[Path]:
+    """Keep two set-ups of one person, or two parts of one, from making the same thing at once.
+
+    Args:
+        part: which part of the set-up this is, and what it makes if `thing` does not say.
+        thing: what several parts make, or use, by one name.
 
     Yields:
         an empty folder on the cache's file system, which is removed at the end; what an
         interrupted set-up left there is removed before.
     """
+    thing = thing or part
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
+    with (CACHE / f"{thing}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            ui.say(part, "waiting for another set-up of this machine to end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        scratch = CACHE / "unfinished"
+            ui.say(part, f"waiting for {thing}: another part or set-up is at it")
+            _wait_for(lock)
+        scratch = CACHE / f"unfinished-{thing}"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         try:
             yield scratch
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _wait_for(lock: IO[str]) -> None:
+    """Take a lock that another one holds, as soon as it is free."""
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.1)
+            ui.go_on()
+        else:
+            return

@@ -1,12 +1,15 @@
 """What a person sees: one line per part, progress of long steps, and one line when it fails."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 COULD_NOT_RUN = 2
@@ -17,6 +20,10 @@ CLEAR_LINE = "\r\033[K"
 
 LINE_EVERY_S = 20.0
 """Pause between two progress lines where the output is not a terminal."""
+
+_screen = threading.RLock()
+_progress: dict[int, tuple[str, str]] = {}
+"""Of each thread whose command is shown on a terminal: the part, and how far it is."""
 
 
 class SetupError(Exception):
@@ -37,9 +44,45 @@ class CommandError(SetupError):
         self.status = status
 
 
+class EndedError(SetupError):
+    """A part was ended because of another one, or of an interrupt, which is told instead."""
+
+    def __init__(self) -> None:
+        super().__init__("ended")
+
+
+class Ending:
+    """Tells parts that run side by side that they are to end.
+
+    Attributes:
+        wanted: how often that was said; 0 as long as they are to go on.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = 0
+
+    def begin(self) -> None:
+        """Tell all parts to end; once more: not to take their time over it."""
+        self.wanted += 1
+
+
+ENDING: ContextVar[Ending | None] = ContextVar("ENDING", default=None)
+"""Of the parts that the present thread is one of."""
+
+
+def go_on() -> None:
+    """Raise EndedError where the present part is to end; for each round of a wait."""
+    if _endings():
+        raise EndedError
+
+
 def say(part: str, text: str) -> None:
     """Write one line about a part of the set-up to standard error."""
-    _write(f"{CLEAR_LINE if sys.stderr.isatty() else ''}{part:<9} {text}\n")
+    with _screen:
+        terminal = sys.stderr.isatty()
+        _write(f"{CLEAR_LINE if terminal else ''}{part:<9} {text}\n")
+        if terminal and _progress:
+            _show_progress()
 
 
 def elapsed(seconds: float) -> str:
@@ -84,7 +127,10 @@ def run(
         log.parent.mkdir(parents=True, exist_ok=True)
     child: subprocess.Popen[bytes] | None = None
     try:
-        with log.open("wb") if log else nullcontext() as output, interrupts_held():
+        # A thread of its own gets no interrupts: `parts.side_by_side` tells it to end.
+        main = threading.current_thread() is threading.main_thread()
+        held = interrupts_held() if main else nullcontext()
+        with log.open("wb") if log else nullcontext() as output, held:
             try:
                 child = subprocess.Popen(
                     [str(word) for word in argv],
@@ -190,17 +236,34 @@ def _watch(
     terminal = sys.stderr.isatty() and detail is not None
     pause = 1.0 if terminal else LINE_EVERY_S
     due = started + pause
-    while child.poll() is None:
-        time.sleep(0.05)
-        now = time.monotonic()
-        if timeout is not None and now - started > timeout:
-            raise CommandError(what, f"did not end within {elapsed(timeout)}")
-        if detail and now >= due:
-            text = ", ".join(filter(None, (what, detail(), elapsed(now - started))))
-            _write(f"{CLEAR_LINE}{part:<9} {text}" if terminal else f"{part:<9} {text}\n")
-            due = now + pause
-    if terminal:
-        _write(CLEAR_LINE)
+    try:
+        while child.poll() is None:
+            time.sleep(0.05)
+            go_on()
+            now = time.monotonic()
+            if timeout is not None and now - started > timeout:
+                raise CommandError(what, f"did not end within {elapsed(timeout)}")
+            if detail and now >= due:
+                text = ", ".join(filter(None, (what, detail(), elapsed(now - started))))
+                with _screen:
+                    if terminal:
+                        _progress[threading.get_ident()] = (part, text)
+                        _show_progress()
+                    else:
+                        _write(f"{part:<9} {text}\n")
+                due = now + pause
+    finally:
+        with _screen:
+            if _progress.pop(threading.get_ident(), None):
+                _show_progress()
+
+
+def _show_progress() -> None:
+    """Show on one line of a terminal what is under way, of each part as much as has room."""
+    room = shutil.get_terminal_size().columns - 1
+    each = max(1, (room + 3) // max(1, len(_progress)) - 3)
+    lines = (f"{part:<9} {text}"[:each] for part, text in _progress.values())
+    _write(CLEAR_LINE + " | ".join(lines)[:room])
 
 
 def _end(child: subprocess.Popen[bytes], patience: float) -> None:
@@ -208,16 +271,24 @@ def _end(child: subprocess.Popen[bytes], patience: float) -> None:
     deadline = time.monotonic() + patience
     with suppress(ProcessLookupError, subprocess.TimeoutExpired):
         while True:
+            seen = _endings()
             try:
                 os.killpg(child.pid, signal.SIGINT)
-                child.wait(max(0.0, deadline - time.monotonic()))
+                while child.poll() is None and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                    if _endings() != seen:
+                        break
+                else:
+                    break
             except KeyboardInterrupt:
                 continue
-            except subprocess.TimeoutExpired:
-                pass
-            break
         os.killpg(child.pid, signal.SIGKILL)
         child.wait(patience)
+
+
+def _endings() -> int:
+    ending = ENDING.get()
+    return ending.wanted if ending else 0
 
 
 def _write(text: str) -> None:

@@ -13,34 +13,41 @@ from scripts.prepare.pins import LOGS, ROOT, VENV, pin
 
 PART = "python"
 PYTHON = VENV / "bin" / "python"
+UV = VENV / "bin" / "uv"
 STAMP = VENV / ".installed"
 PROGRAM_VENV = ROOT / "infra" / ".venv"
 """Pulumi looks for the environment of a dynamic provider beside the program, not the project."""
 
 
-def ensure() -> str:
-    """Make `.venv` hold every pin; return a line that says what was done."""
+def ensure_uv() -> float:
+    """Make `.venv` and put uv into it, by which all else is fetched; return the seconds it took."""
     if not PROGRAM_VENV.is_symlink():
         PROGRAM_VENV.symlink_to(Path("..") / VENV.name)
-    if is_current():
-        return f"{PYTHON.resolve().name}, .venv holds every pin of requirements.txt"
     took = 0.0
+    if is_current():
+        return took
     if not (PYTHON.exists() and machine.output([PYTHON, "-m", "pip", "--version"])):
         took += _create()
-    if machine.output([VENV / "bin" / "uv", "--version"]) is None:
+    if machine.output([UV, "--version"]) is None:
         took += ui.run(
             PART,
             "installing uv",
             [PYTHON, "-m", "pip", "install", "-q", f"uv=={pin('uv')}"],
             log=LOGS / "pip.log",
         )
+    return took
+
+
+def ensure(took: float = 0.0) -> str:
+    """Make `.venv`, which has uv after `took` seconds, hold every pin; say what was done."""
+    if is_current():
+        return f"{PYTHON.resolve().name}, .venv holds every pin of requirements.txt"
     # Where Python is told to write no bytecode, each start would compile everything anew.
     compiled = ["--compile-bytecode"] if os.environ.get("PYTHONDONTWRITEBYTECODE") else []
-    sync = [f"{VENV}/bin/uv", "pip", "sync", "--python", f"{VENV}/bin/python", *compiled]
     took += ui.run(
         PART,
         "installing the pins of requirements.txt",
-        [*sync, ROOT / "requirements.txt"],
+        [UV, "pip", "sync", "--python", PYTHON, *compiled, ROOT / "requirements.txt"],
         log=LOGS / "uv.log",
         env=uv_settings(),
     )

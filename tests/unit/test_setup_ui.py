@@ -191,7 +191,7 @@ def test_two_set_ups_make_a_thing_one_after_the_other(
     holder = (
         "import time; from pathlib import Path; from scripts.prepare import machine\n"
         f"machine.CACHE = Path({str(tmp_path)!r})\n"
-        "with machine.one_at_a_time('a') as scratch:\n"
+        "with machine.one_at_a_time('a', 'made') as scratch:\n"
         "    (scratch / 'half').touch(); print('locked', flush=True); time.sleep(60)\n"
     )
     argv = [sys.executable, "-c", holder]
@@ -199,8 +199,8 @@ def test_two_set_ups_make_a_thing_one_after_the_other(
         assert other.stdout is not None
         other.stdout.readline()
         threading.Timer(0.5, other.kill).start()
-        with machine.one_at_a_time("b") as scratch:
+        with machine.one_at_a_time("b", "made") as scratch:
             assert other.wait(5) == -signal.SIGKILL
             assert not list(scratch.iterdir())  # Not what the killed one left.
-    assert "waiting for another set-up" in capsys.readouterr().err
+    assert "waiting for made: another part or set-up is at it" in capsys.readouterr().err
     assert not scratch.exists()

@@ -53,7 +53,7 @@ def ensure() -> str:
 def _build(target: Path, scratch: Path) -> float:
     needed = re.search(r"^go (\S+)$", (SOURCE / "go.mod").read_text(), re.MULTILINE)
     assert needed
-    go, took = build_engine.find_go(scratch, tuple(int(part) for part in needed[1].split(".")))
+    go, took = build_engine.find_go(tuple(int(part) for part in needed[1].split(".")))
     source, parts = scratch / "kubernetes", scratch / "parts"
     shutil.copytree(SOURCE, source)
     (parts / "cni").mkdir(parents=True)
