@@ -167,7 +167,7 @@ def main() -> int:
         return Status.COULD_NOT_RUN
     ui.interrupt_on_termination()
     try:
-        os.environ.update(prepare(Source.AUTO, os.environ, quiet=True))
+        os.environ.update(prepare(Source.AUTO, os.environ, quiet=True, stacks=options.stacks))
         if options.compare:
             return _compare(options, known)
         _check(options.scenario)

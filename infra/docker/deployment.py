@@ -15,7 +15,7 @@ from infra.docker.audit_ports import LOOPBACK, audit_ports, published
 from infra.docker.guard import Guard
 from infra.docker.health import wait_until_healthy
 from infra.docker.identity import Identity
-from infra.docker.image import Image, check_published, image_source
+from infra.docker.image import Image, Source, check_published, image_source
 from infra.docker.load_balancer import LoadBalancer, LoadBalancerArgs
 from infra.docker.mlflow import MlflowReplica, MlflowReplicaArgs
 from infra.docker.nfs import NfsServer, NfsServerArgs
@@ -105,17 +105,7 @@ class Deployment(pulumi.ComponentResource):
         retry_of = preflight.failed_attempt(client, Identity.physical_name(stack, SCHEMA_JOB))
         nfs = spec.artifact_store is StoreKind.NFS
         self._mounting = nfs_client.choose(client, spec) if nfs else None
-        sources = {
-            "mlflow": image_source("mlflow", spec.mlflow_image, spec),
-        }
-        if spec.database is None:
-            sources[POSTGRES] = image_source("postgres", spec.postgres_image, spec)
-        if spec.artifacts is StoreKind.S3:
-            sources[OBJECT_STORE] = image_source(spec.s3_engine, spec.object_store_image, spec)
-        if spec.artifacts is StoreKind.NFS:
-            sources[NFS] = image_source("nfs", spec.nfs_image, spec)
-        if spec.all_replicas > 1:
-            sources["nginx"] = image_source("nginx", spec.nginx_image, spec)
+        sources = image_sources(spec)
         check_published(client, spec, sources.values())
         client.close()
         super().__init__("mlflow-bench:docker:Deployment", stack, None, opts)
@@ -398,6 +388,20 @@ class Deployment(pulumi.ComponentResource):
                 )
             )
         )
+
+
+def image_sources(spec: DeploymentSpec) -> dict[str, Source]:
+    """Return where the image of each component comes from; raises `BuildContextError`."""
+    sources = {"mlflow": image_source("mlflow", spec.mlflow_image, spec)}
+    if spec.database is None:
+        sources[POSTGRES] = image_source("postgres", spec.postgres_image, spec)
+    if spec.artifacts is StoreKind.S3:
+        sources[OBJECT_STORE] = image_source(spec.s3_engine, spec.object_store_image, spec)
+    if spec.artifacts is StoreKind.NFS:
+        sources[NFS] = image_source("nfs", spec.nfs_image, spec)
+    if spec.all_replicas > 1:
+        sources["nginx"] = image_source("nginx", spec.nginx_image, spec)
+    return sources
 
 
 def _hosts(spec: DeploymentSpec) -> tuple[str, ...]:

@@ -1,0 +1,99 @@
+"""Builds the images of stacks on Docker ahead of their deployment.
+
+`python -m infra.docker.ahead local single-az`; a deployment then finds them by their tags.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import yaml
+from docker.errors import DockerException
+from requests.exceptions import RequestException
+
+from infra.build_context import BuildContext, BuildContextError
+from infra.docker import build
+from infra.docker.deployment import image_sources
+from infra.outputs import Platform
+from infra.spec import DeploymentSpec, SpecError, load_spec
+
+PROJECT = Path(__file__).resolve().parents[2]
+FAILED = 2
+
+
+def specification(stack: str) -> DeploymentSpec:
+    """Return what a stack file describes; an encrypted value is only known to be there.
+
+    Raises `SpecError`, also for a value that cannot be judged encrypted.
+    """
+    text = (PROJECT / "stacks" / f"Pulumi.{stack}.yaml").read_text()
+    config: dict[str, Any] = (yaml.safe_load(text) or {}).get("config") or {}
+    values = {key: _as_text(value) for key, value in config.items()}
+    secret = {key for key, value in values.items() if '"secure": ' in value}
+    return load_spec(values, PROJECT, secret)
+
+
+def contexts(stacks: Collection[str]) -> list[BuildContext]:
+    """Return what is to be built for these stacks, each thing once.
+
+    A stack on a cluster has none, and neither has one whose file is judged only when it is
+    decrypted, or wrong: `pulumi up` says so. Raises `BuildContextError`.
+    """
+    found: dict[str, BuildContext] = {}
+    for stack in stacks:
+        try:
+            spec = specification(stack)
+        except SpecError:
+            continue
+        if spec.platform is Platform.DOCKER:
+            sources = image_sources(spec).values()
+            found |= {each.tag: each for each in sources if isinstance(each, BuildContext)}
+    return list(found.values())
+
+
+def main(stacks: Collection[str]) -> int:
+    """Build them all at the same time, until one fails; return the exit status."""
+    try:
+        wanted = contexts(stacks)
+        pool = ThreadPoolExecutor(max(1, len(wanted)))
+        for ended in as_completed([pool.submit(_build, context) for context in wanted]):
+            ended.result()
+    except (BuildContextError, build.BuildFailedError) as error:
+        return _fail(str(error))
+    except (DockerException, RequestException) as error:
+        return _fail(f"Docker says: {getattr(error, 'explanation', None) or error}")
+    return 0
+
+
+def _build(context: BuildContext) -> None:
+    with closing(build.connect()) as client:
+        build.ensure(client, context, _say)
+
+
+def _as_text(value: object) -> str:
+    """Write a value as Pulumi hands it over."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _fail(reason: str) -> int:
+    sys.stderr.write(f"{reason}\n")
+    sys.stderr.flush()
+    return FAILED
+
+
+if __name__ == "__main__":
+    # At an interrupt or a failure nothing waits for the builds under way: the engine ends those
+    # whose client has gone.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os._exit(main(sys.argv[1:]))
