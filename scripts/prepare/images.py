@@ -1,6 +1,8 @@
 """The images that stacks are built from, made while the engine is still being compiled."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from scripts.prepare import docker, ui
 from scripts.prepare.pins import LOGS, ROOT
@@ -19,6 +21,13 @@ def build(stacks: Sequence[str]) -> str:
         log=LOGS / "images.log",
         env={"DOCKER_HOST": address} if address else None,
         cwd=ROOT,
-        detail=ui.last_line,
+        detail=step,
     )
     return f"those of {', '.join(stacks)} are there after {ui.elapsed(took)}"
+
+
+def step(log: Path) -> str:
+    """Return the image and the step that a build spoke of last, as `mlflow [nfs 2/5]`."""
+    said = ui.last_line(log)
+    found = re.match(r"mlflow-bench/(\w+):\w+: (\[[^]]*\]|Step \d+/\d+)?", said)
+    return " ".join(filter(None, found.groups())) if found else said

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from infra.docker import ahead
+from scripts.prepare import images
 
 
 def names(stack: str) -> list[str]:
@@ -46,3 +47,18 @@ def test_what_several_stacks_need_is_built_once() -> None:
 
 def test_a_stack_on_a_cluster_waits_for_its_deployment() -> None:
     assert names("k8s") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("mlflow-bench/mlflow:c568: [nfs 2/5] RUN apt-get (20 s)", "mlflow [nfs 2/5]"),
+        ("mlflow-bench/postgres:3a85: Step 3/9 : RUN groupadd (40 s)", "postgres Step 3/9"),
+        ("mlflow-bench/postgres:3a85: building with the old builder", "postgres"),
+        ("Docker says: no", "Docker says: no"),
+        ("", ""),
+    ],
+)
+def test_progress_is_the_image_and_its_step(line: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(f"earlier\n{line}\n" if line else "")
+    assert images.step(tmp_path / "log") == said
