@@ -607,13 +607,18 @@ def test_stores_that_only_the_cluster_reaches_are_used(
             platform="kubernetes",
             artifacts=artifacts | {"access_key": access},
             database={"ssl_mode": "disable"},
-            kubernetes={"context": TEST_CONTEXT, "namespace": f"{NAMESPACE}-other"},
+            kubernetes={"context": TEST_CONTEXT, "namespace": own},
         )
         other.set_secret("artifacts.secret_key", secret)
         url = f"postgresql://mlflow:{password}@postgres.{NAMESPACE}.svc/other"
         other.set_secret("database.url", url)
 
     other = new_stack("e2e-k8s-other", tmp_path)
+    own = f"{NAMESPACE}-other"
+    # A person has made it, to have secrets there before the first pod.
+    lifecycle.kubectl("create", "namespace", own)
+    lifecycle.kubectl("label", "namespace", own, f"mlflow-bench.stack={other.name}")
+    lifecycle.kubectl("create", "secret", "generic", "registry", "-n", own)
     try:
         configure("wrong")
         said = other.up(ok=False)
@@ -634,8 +639,10 @@ def test_stores_that_only_the_cluster_reaches_are_used(
         not_read = " ".join(result.not_done)
         assert "the external database was not read itself: " in not_read
         assert "the external artifact store was not read itself: " in not_read
+        assert get("secret", own, "registry")
     finally:
         end(other, docker_client)
+    assert own not in [one["metadata"]["name"] for one in get("namespaces", "default")]
 
 
 @pytest.fixture(scope="module")
