@@ -66,19 +66,15 @@ def pulumi_home(plugins: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     own = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     for name in ("docker", "kubernetes", "random"):
         folder = f"resource-{name}-v{sdk_version(f'pulumi_{name}')}"
-        target = home / "plugins" / folder
-        target.parent.mkdir(exist_ok=True)
         program = own / "plugins" / folder / f"pulumi-resource-{name}"
-        if name == "kubernetes":
-            target.mkdir()
-            (target / program.name).symlink_to(program)  # The engine follows none of a folder.
-        elif plugins == "official":
-            if not program.exists() or program.read_bytes()[:2] == b"#!":
-                pytest.fail(f"--plugins=official needs {program}: install it, or run without")
-            target.symlink_to(program.parent)
-        else:
-            target.mkdir()
-            (target / program.name).symlink_to(BUNDLED / program.name)
+        if name != "kubernetes" and plugins == "bundled":
+            program = BUNDLED / program.name
+        elif name != "kubernetes" and (not program.exists() or program.read_bytes()[:2] == b"#!"):
+            pytest.fail(f"--plugins=official needs {program}: install it, or run without")
+        # The engine does not look into a folder that is a link.
+        target = home / "plugins" / folder
+        target.mkdir(parents=True)
+        (target / program.name).symlink_to(program)
     return home
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -125,7 +126,13 @@ class Project:
                 # A replacement comes in up to three steps.
                 if result.ops.get(name) != "replace":
                     result.ops[name] = step["op"]
-                result.diffs[name] = sorted(step.get("detailedDiff") or result.diffs.get(name, []))
+                result.diffs[name] = _changed_properties(step) or result.diffs.get(name, [])
+            if "resOutputsEvent" in event and arguments[0] == "refresh":
+                # What a refresh found is known only after it.
+                step = event["resOutputsEvent"]["metadata"]
+                name = step["urn"].rpartition("::")[2]
+                result.ops[name] = step["op"]
+                result.diffs[name] = _changed_properties(step)
         result.text = "\n".join(said)
         if ok != result.ok:
             pytest.fail(f"pulumi {arguments[0]} ended with {done.returncode}:\n{result.text}")
@@ -158,6 +165,12 @@ class Project:
         deployment = json.loads(done.stdout)["deployment"]
         revealed: dict[str, Any] = _reveal(_by_name(deployment)[name]["outputs"])
         return revealed
+
+
+def _changed_properties(step: dict[str, Any]) -> list[str]:
+    """The properties of a resource itself, without the place inside them."""
+    paths = step.get("detailedDiff") or step.get("diffs") or []
+    return sorted({re.split(r"[.\[]", path)[0] for path in paths})
 
 
 def _by_name(deployment: dict[str, Any]) -> dict[str, dict[str, Any]]:

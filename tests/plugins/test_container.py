@@ -23,6 +23,22 @@ network = docker.Network(
 )
 second = docker.Network("second", labels=labels(docker.NetworkLabelArgs))
 volume = docker.Volume("vol", labels=labels(docker.VolumeLabelArgs))
+files = docker.Container(
+    "files",
+    image=settings["image"],
+    start=False,
+    must_run=False,
+    volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path="/secrets")],
+    uploads=[
+        docker.ContainerUploadArgs(
+            file="/secrets/password", content=password.result, permissions="0444",
+        ),
+        docker.ContainerUploadArgs(
+            file="/secrets/tools/run", content_base64="IyEvYmluL3NoCg==", executable=True,
+        ),
+    ],
+    labels=labels(docker.ContainerLabelArgs),
+)
 container = docker.Container(
     "server",
     name=settings["name"],
@@ -39,7 +55,7 @@ container = docker.Container(
     init=True,
     tmpfs={"/tmp": "size=8m,mode=1777"},
     shm_size=32,
-    capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"], adds=["NET_BIND_SERVICE"]),
+    capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"], adds=["CAP_NET_BIND_SERVICE"]),
     security_opts=["no-new-privileges:true"],
     devices=[docker.ContainerDeviceArgs(host_path="/dev/null", container_path="/dev/other")],
     ulimits=[docker.ContainerUlimitArgs(name="nofile", soft=1024, hard=2048)],
@@ -61,18 +77,10 @@ container = docker.Container(
         type="tmpfs", target="/run",
         tmpfs_options=docker.ContainerMountTmpfsOptionsArgs(size_bytes=1048576),
     )],
-    uploads=[
-        docker.ContainerUploadArgs(
-            file="/secrets/password", content=password.result, permissions="0400",
-            owner="1000", group="1000",
-        ),
-        docker.ContainerUploadArgs(
-            file="/secrets/tools/run", content_base64="IyEvYmluL3NoCg==", executable=True,
-        ),
-    ],
     log_driver="json-file",
     log_opts={"max-size": "1m"},
     memory=settings["memory"],
+    memory_swap=2 * settings["memory"],
     cpu_shares=512,
     cpus="1.5",
     stop_signal="SIGTERM",
@@ -80,6 +88,7 @@ container = docker.Container(
     destroy_grace_seconds=5,
     restart=settings["restart"],
     labels=labels(docker.ContainerLabelArgs),
+    opts=pulumi.ResourceOptions(depends_on=[files]),
 )
 """
 
@@ -125,7 +134,7 @@ def test_life_cycle(
     assert host["ReadonlyRootfs"]
     assert host["Init"]
     assert host["CapDrop"] == ["ALL"]
-    assert host["CapAdd"] == ["NET_BIND_SERVICE"]
+    assert host["CapAdd"] == ["CAP_NET_BIND_SERVICE"]
     assert host["SecurityOpt"] == ["no-new-privileges:true"]
     assert host["Tmpfs"] == {"/tmp": "size=8m,mode=1777"}
     assert host["ShmSize"] == 32 * 1024 * 1024
@@ -139,16 +148,16 @@ def test_life_cycle(
     endpoint = server.attrs["NetworkSettings"]["Networks"][settings["network"]]
     assert endpoint["IPAddress"] == settings["address"]
     assert {"db", "database"} <= set(endpoint["Aliases"])
-    # the uploads arrived, in a volume of a container whose root is read-only
+    # the uploads arrived in the volume, through a container that was never started
     shown = server.exec_run("sh -c 'cat /secrets/password; stat -c %a:%u /secrets/password'")
-    assert shown.output == f"{password}400:1000\n".encode()
+    assert shown.output == f"{password}444:0\n".encode()
     assert server.exec_run("stat -c %a /secrets/tools/run").output == b"744\n"
     # outputs
-    assert outputs["networkDatas"][0]["networkName"] == settings["network"]
-    assert outputs["networkDatas"][0]["ipAddress"] == settings["address"]
-    assert len(outputs["networkDatas"]) == 2
+    addresses = {one["networkName"]: one["ipAddress"] for one in outputs["networkDatas"]}
+    assert addresses[settings["network"]] == settings["address"]
+    assert len(addresses) == 2
     chosen = server.attrs["NetworkSettings"]["Ports"]["443/tcp"][0]["HostPort"]
-    assert [one["external"] for one in outputs["ports"]] == [int(chosen), settings["port"]]
+    assert [one["external"] for one in outputs["ports"]] == [settings["port"], int(chosen)]
     # no secret in plain state
     assert password not in project.raw_state
 
@@ -160,7 +169,7 @@ def test_life_cycle(
     set_(restart="always", memory=256)
     changed = project.up()
     assert changed.changed == {"server": "update"}
-    assert changed.diffs["server"] == ["memory", "restart"]
+    assert changed.diffs["server"] == ["memory", "memorySwap", "restart"]
     server.reload()
     assert server.attrs["HostConfig"]["Memory"] == 256 * 1024 * 1024
     assert server.attrs["HostConfig"]["RestartPolicy"]["Name"] == "always"
@@ -170,7 +179,7 @@ def test_life_cycle(
     project.refresh()
     changed = project.up()
     assert changed.changed == {"server": "update"}
-    assert changed.diffs["server"] == ["memory"]
+    assert changed.diffs["server"] == ["memory", "memorySwap"]
     server.stop(timeout=1)
     project.refresh()
     changed = project.up()

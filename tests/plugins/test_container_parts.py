@@ -10,7 +10,7 @@ import pytest
 from scripts.offline.plugins.docker_resources import container_config, container_state, uploads
 from scripts.offline.plugins.docker_resources.container_checks import check
 from scripts.offline.plugins.docker_resources.container_table import TABLE
-from scripts.offline.plugins.docker_resources.durations import nanoseconds
+from scripts.offline.plugins.docker_resources.durations import canonical, duration, nanoseconds
 from scripts.offline.plugins.docker_resources.shared import docker_name, is_leftover
 from scripts.offline.plugins.protocol.codec import UNKNOWN
 from scripts.offline.plugins.protocol.errors import RefusedError
@@ -29,6 +29,16 @@ FILE = {"file": "/etc/app/key", "content": "k"}
         ({"attach": True, "mustRun": False, "wait": True}, "'wait' cannot be combined"),
         ({"attach": True, "mustRun": False, "restart": "always"}, "must let the container end"),
         ({"rm": True, "restart": "always"}, "'restart' cannot be combined with 'rm'"),
+        ({"start": False}, "'mustRun' must be false where 'start' is"),
+        (
+            {"start": False, "mustRun": False, "attach": True},
+            "'attach' waits for the end of what 'start' must begin",
+        ),
+        ({"ports": [{"internal": 1}, {"internal": 1}]}, "'ports[1].internal' is there twice"),
+        ({"memorySwap": 0}, "'memorySwap' must be -1 or at least 1"),
+        ({"capabilities": {}}, "'capabilities' must add or drop one"),
+        ({"privileged": True, "securityOpts": ["a"]}, "cannot be combined with 'privileged'"),
+        ({"uploads": [FILE], "readOnly": True}, "cannot be combined with 'readOnly'"),
         ({"uploads": [{"file": "/a"}]}, "'uploads[0]' needs one of content, contentBase64, source"),
         ({"uploads": [FILE | {"source": "/b"}]}, "but has 2"),
         ({"uploads": [{"file": "/a", "contentBase64": "*"}]}, "is not base64"),
@@ -93,8 +103,8 @@ def test_what_is_not_said_is_left_to_docker() -> None:
             {"ports": [{"internal": 53, "protocol": "udp"}, {"internal": 53, "external": 53}]},
             "PortBindings",
             {
-                "53/udp": [{"HostIp": "", "HostPort": ""}],
-                "53/tcp": [{"HostIp": "", "HostPort": "53"}],
+                "53/udp": [{"HostIp": "0.0.0.0", "HostPort": ""}],
+                "53/tcp": [{"HostIp": "0.0.0.0", "HostPort": "53"}],
             },
         ),
         (
@@ -119,29 +129,21 @@ def test_host_settings(inputs: dict[str, Any], field: str, expected: object) -> 
     assert body(**inputs)["HostConfig"][field] == expected
 
 
-def test_first_network_and_healthcheck() -> None:
+def test_networks_and_healthcheck() -> None:
     made = body(
-        networksAdvanced=[
-            {"name": "a", "aliases": ["x"], "ipv4Address": "10.0.0.2"},
-            {"name": "b"},
-        ],
+        networksAdvanced=[{"name": "a"}, {"name": "b"}],
         healthcheck={"tests": ["CMD", "true"], "interval": "1s"},
     )
-    assert made["HostConfig"]["NetworkMode"] == "a"
-    assert made["NetworkingConfig"] == {
-        "EndpointsConfig": {"a": {"Aliases": ["x"], "IPAMConfig": {"IPv4Address": "10.0.0.2"}}}
-    }
+    assert made["HostConfig"]["NetworkMode"] == "bridge"  # the two are connected afterwards
+    assert "NetworkingConfig" not in made
     assert made["Healthcheck"]["Interval"] == 1_000_000_000
     assert made["Healthcheck"]["Retries"] == 0
 
 
 def test_limits_of_a_living_container() -> None:
     mb = 1024 * 1024
-    grown = container_config.limits({"memory": 64}, swap_is_limited=True)
-    assert grown == {"mem_limit": 64 * mb, "memswap_limit": 128 * mb}
-    assert container_config.limits({"memory": 64}, swap_is_limited=False) == {"mem_limit": 64 * mb}
-    said = container_config.limits({"memory": 64, "memorySwap": 96}, swap_is_limited=True)
-    assert said["memswap_limit"] == 96 * mb
+    said = container_config.limits({"memory": 64, "memorySwap": 96, "cpuQuota": 9})
+    assert said == {"mem_limit": 64 * mb, "memswap_limit": 96 * mb}
 
 
 @pytest.mark.parametrize(
@@ -163,6 +165,25 @@ def test_durations(text: str, expected: int | None) -> None:
     assert nanoseconds(text) == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["0s", "2s", "1m30s", "3m0s", "1h0m0s", "25h0m0.5s", "1.5s", "500ms", "1.25ms", "7µs", "3ns"],
+)
+def test_durations_as_they_are_read_back(text: str) -> None:
+    assert duration(text) is None
+    assert canonical(nanoseconds(text) or 0) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("180s", "3m0s"), ("0.5s", "500ms"), ("1h", "1h0m0s"), ("0", "0s"), ("1000us", "1ms")],
+)
+def test_durations_in_another_form(text: str, written: str) -> None:
+    reason = duration(text)
+    assert reason is not None
+    assert f"gives it back, {written}:" in reason
+
+
 class Archives:
     """The one call of the engine's API that uploads make."""
 
@@ -178,53 +199,29 @@ class Archives:
 
 
 @pytest.mark.parametrize(
-    ("upload", "path", "name", "mode", "content"),
+    ("upload", "name", "mode", "content"),
     [
-        ({"file": "/etc/key", "content": "k"}, "/", "etc/key", 0o644, b"k"),
-        ({"file": "/data/key", "contentBase64": "AAE="}, "/data", "key", 0o644, b"\0\1"),
-        (
-            {"file": "/data/in/a/run", "content": "", "executable": True},
-            "/data/in",
-            "a/run",
-            0o744,
-            b"",
-        ),
-        (
-            {"file": "/database", "content": "k", "executable": True, "permissions": "0400"},
-            "/",
-            "database",
-            0o400,
-            b"k",
-        ),
+        ({"file": "/etc/key", "content": "k"}, "etc/key", 0o644, b"k"),
+        ({"file": "/data/key", "contentBase64": "AAE="}, "data/key", 0o644, b"\0\1"),
+        ({"file": "/in/a/run", "content": "x", "executable": True}, "in/a/run", 0o744, b"x"),
+        (FILE | {"executable": True, "permissions": "0400"}, "etc/app/key", 0o400, b"k"),
     ],
 )
-def test_uploads(upload: dict[str, Any], path: str, name: str, mode: int, content: bytes) -> None:
+def test_uploads(upload: dict[str, Any], name: str, mode: int, content: bytes) -> None:
     archives = Archives()
-    owned = upload | {"owner": "1000", "group": "root"}
-    uploads.put(archives, "c", [owned], ["/data", "/data/in"])
+    uploads.put(archives, "c", [upload])
     ((put_at, entry, put),) = archives.put
-    assert (put_at, entry.name, entry.mode, put) == (path, name, mode, content)
-    assert (entry.uid, entry.gid) == (1000, 0)
-
-
-@pytest.mark.parametrize(
-    ("upload", "reason"),
-    [
-        ({"file": "/a", "source": "/does/not/exist"}, "cannot read the upload's source"),
-        (FILE | {"owner": "nobody-of-that-name"}, "is no user here"),
-        (FILE | {"group": "no-group-of-that-name"}, "is no group here"),
-    ],
-)
-def test_uploads_that_cannot_be(upload: dict[str, Any], reason: str) -> None:
-    with pytest.raises(RefusedError, match=reason):
-        uploads.put(Archives(), "c", [upload], [])
+    assert (put_at, entry.name, entry.mode, put) == ("/", name, mode, content)
+    assert (entry.uid, entry.gid) == (0, 0)
 
 
 def test_an_upload_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"\xff")
     archives = Archives()
-    uploads.put(archives, "c", [{"file": "/a", "source": str(tmp_path / "file")}], [])
+    uploads.put(archives, "c", [{"file": "/a", "source": str(tmp_path / "file")}])
     assert archives.put[0][2] == b"\xff"
+    with pytest.raises(RefusedError, match="cannot read the upload's source"):
+        uploads.put(archives, "c", [{"file": "/a", "source": "/does/not/exist"}])
 
 
 def live(**host: Any) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_what_is_right_passes() -> None:
         ({"mode": "b"}, {}, {"mode": False}),
         ({"size": 2}, {"size": 3}, {"size": False}),
         ({}, {"size": 3}, {"size": False}),
-        ({"size": 2}, {}, {"size": True}),
+        ({"size": 2}, {}, {"size": False}),
         ({"on": True}, {"on": False}, {"on": True}),
         ({"set": ["a", "b"]}, {"set": ["b", "a"]}, {}),
         ({"set": []}, {}, {}),
@@ -89,6 +89,31 @@ def test_what_is_right_passes() -> None:
 def test_differences(old: dict[str, Any], new: dict[str, Any], replaces: dict[str, bool]) -> None:
     found = schema.diff(old, new, TABLE)
     assert {one.name: one.replaces for one in found} == replaces
+
+
+@pytest.mark.parametrize(
+    ("change", "old", "new", "expected"),
+    [
+        (Change.NOTHING, ["a"], ["b"], (False, True)),
+        (Change.NOTHING, None, ["b"], (False, True)),
+        (Change.UPDATE, ["a"], ["b"], (False, False)),
+        (Change.UPDATE_IF_SET, ["a"], ["b"], (False, False)),
+        (Change.UPDATE_IF_SET, ["a"], None, (False, True)),
+        (Change.REPLACE_IF_COUNT, ["a"], ["b"], (False, True)),
+        (Change.REPLACE_IF_COUNT, ["a"], ["a", "b"], (True, False)),
+        (Change.REPLACE_IF_COUNT, ["a"], None, (True, False)),
+        (Change.REPLACE_IF_COUNT, ["a"], UNKNOWN, (True, False)),
+    ],
+)
+def test_changes_in_vain(change: Change, old: Any, new: Any, expected: tuple[bool, bool]) -> None:
+    (found,) = schema.diff({"p": old}, {"p": new}, {"p": schema.texts(change=change)})
+    assert (found.replaces, found.in_vain) == expected
+
+
+@pytest.mark.parametrize(("new", "kept"), [({}, True), ({"p": []}, True), ({"p": ["b"]}, False)])
+def test_what_is_left_out_may_be_kept(new: dict[str, Any], kept: bool) -> None:
+    (found,) = schema.diff({"p": ["a"]}, new, {"p": schema.texts(kept=True)})
+    assert found.kept is kept
 
 
 def test_kind_of_difference() -> None:

@@ -17,7 +17,7 @@ from scripts.offline.plugins.docker_resources.network import Network
 from scripts.offline.plugins.docker_resources.remote_image import RemoteImage
 from scripts.offline.plugins.docker_resources.volume import Volume
 from scripts.offline.plugins.protocol.resource import Resource
-from scripts.offline.plugins.protocol.schema import Kind, Prop, diff
+from scripts.offline.plugins.protocol.schema import Prop
 from scripts.offline.plugins.random_resources.resources import RESOURCES
 
 DOCKER = [kind(Connection()) for kind in (Container, Network, RemoteImage, Volume)]
@@ -68,8 +68,8 @@ def test_tokens_and_outputs_are_the_sdks(resource: Resource) -> None:
             "driverOpts gwPriority macAddress",
         ),
         (container_table.VOLUME, _inputs.ContainerVolumeArgs, ""),
-        (container_table.MOUNT, _inputs.ContainerMountArgs, ""),
-        (container_table.UPLOAD, _inputs.ContainerUploadArgs, ""),
+        (container_table.MOUNT, _inputs.ContainerMountArgs, "volumeOptions"),
+        (container_table.UPLOAD, _inputs.ContainerUploadArgs, "group owner"),
         (container_table.DEVICE, _inputs.ContainerDeviceArgs, ""),
         (container_table.ULIMIT, _inputs.ContainerUlimitArgs, ""),
         (Network.table, pulumi_docker.NetworkArgs, "ingress"),
@@ -85,37 +85,3 @@ def test_what_is_not_served(table: dict[str, Prop], kind: type, expected: str) -
 
 def test_an_image_of_earlier_versions_is_known_by_its_type() -> None:
     assert vars(pulumi_docker.Image)["pulumi_type"] == Image.token
-
-
-IN_PLACE = {
-    "attach",
-    "containerReadRefreshTimeoutMilliseconds",
-    "destroyGraceSeconds",
-    "logs",
-    "maxRetryCount",
-    "mustRun",
-    "removeVolumes",
-    "restart",
-    "start",
-    "wait",
-    "waitTimeout",
-}
-LIMITS = {
-    "cpuPeriod",
-    "cpuQuota",
-    "cpuSet",
-    "cpuShares",
-    "memory",
-    "memoryReservation",
-    "memorySwap",
-}
-
-
-@pytest.mark.parametrize("name", sorted(Container.table))
-def test_what_a_change_of_a_container_means(name: str) -> None:
-    # Any two texts will do: the type of a value does not matter for what its change means.
-    table = {name: Prop(Kind.TEXT, change=Container.table[name].change)}
-    (changed,) = diff({name: "old"}, {name: "new"}, table)
-    assert changed.replaces == (name not in IN_PLACE | LIMITS)
-    (dropped,) = diff({name: "old"}, {}, table)
-    assert dropped.replaces == (name not in IN_PLACE)

@@ -24,6 +24,7 @@ class Container(DockerResource):
 
     token = "docker:index/container:Container"
     autonamed = True
+    delete_before_replace = True
     computed = container_state.COMPUTED
     table = TABLE
 
@@ -35,16 +36,15 @@ class Container(DockerResource):
         """Create and start it, and wait as long as the program says."""
         images.find_or_pull(call, self.api, inputs["image"])
         id_ = self._create(call, inputs)
-        for network in (inputs.get("networksAdvanced") or [])[1:]:
-            options = container_config.connect_options(network)
-            self.api.connect_container_to_network(id_, network["name"], **options)
+        self._connect(id_, inputs)
         if files := inputs.get("uploads"):
-            mounts = [one["Destination"] for one in self.api.inspect_container(id_)["Mounts"]]
-            uploads.put(self.api, id_, files, mounts)
+            uploads.put(self.api, id_, files)
         if inputs["start"]:
             call.proceed()
             self._start(call, id_, inputs)
-        outputs = container_state.outputs(self.api.inspect_container(id_), inputs)
+        live = self.api.inspect_container(id_)
+        container_state.refuse_other_forms(live, inputs)
+        outputs = container_state.outputs(live, inputs)
         if inputs["attach"] and inputs["logs"]:
             outputs["containerLogs"] = call.scrub(waiting.output(self.api, id_))
         return Made(id_, outputs)
@@ -64,6 +64,15 @@ class Container(DockerResource):
                 self._remove(call, holder["Id"], volumes=True)
         call.on_failure(lambda: self._remove(None, id_, volumes=True))
         return id_
+
+    def _connect(self, id_: str, inputs: Properties) -> None:
+        """Connect it to its networks instead of Docker's own, as the official plugin does."""
+        networks = inputs.get("networksAdvanced") or []
+        if networks:
+            self.api.disconnect_container_from_network(id_, "bridge")
+        for network in networks:
+            options = container_config.connect_options(network)
+            self.api.connect_container_to_network(id_, network["name"], **options)
 
     def _start(self, call: Call, id_: str, inputs: Properties) -> None:
         try:
@@ -110,14 +119,15 @@ class Container(DockerResource):
     def update(
         self, call: Call, id_: str, old: Properties, new: Properties, state: Properties
     ) -> Properties:
-        """Change limits and restart policy, and start it again if it must run but does not."""
-        live = self.api.inspect_container(id_)
-        swap_is_limited = live["HostConfig"]["MemorySwap"] > 0
-        changes = container_config.limits(new, swap_is_limited)
+        """Change limits and restart policy, and start it where it had stopped and must run."""
+        # Where the program says no swap, the official plugin keeps what was read back.
+        swap = {"memorySwap": new.get("memorySwap") or state.get("memorySwap")}
+        changes = container_config.limits(new | swap)
         # Docker restarts no container that it removes.
         policy = None if new["rm"] else container_config.restart_policy(new)
         self.api.update_container(id_, **changes, restart_policy=policy)
-        if new["mustRun"] and new["start"] and not new["attach"] and not live["State"]["Running"]:
+        stopped = not self.api.inspect_container(id_)["State"]["Running"]
+        if stopped and new["start"] and new["mustRun"] and not old["mustRun"]:
             self._start(call, id_, new)
         outputs = container_state.outputs(self.api.inspect_container(id_), new)
         if "containerLogs" in state:
@@ -126,7 +136,7 @@ class Container(DockerResource):
 
     def unknown_after_update(self, differences: list[Difference]) -> tuple[str, ...]:
         """A container that is started again gets new addresses."""
-        restarts = {"mustRun", "start"} & {one.name for one in differences}
+        restarts = any(one.name == "mustRun" for one in differences)
         return ("networkDatas", "exitCode") if restarts else ()
 
     def delete(self, call: Call, id_: str, state: Properties) -> None:

@@ -12,7 +12,14 @@ from .uploads import SOURCES
 
 def check(inputs: Properties) -> list[Failure]:
     """Everything that cannot go together."""
-    return [*_networks(inputs), *_life_cycle(inputs), *_uploads(inputs), *_volumes(inputs)]
+    return [
+        *_networks(inputs),
+        *_ports(inputs),
+        *_life_cycle(inputs),
+        *_uploads(inputs),
+        *_volumes(inputs),
+        *_read_back(inputs),
+    ]
 
 
 def _known_list(inputs: Properties, name: str) -> list[Properties]:
@@ -30,8 +37,45 @@ def _networks(inputs: Properties) -> list[Failure]:
     return []
 
 
+def _ports(inputs: Properties) -> list[Failure]:
+    failures = []
+    seen: set[int] = set()
+    for index, port in enumerate(_known_list(inputs, "ports")):
+        internal = port["internal"]
+        if isinstance(internal, Unknown):
+            continue
+        if internal in seen:
+            path = f"ports[{index}].internal"
+            reason = f"'{path}' is there twice: the order of the two changes for ever"
+            failures.append(Failure(path, reason))
+        seen.add(internal)
+    return failures
+
+
+def _read_back(inputs: Properties) -> list[Failure]:
+    """What the official plugin reads back in another form, and would change for ever."""
+    failures = []
+    if inputs.get("memorySwap") == 0:
+        failures.append(Failure("memorySwap", "'memorySwap' must be -1 or at least 1"))
+    capabilities = inputs.get("capabilities")
+    if isinstance(capabilities, dict) and not any(capabilities.values()):
+        reason = "'capabilities' must add or drop one: leave it out"
+        failures.append(Failure("capabilities", reason))
+    if inputs.get("privileged") is True and inputs.get("securityOpts"):
+        reason = "'securityOpts' cannot be combined with 'privileged', which adds its own"
+        failures.append(Failure("securityOpts", reason))
+    return failures
+
+
 def _life_cycle(inputs: Properties) -> list[Failure]:
     failures = []
+    if inputs.get("start") is False:
+        if inputs.get("mustRun") is not False:
+            reason = "'mustRun' must be false where 'start' is: it is read back as false"
+            failures.append(Failure("mustRun", reason))
+        if inputs.get("attach") is True:
+            reason = "'attach' waits for the end of what 'start' must begin: leave 'start' out"
+            failures.append(Failure("attach", reason))
     if inputs.get("logs") is True and inputs.get("attach") is not True:
         failures.append(Failure("logs", "'logs' needs 'attach': only a finished log is kept"))
     if inputs.get("attach") is True:
@@ -54,6 +98,12 @@ def _life_cycle(inputs: Properties) -> list[Failure]:
 
 def _uploads(inputs: Properties) -> list[Failure]:
     failures = []
+    if inputs.get("uploads") and inputs.get("readOnly") is True:
+        reason = (
+            "'uploads' cannot be combined with 'readOnly': they are extracted at /, which Docker "
+            "refuses. Fill the volume by another container, which need not be started"
+        )
+        failures.append(Failure("uploads", reason))
     tmpfs = inputs.get("tmpfs")
     hidden = {} if tmpfs is None or isinstance(tmpfs, Unknown) else tmpfs
     for index, upload in enumerate(_known_list(inputs, "uploads")):

@@ -14,7 +14,7 @@ MB = 1024 * 1024
 
 
 def body(inputs: Properties) -> dict[str, Any]:
-    """The whole body. Only the first network is in it: further ones are connected later."""
+    """The whole body. Its network is `networkMode`: the others are connected afterwards."""
     config: dict[str, Any] = {
         "Image": inputs["image"],
         "Cmd": inputs.get("command"),
@@ -45,15 +45,11 @@ def body(inputs: Properties) -> dict[str, Any]:
             "StartPeriod": nanoseconds(check.get("startPeriod") or "0s"),
             "Retries": check.get("retries") or 0,
         }
-    if networks := inputs.get("networksAdvanced"):
-        first = networks[0]
-        config["NetworkingConfig"] = {"EndpointsConfig": {first["name"]: _endpoint(first)}}
     said: dict[str, Any] = _without_none(config)
     return said
 
 
 def _host_config(inputs: Properties) -> dict[str, Any]:
-    networks = inputs.get("networksAdvanced")
     capabilities = inputs.get("capabilities") or {}
     return {
         "Binds": [_bind(one) for one in inputs.get("volumes") or [] if _volume_source(one)],
@@ -72,7 +68,7 @@ def _host_config(inputs: Properties) -> dict[str, Any]:
             }
             for one in inputs.get("devices") or []
         ],
-        "NetworkMode": networks[0]["name"] if networks else inputs["networkMode"],
+        "NetworkMode": inputs["networkMode"],
         "PortBindings": _port_bindings(inputs.get("ports") or []),
         "PublishAllPorts": inputs["publishAllPorts"],
         "Dns": inputs.get("dns"),
@@ -112,24 +108,14 @@ def restart_policy(inputs: Properties) -> dict[str, Any]:
     return {"Name": inputs["restart"], "MaximumRetryCount": inputs["maxRetryCount"]}
 
 
-def limits(inputs: Properties, swap_is_limited: bool) -> dict[str, Any]:
-    """The limits that Docker changes on a living container, as the client's update takes them.
-
-    Memory cannot grow beyond the old total of memory and swap. Where the program does not set
-    that total, Docker made it twice the memory, and so does this, unless swap is unlimited.
-    """
-    memory = _megabytes(inputs.get("memory"))
-    swap = _megabytes(inputs.get("memorySwap"))
-    if swap is None and memory and swap_is_limited:
-        swap = 2 * memory
+def limits(inputs: Properties) -> dict[str, Any]:
+    """The limits that the official plugin changes, as the client's update takes them."""
     values = {
-        "mem_limit": memory,
-        "memswap_limit": swap,
+        "mem_limit": _megabytes(inputs.get("memory")),
+        "memswap_limit": _megabytes(inputs.get("memorySwap")),
         "mem_reservation": _megabytes(inputs.get("memoryReservation")),
         "cpu_shares": inputs.get("cpuShares"),
         "cpuset_cpus": inputs.get("cpuSet"),
-        "cpu_period": inputs.get("cpuPeriod"),
-        "cpu_quota": inputs.get("cpuQuota"),
     }
     return {name: value for name, value in values.items() if value}
 
@@ -142,15 +128,6 @@ def connect_options(network: Properties) -> dict[str, Any]:
         "ipv6_address": network.get("ipv6Address"),
         "link_local_ips": network.get("linkLocalIps"),
     }
-
-
-def _endpoint(network: Properties) -> dict[str, Any]:
-    addresses = {
-        "IPv4Address": network.get("ipv4Address"),
-        "IPv6Address": network.get("ipv6Address"),
-        "LinkLocalIPs": network.get("linkLocalIps"),
-    }
-    return {"Aliases": network.get("aliases"), "IPAMConfig": addresses}
 
 
 def _megabytes(value: int | None) -> int | None:
@@ -168,7 +145,8 @@ def _port_bindings(ports: list[Properties]) -> dict[str, list[dict[str, str]]]:
     for port in ports:
         # No host port, or 0: Docker chooses a free one.
         host_port = str(port.get("external") or "")
-        binding = {"HostIp": port.get("ip") or "", "HostPort": host_port}
+        # Without an address the official plugin says 0.0.0.0, which leaves out IPv6.
+        binding = {"HostIp": port.get("ip") or "0.0.0.0", "HostPort": host_port}  # noqa: S104
         bindings.setdefault(_port_key(port), []).append(binding)
     return bindings
 
@@ -195,15 +173,6 @@ def _mount(mount: Properties) -> dict[str, Any]:
         made["BindOptions"] = {"Propagation": bind.get("propagation")}
     if tmpfs := mount.get("tmpfsOptions"):
         made["TmpfsOptions"] = {"SizeBytes": tmpfs.get("sizeBytes"), "Mode": tmpfs.get("mode")}
-    if volume := mount.get("volumeOptions"):
-        made["VolumeOptions"] = {
-            "NoCopy": volume.get("noCopy"),
-            "Labels": labels_from(volume),
-            "DriverConfig": {
-                "Name": volume.get("driverName"),
-                "Options": volume.get("driverOptions"),
-            },
-        }
     return made
 
 

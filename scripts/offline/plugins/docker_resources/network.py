@@ -1,5 +1,6 @@
 """`docker.Network`."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -7,10 +8,12 @@ from docker.errors import NotFound
 from docker.types import IPAMConfig, IPAMPool
 
 from scripts.offline.plugins.protocol.codec import Properties
+from scripts.offline.plugins.protocol.errors import RefusedError
 from scripts.offline.plugins.protocol.resource import Call, Found, Made
 from scripts.offline.plugins.protocol.schema import (
     Prop,
     boolean,
+    normal,
     records,
     text,
     text_map,
@@ -38,15 +41,15 @@ class Network(DockerResource):
     computed = ("scope",)
     table: ClassVar[Mapping[str, Prop]] = {
         "name": text(rule=docker_name),
-        "driver": text(default="bridge"),
-        "internal": boolean(default=False),
+        "driver": text(default="bridge", kept=True),
+        "internal": boolean(default=False, kept=True),
         "attachable": boolean(default=False),
         "ipv6": boolean(default=False),
-        "options": text_map(),
+        "options": text_map(kept=True),
         "labels": LABELS,
         "ipamDriver": text(default="default"),
         "ipamOptions": text_map(),
-        "ipamConfigs": records(IPAM_CONFIG),
+        "ipamConfigs": records(IPAM_CONFIG, kept=True),
     }
 
     def create(self, call: Call, inputs: Properties) -> Made:
@@ -79,7 +82,9 @@ class Network(DockerResource):
             attachable=inputs["attachable"] or None,
         )
         call.on_failure(lambda: self.api.remove_network(made["Id"]))
-        return Made(made["Id"], {"scope": self.api.inspect_network(made["Id"])["Scope"]})
+        live = self.api.inspect_network(made["Id"])
+        _refuse_other_forms(live, inputs)
+        return Made(made["Id"], {"scope": live["Scope"]})
 
     def _by_name(self, name: str) -> dict[str, Any] | None:
         # The filter matches parts of names too.
@@ -100,6 +105,19 @@ class Network(DockerResource):
     def delete(self, call: Call, id_: str, state: Properties) -> None:
         """Remove it once no container is attached."""
         remove_when_free(call, f"network '{state['name']}'", lambda: self.api.remove_network(id_))
+
+
+def _refuse_other_forms(live: dict[str, Any], inputs: Properties) -> None:
+    """Raise RefusedError for what Docker gives back in another form than it was asked for."""
+    written = _written(live)
+    for name, prop in Network.table.items():
+        if prop.kept and not inputs.get(name):
+            continue
+        if normal(written.get(name), prop) != normal(inputs.get(name), prop):
+            raise RefusedError(
+                f"'{name}' is given back by this Docker as {json.dumps(written.get(name))}, which "
+                "the official plugin takes for a change for ever: write it so"
+            )
 
 
 def _covers(inputs: Properties, live: dict[str, Any]) -> bool:

@@ -23,8 +23,6 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 class DockerResource(Resource):
     """A resource of the engine behind `connection`."""
 
-    delete_before_replace = True
-
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 

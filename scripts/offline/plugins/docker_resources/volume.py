@@ -30,7 +30,7 @@ class Volume(DockerResource):
     computed = ("mountpoint",)
     table: ClassVar[Mapping[str, Prop]] = {
         "name": text(rule=docker_name),
-        "driver": text(default="local"),
+        "driver": text(default="local", kept=True),
         "driverOpts": text_map(),
         "labels": LABELS,
     }

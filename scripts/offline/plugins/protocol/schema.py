@@ -21,12 +21,15 @@ class Kind(StrEnum):
 
 
 class Change(StrEnum):
-    """What a new value does to the resource that exists."""
+    """What a new value does to the resource that exists, as the official plugin has it."""
 
     REPLACE = "replace"
     UPDATE = "update"
-    # In place when a value is set; Docker cannot take one back, so dropping it replaces.
+    # The three others have cases that are said to be updates and reach nothing: any change, a
+    # value that is dropped, another item in the place of one.
+    NOTHING = "nothing"
     UPDATE_IF_SET = "update if set"
+    REPLACE_IF_COUNT = "replace if the number of items changes"
 
 
 # Says what is wrong with a value, in words that do not repeat it, or None.
@@ -41,6 +44,10 @@ class Prop:
     required: bool = False
     default: Any = None
     change: Change = Change.REPLACE
+    # Leaving it out altogether is no change: the official plugin keeps what it read back.
+    kept: bool = False
+    # What was made of it is compared with the program, even where the program says nothing.
+    read_back: bool = False
     item: "Prop | None" = None
     fields: Mapping[str, "Prop"] = field(default_factory=dict)
     unordered: bool = False
@@ -173,12 +180,16 @@ def _type_name(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """A top-level property that changed, and whether that replaces the resource."""
+    """A top-level property that changed, and what that does to the resource."""
 
     name: str
     added: bool
     deleted: bool
     replaces: bool
+    # Said to be an update, but nothing comes of it.
+    in_vain: bool = False
+    # No change at all to the official plugin, unless something else replaces.
+    kept: bool = False
 
 
 def diff(old: Properties, new: Properties, table: Mapping[str, Prop]) -> list[Difference]:
@@ -192,11 +203,20 @@ def diff(old: Properties, new: Properties, table: Mapping[str, Prop]) -> list[Di
         before, after = normal(old.get(name), prop), normal(new.get(name), prop)
         if before == after:
             continue
-        replaces = prop.change is Change.REPLACE or (
-            prop.change is Change.UPDATE_IF_SET and not after
-        )
-        found.append(Difference(name, old.get(name) is None, new.get(name) is None, replaces))
+        replaces, in_vain = _effect(prop.change, before, after)
+        added, deleted = old.get(name) is None, new.get(name) is None
+        kept = prop.kept and (deleted or after is None)
+        found.append(Difference(name, added, deleted, replaces, in_vain, kept))
     return found
+
+
+def _effect(change: Change, before: Any, after: Any) -> tuple[bool, bool]:
+    """Whether a change replaces, and whether it is in vain."""
+    if change is Change.REPLACE_IF_COUNT:
+        in_vain = isinstance(before, list) and isinstance(after, list) and len(before) == len(after)
+        return not in_vain, in_vain
+    in_vain = change is Change.NOTHING or (change is Change.UPDATE_IF_SET and after is None)
+    return change is Change.REPLACE, in_vain
 
 
 def normal(value: Any, prop: Prop) -> Any:

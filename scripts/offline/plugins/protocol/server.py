@@ -138,14 +138,30 @@ class Plugin(ResourceProviderServicer):
         with self._reporting(context, request):
             resource = self._resource(request.urn)
             old, new = decode(request.old_inputs), decode(request.news)
-            found = schema.diff(old, new, resource.table)
-            replaces = [item.name for item in found if item.replaces]
+            state = decode(request.olds)
+            old |= {
+                name: state.get(name) for name, prop in resource.table.items() if prop.read_back
+            }
+            ignored = set(request.ignoreChanges)
+            found = [
+                item for item in schema.diff(old, new, resource.table) if item.name not in ignored
+            ]
+            replaces = [item.name for item in found if item.replaces and not item.kept]
+            kept = [item.name for item in found if item.kept]
+            if kept and not replaces:
+                raise RefusedError(
+                    f"{_quoted(kept)} was left out, which the official plugin takes for no "
+                    "change: give a value, or replace the resource "
+                    f"(`pulumi up --target-replace {request.urn}`)"
+                )
+            # Two of one name cannot exist at once.
+            named = resource.autonamed and CHOSEN not in new
             response = provider_pb2.DiffResponse
             return response(
                 changes=response.DIFF_SOME if found else response.DIFF_NONE,
                 diffs=[item.name for item in found],
                 replaces=replaces,
-                deleteBeforeReplace=bool(replaces) and resource.delete_before_replace,
+                deleteBeforeReplace=bool(replaces) and (resource.delete_before_replace or named),
                 hasDetailedDiff=True,
                 detailedDiff={item.name: _detail(item) for item in found},
             )
@@ -195,8 +211,15 @@ class Plugin(ResourceProviderServicer):
             old, new = decode(request.old_inputs), decode(request.news)
             state = decode(request.olds)
             computed = {name: value for name, value in state.items() if name not in resource.table}
+            found = schema.diff(old, new, resource.table)
+            if in_vain := [item.name for item in found if item.in_vain]:
+                raise RefusedError(
+                    f"{_quoted(in_vain)} cannot change in place: the official plugin says that it "
+                    "did, and leaves the resource as it was. Give the resource the option "
+                    f"replace_on_changes={in_vain}, or replace it once "
+                    f"(`pulumi up --target-replace {request.urn}`)"
+                )
             if request.preview:
-                found = schema.diff(old, new, resource.table)
                 computed |= dict.fromkeys(resource.unknown_after_update(found), UNKNOWN)
             else:
                 computed |= states.keep_secrets(
@@ -292,6 +315,10 @@ def _failures(call: Call, failures: list[schema.Failure]) -> list[Any]:
         provider_pb2.CheckFailure(property=one.path, reason=call.scrub(one.reason))
         for one in failures
     ]
+
+
+def _quoted(names: list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def _detail(difference: schema.Difference) -> Any:

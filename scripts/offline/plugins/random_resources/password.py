@@ -8,6 +8,12 @@ from scripts.offline.plugins.protocol.schema import Failure, boolean, integer, t
 
 SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
 
+
+def _not_empty(value: str) -> str | None:
+    # The official plugin keeps the string when an empty one is left out.
+    return None if value else "must not be empty: leave it out"
+
+
 TABLE = {
     "length": integer(1, required=True),
     "lower": boolean(default=True),
@@ -20,7 +26,7 @@ TABLE = {
     "minUpper": integer(0, default=0),
     "minNumeric": integer(0, default=0),
     "minSpecial": integer(0, default=0),
-    "overrideSpecial": text(),
+    "overrideSpecial": text(rule=_not_empty),
 }
 
 
