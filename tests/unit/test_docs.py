@@ -37,7 +37,7 @@ def test_a_dead_link_is_found() -> None:
 
 def test_what_the_files_of_an_image_name_is_there() -> None:
     images = ROOT / "infra" / "images"
-    named = {}
+    named: dict[Path, Path] = {}
     for file in images.rglob("*"):
         if file.is_file():
             found = re.findall(r"\b(?:infra|scripts|tests)/[\w/.-]*\w", file.read_text("utf-8"))

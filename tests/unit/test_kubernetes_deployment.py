@@ -309,14 +309,14 @@ def secrets_of(engine: Engine, component: str) -> str:
 def test_a_pod_is_started_anew_for_another_password_and_tells_nothing_of_it(
     engine: Engine,
 ) -> None:
-    own = {"context": "work", "mlflow_image": "a/mlflow:1", "nginx_image": "a/nginx:1"}
+    own = {"mlflow_image": "a/mlflow:1", "nginx_image": "a/nginx:1"}
     own["object_store_image"] = "a/minio:1"
 
     def said(password: str, salt: str) -> str:
         engine.made.clear()
         engine.salt = salt
         url = f"postgresql://me:{password}@db.example.com/mlflow"
-        deploy(**own, database=json.dumps({"url": url}))
+        deploy("work", None, **own, database=json.dumps({"url": url}))
         return secrets_of(engine, "mlflow")
 
     first = said("guessable", "salt")
