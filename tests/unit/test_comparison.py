@@ -14,7 +14,7 @@ import pytest
 from scripts import deployed, deploying
 from scripts.comparison import runner, schedule
 from scripts.comparison.schedule import Plan, Program, Step
-from scripts.prepare import cluster, pins, state, ui
+from scripts.prepare import cluster, pins, plugins, state, ui
 from scripts.prepare import machine as system
 from scripts.scenarios import deploy, scale_out
 from scripts.status import Status
@@ -122,6 +122,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(deployed, "unlock", lambda stack: None)
     monkeypatch.setattr(deployed, "read_state", found.state)
     monkeypatch.setattr(deployed, "remove_labelled", lambda deployments: iter(()))
+    monkeypatch.setattr(plugins, "build_for", lambda stacks: None)
     monkeypatch.setattr(cluster, "wanted", lambda stacks: False)
     return found
 
