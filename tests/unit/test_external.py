@@ -208,6 +208,7 @@ def test_settings_in_a_url_are_refused() -> None:
     assert line.startswith("database.url: has settings after the name; set database.ssl_mode")
 
 
+@pytest.mark.usefixtures("event_loop_there")
 def test_a_url_is_taken_apart() -> None:
     url = "postgresql://ml%40flow:a%3Ab%2F%40c@[2001:db8::1]:6543/my%20runs"
     database = load("database", database={"url": url, "ssl_mode": "disable"}).database
@@ -224,6 +225,7 @@ def test_a_url_is_taken_apart() -> None:
     assert (understood.host, understood.port) == ("2001:db8::1", 6543)
 
 
+@pytest.mark.usefixtures("event_loop_there")
 def test_certificates_are_found_from_the_project_folder() -> None:
     given = {"url": URL, "ssl_mode": "verify-full", "ca": "ca.pem"}
     database = load("database", database=given).database
