@@ -68,7 +68,7 @@ def main() -> int:
     ui.interrupt_on_termination()
     try:
         with called(options.stack, options.name):
-            os.environ.update(prepare(Source.AUTO, os.environ, stacks=[options.stack]))
+            os.environ.update(prepare(Source.AUTO, os.environ, stacks=[stack]))
             with (
                 deploying.test_cluster([stack], keep=False),
                 selected(stack),

@@ -11,32 +11,32 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import yaml
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
+from infra import stack_file
 from infra.build_context import BuildContext, BuildContextError
 from infra.docker import build
 from infra.docker.deployment import image_sources
 from infra.outputs import Platform
 from infra.spec import DeploymentSpec, SpecError, load_spec
+from infra.stack_file import StackFileError
 
 PROJECT = Path(__file__).resolve().parents[2]
 FAILED = 2
+SECURE = '"secure": '
+"""In a value that is encrypted, wholly or in part, as JSON."""
 
 
 def specification(stack: str) -> DeploymentSpec:
     """Return what a stack file describes; an encrypted value is only known to be there.
 
-    Raises `SpecError`, also for a value that cannot be judged encrypted.
+    Raises `StackFileError`, and `SpecError`, also for a value that cannot be judged encrypted.
     """
-    text = (PROJECT / "stacks" / f"Pulumi.{stack}.yaml").read_text()
-    config: dict[str, Any] = (yaml.safe_load(text) or {}).get("config") or {}
+    config = stack_file.read(PROJECT / "stacks" / f"Pulumi.{stack}.yaml")
     values = {key: _as_text(value) for key, value in config.items()}
-    secret = {key for key, value in values.items() if '"secure": ' in value}
-    return load_spec(values, PROJECT, secret)
+    return load_spec(values, PROJECT, {key for key, text in values.items() if SECURE in text})
 
 
 def contexts(stacks: Collection[str]) -> list[BuildContext]:
@@ -49,7 +49,7 @@ def contexts(stacks: Collection[str]) -> list[BuildContext]:
     for stack in stacks:
         try:
             spec = specification(stack)
-        except SpecError:
+        except (StackFileError, SpecError):
             continue
         if spec.platform is Platform.DOCKER:
             sources = image_sources(spec).values()
@@ -78,7 +78,7 @@ def _build(context: BuildContext) -> None:
 
 def _as_text(value: object) -> str:
     """Write a value as Pulumi hands it over."""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _say(line: str) -> None:

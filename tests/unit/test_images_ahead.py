@@ -27,6 +27,7 @@ def names(stack: str) -> list[str]:
         ),
         ('{"mlflow-bench:image_registry": "registry.example/team"}', []),
         ('{"mlflow-bench:no_such_key": "1"}', []),
+        ("[not yaml", []),
         ('{"mlflow-bench:database": {"url": {"secure": "v1:abc"}}}', []),
     ],
 )
