@@ -124,6 +124,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(deployed, "remove_labelled", lambda deployments: iter(()))
     monkeypatch.setattr(plugins, "build_for", lambda stacks: None)
     monkeypatch.setattr(cluster, "wanted", lambda stacks: False)
+    monkeypatch.setattr(plugins, "build_for", lambda stacks: None)
     return found
 
 
