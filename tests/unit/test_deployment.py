@@ -16,6 +16,12 @@ from infra.docker.files import LABEL_FILES
 from infra.docker.schema_job import _checked
 from infra.outputs import Target
 from infra.spec import SpecError, load_spec
+from scripts.offline.plugins.docker_resources.connection import Connection
+from scripts.offline.plugins.docker_resources.container import Container
+from scripts.offline.plugins.docker_resources.network import Network
+from scripts.offline.plugins.docker_resources.volume import Volume
+from scripts.offline.plugins.protocol.codec import decode, encode
+from scripts.offline.plugins.protocol.schema import check
 
 PASSWORD = "generated-password"
 FOLDER = "/var/lib/mlflow/artifacts"
@@ -638,3 +644,25 @@ def test_an_export_of_ones_own_is_mounted_and_nothing_serves_it(
     assert "nfs" not in engine.containers()
     job = engine.containers()["schema-job"]["command"]
     assert "--artifacts-service=nfs://nas/mlflow" in job
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"postgres_memory": "1g"},
+        MULTI_AZ,
+        {"zones": "2", "artifacts": "nfs"},
+    ],
+)
+def test_everything_is_declared_as_docker_gives_it_back(
+    engine: Engine, config: dict[str, str]
+) -> None:
+    """The bundled plugin refuses any other form, as the official one would change it for ever."""
+    deploy(engine, **config)
+    connection = Connection()
+    for resource in (Container(connection), Network(connection), Volume(connection)):
+        for name, inputs in engine.of(type(resource).__name__).items():
+            given = decode(encode(inputs))
+            failures = check(given, resource.table, "docker") or resource.check(given)
+            assert failures == [], name
