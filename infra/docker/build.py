@@ -29,6 +29,10 @@ SILENT_SECONDS = 1800
 BUILDKIT_API = (1, 39)
 """First version of the engine's API that offers BuildKit on every Linux, that of Docker 18.09."""
 
+_UNREAD = "failed to read downloaded context"
+"""What BuildKit says of every context that is sent to it, on engines older than Docker 28 that keep
+images in containerd's store (github.com/moby/moby/issues/47717)."""
+
 OUTPUT_LINES = 30
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 TELL_SECONDS = 20.0
@@ -67,13 +71,32 @@ def ensure(
     found = registry.image_id(client, context.tag)
     if found is not None:
         return found
-    with_buildkit = has_buildkit(client)
-    say(f"{context.tag}: building{'' if with_buildkit else ' with the old builder'}")
     # BuildKit pulls nothing itself without a session, of which the client library has none.
     try:
         registry.pull(client, context.base)
     except registry.RegistryError as error:
         raise BuildFailedError(f"{context.tag}: its base {error}") from None
+    try:
+        _build(client, context, say, with_buildkit=has_buildkit(client))
+    except BuildFailedError as error:
+        if _UNREAD not in str(error):
+            raise
+        _build(client, context, say, with_buildkit=False)
+    found = registry.image_id(client, context.tag)
+    if found is None:
+        raise BuildFailedError(f"{context.tag}: the build ended without an image")
+    return found
+
+
+def _build(
+    client: docker.DockerClient,
+    context: BuildContext,
+    say: Callable[[str], None],
+    *,
+    with_buildkit: bool,
+) -> None:
+    """Build with one of the builders; raises `BuildFailedError` and Docker's errors."""
+    say(f"{context.tag}: building{'' if with_buildkit else ' with the old builder'}")
     # Everything that this client asks for carries the builder's version, which only a build reads.
     client.api.params = {"version": "2" if with_buildkit else "1"}
     try:
@@ -89,10 +112,6 @@ def ensure(
         _follow(context.tag, lines, say)
     finally:
         client.api.params = {}
-    found = registry.image_id(client, context.tag)
-    if found is None:
-        raise BuildFailedError(f"{context.tag}: the build ended without an image")
-    return found
 
 
 def build(client: docker.DockerClient, image: str) -> str:

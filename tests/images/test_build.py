@@ -82,10 +82,14 @@ def test_a_build_leaves_its_image_and_no_container(
     found = build.ensure(client, context, said.append)
     assert client.images.get(context.tag).id == found
     assert images.containers() == []
-    assert said == [
-        f"{context.tag}: building{'' if builder == 'BuildKit' else ' with the old builder'}"
-    ]
+    old = f"{context.tag}: building with the old builder"
+    new = f"{context.tag}: building"
     if builder == "BuildKit":
+        # An engine whose BuildKit cannot read what it is sent builds with the other.
+        assert said in ([new], [new, old])
+    else:
+        assert said == [old]
+    if said == [new]:
         # Its stages are in a cache of its own.
         left = client.images.list(all=True, filters={"label": images.mark})
         assert [image.id for image in left] == [found]
