@@ -1,5 +1,6 @@
 """State inside the checkout: passphrase, file backend, and the stacks of stacks/*.yaml."""
 
+import fcntl
 import json
 import os
 import secrets
@@ -75,12 +76,14 @@ def ensure_stacks(env: Mapping[str, str]) -> str:
     """Create each preset's stack in the checkout's own backend; return their names."""
     if own_backend(os.environ):
         return "your own backend (PULUMI_BACKEND_URL)"
-    for name in presets():
-        if not any(_stack_files(name)):
-            argv = ["pulumi", "stack", "init", name, "--no-select", "--non-interactive"]
-            log = LOGS / f"init-{name}.log"
-            ui.run(PART, f"creating stack {name}", argv, log=log, env=env, cwd=ROOT)
-        _restore_salt(name)
+    with (STATE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two set-ups at once would both make a new one
+        for name in presets():
+            if not any(_stack_files(name)):
+                argv = ["pulumi", "stack", "init", name, "--no-select", "--non-interactive"]
+                log = LOGS / f"init-{name}.log"
+                ui.run(PART, f"creating stack {name}", argv, log=log, env=env, cwd=ROOT)
+            _restore_salt(name)
     return f"stacks {', '.join(presets()) or 'none'} in {STATE.relative_to(ROOT)}"
 
 

@@ -1,7 +1,9 @@
 """Passphrase, stacks and the git filter of a checkout, in folders of their own."""
 
 import json
+import multiprocessing
 import subprocess
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -137,6 +139,26 @@ def test_a_lost_passphrase_is_not_replaced_while_stacks_need_it(checkout: Path) 
     (stacks / "local.json").write_text("{}")
     with pytest.raises(ui.SetupError, match="passphrase is gone but stacks of it exist"):
         state.ensure_passphrase()
+
+
+def test_two_set_ups_at_once_make_a_new_stack_once(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (checkout / "stacks" / "Pulumi.mine.yaml").write_text(PLAIN)
+    stacks = checkout / ".state" / ".pulumi" / "stacks" / pins.PROJECT
+    stacks.mkdir(parents=True)
+    program = checkout / "bin" / "pulumi"
+    program.parent.mkdir()
+    program.write_text(  # as Pulumi: what is there already is an error
+        f"#!/bin/sh\nsleep 0.3; test ! -e {stacks}/$3.json || exit 1\n"
+        f"echo '{{\"checkpoint\": {{}}}}' > {stacks}/$3.json\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    # In processes, as two commands of a person are: a signal handler is the main thread's.
+    with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
+        for made in [pool.submit(state.ensure_stacks, {}) for _ in range(2)]:
+            assert made.result(20).startswith("stacks mine in ")
 
 
 def test_presets_are_the_stack_files(checkout: Path) -> None:
