@@ -9,6 +9,7 @@ import pytest
 
 from scripts.offline.plugins.docker_resources import container_config, container_state, uploads
 from scripts.offline.plugins.docker_resources.container_checks import check
+from scripts.offline.plugins.docker_resources.container_read_back import refuse_other_forms
 from scripts.offline.plugins.docker_resources.container_table import TABLE
 from scripts.offline.plugins.docker_resources.durations import canonical, duration, nanoseconds
 from scripts.offline.plugins.docker_resources.shared import docker_name, is_leftover
@@ -238,6 +239,50 @@ def live(**host: Any) -> dict[str, Any]:
         },
         "NetworkSettings": {"Networks": {"a": {"NetworkID": "1"}, "b": {"NetworkID": "2"}}},
     }
+
+
+def made(inputs: dict[str, Any], **host: Any) -> dict[str, Any]:
+    """What `inspect` says of a container that is as the inputs say, but for `host`."""
+    asked = body(**inputs)
+    config = {name: value for name, value in asked.items() if name != "HostConfig"}
+    config = {
+        "Cmd": None,
+        "Entrypoint": None,
+        "User": "",
+        "WorkingDir": "",
+        "Hostname": "h",
+    } | config
+    defaults = {"ShmSize": 64 * 2**20, "IpcMode": "private"}
+    numbers = dict.fromkeys(("Memory", "MemorySwap", "MemoryReservation"), 0)
+    return {
+        "Config": config,
+        "HostConfig": numbers | defaults | asked["HostConfig"] | host,
+        "State": {"Running": False},
+    }
+
+
+@pytest.mark.parametrize(
+    ("inputs", "there", "name"),
+    [
+        # A kernel that does not account for swap.
+        ({"memory": 64, "memorySwap": 128}, {"MemorySwap": -1}, "memorySwap"),
+        ({"networkMode": "default"}, {"NetworkMode": "bridge"}, "networkMode"),
+        ({}, {"CapAdd": ["CAP_KILL"]}, "capabilities"),
+        ({"shmSize": 32}, {"ShmSize": 64 * 2**20}, "shmSize"),
+        (
+            {"mounts": [{"type": "bind", "source": "/a", "target": "/b"}]},
+            {"Mounts": [{"Type": "bind", "Source": "/a", "Target": "/b", "BindOptions": {}}]},
+            "mounts",
+        ),
+    ],
+)
+def test_what_docker_gives_back_otherwise(
+    inputs: dict[str, Any], there: dict[str, Any], name: str
+) -> None:
+    full = with_defaults({"image": "i", "name": "n"} | inputs, TABLE)
+    refuse_other_forms(made(inputs), full)
+    with pytest.raises(RefusedError, match=f"^'{name}' is given back by this Docker as"):
+        refuse_other_forms(made(inputs, **there), full)
 
 
 def test_nothing_drifted() -> None:

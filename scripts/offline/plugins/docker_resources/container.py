@@ -12,7 +12,15 @@ from scripts.offline.plugins.protocol.errors import RefusedError
 from scripts.offline.plugins.protocol.resource import Call, Found, Made
 from scripts.offline.plugins.protocol.schema import Difference, Failure
 
-from . import container_checks, container_config, container_state, images, uploads, waiting
+from . import (
+    container_checks,
+    container_config,
+    container_read_back,
+    container_state,
+    images,
+    uploads,
+    waiting,
+)
 from .container_table import TABLE
 from .shared import DockerResource, conflict, is_leftover, labels_from
 
@@ -43,7 +51,7 @@ class Container(DockerResource):
             call.proceed()
             self._start(call, id_, inputs)
         live = self.api.inspect_container(id_)
-        container_state.refuse_other_forms(live, inputs)
+        container_read_back.refuse_other_forms(live, inputs)
         outputs = container_state.outputs(live, inputs)
         if inputs["attach"] and inputs["logs"]:
             outputs["containerLogs"] = call.scrub(waiting.output(self.api, id_))
