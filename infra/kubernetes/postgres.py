@@ -46,14 +46,17 @@ class Postgres(pulumi.ComponentResource):
     ) -> None:
         super().__init__("mlflow-bench:kubernetes:Postgres", name, None, opts)
         self.database = Database(host=name, port=PORT, name="mlflow", user="mlflow")
+        identity = args.identity
+        data = claim(identity, name, args.storage, args.storage_class, self)
         self.password = random.RandomPassword(
             f"{name}-password",
             length=32,
             special=False,
+            # A database that begins anew has another, by which the schema job runs again, and the
+            # servers start again after it.
+            keepers={"claim": data.metadata.uid},
             opts=pulumi.ResourceOptions(parent=self),
         ).result
-        identity = args.identity
-        data = claim(identity, name, args.storage, args.storage_class, self)
         options = {"max_connections": args.max_connections, **args.settings.options()}
         pod = PodSpec(
             image=args.image,

@@ -49,9 +49,11 @@ class SchemaJob(pulumi.ComponentResource):
         )
         # It refuses for good, and its stores answered before: nothing to try again.
         spec: Any = {"backoffLimit": 0, "template": template(identity, name, pod, self)}
+        # A job that failed is made anew, though nothing about it has changed.
+        again = {"annotations": {"pulumi.com/replaceUnready": "true"}}
         job = Job(
             name,
-            metadata=identity.metadata(name, name),
+            metadata=identity.metadata(name, name) | again,
             spec=spec,
             opts=pulumi.ResourceOptions.merge(
                 identity.options(self), pulumi.ResourceOptions(delete_before_replace=True)
