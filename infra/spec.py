@@ -76,6 +76,13 @@ class S3Engine(StrEnum):
     SEAWEEDFS = "seaweedfs"
 
 
+class Data(StrEnum):
+    """What people put into a stack."""
+
+    DATABASE = "database"
+    ARTIFACTS = "artifacts"
+
+
 def _memory(value: object) -> object:
     match = re.fullmatch(r"(\d+)([mg])", str(value).strip().lower())
     if not match:
@@ -341,6 +348,13 @@ class DeploymentSpec(BaseModel):
         default="debian:trixie-slim",
         description="Debian image that this project's images are built on.",
         examples=["debian:trixie-slim"],
+    )
+    discard_data: Annotated[tuple[Data, ...], BeforeValidator(comma_separated)] = Field(
+        default=(),
+        description="Data that the next deployment may remove: `database`, `artifacts`, or both. "
+        "Without it, a change that would remove data is refused; and so is this key, once nothing "
+        "is removed by it.",
+        examples=["artifacts"],
     )
     start_timeout: int = Field(
         default=180,

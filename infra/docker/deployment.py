@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 import pulumi
 import pulumi_docker as docker
 
+from infra.data import check_data
 from infra.docker import nfs_client, preflight
 from infra.docker.artifact_mount import ArtifactMount
 from infra.docker.audit_ports import LOOPBACK, audit_ports, published
@@ -84,6 +85,7 @@ class Deployment(pulumi.ComponentResource):
     ) -> None:
         check_external(spec)
         client = preflight.connect()
+        check_data(stack, spec)
         preflight.check_port(client, stack, spec.bind, spec.port)
         if spec.opens_s3:
             preflight.check_port(client, stack, spec.bind, spec.s3_port, "s3_port")
@@ -238,7 +240,7 @@ class Deployment(pulumi.ComponentResource):
         if given is StoreKind.NFS:
             return self._nfs()
         if given is StoreKind.VOLUME:
-            name = volume(self._identity, "artifacts", self).name
+            name = volume(self._identity, "artifacts", self, holds_data=True).name
             audit = name.apply(lambda known: ArtifactStore(uri=ARTIFACTS_FOLDER.uri, volume=known))
             return UsedArtifacts(ARTIFACTS_FOLDER, {}, name, name, audit)
         store = ObjectStore(
@@ -246,6 +248,7 @@ class Deployment(pulumi.ComponentResource):
             ObjectStoreArgs(
                 identity=self._identity,
                 image=self._images[OBJECT_STORE],
+                engine=self._spec.s3_engine,
                 zones=self._zones,
                 ports=self._store_ports(),
                 presigned_endpoint=presigned_endpoint(self._spec),

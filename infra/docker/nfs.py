@@ -51,7 +51,7 @@ class NfsServer(pulumi.ComponentResource):
     ) -> None:
         super().__init__("mlflow-bench:docker:NfsServer", name, None, opts)
         self.address = args.zones[0].address(ADDRESS_NUMBER)
-        self.volume = volume(args.identity, f"{name}-data", self).name
+        self.volume = volume(args.identity, f"{name}-data", self, holds_data=True).name
         container = run_container(
             args.identity,
             name,

@@ -8,12 +8,14 @@ import pulumi
 import pulumi_docker as docker
 import pulumi_random as random
 
+from infra.data import object_store
 from infra.docker.container import ContainerSpec, run_container
 from infra.docker.files import SECRETS_FOLDER
 from infra.docker.identity import Identity
 from infra.docker.volume import volume
 from infra.docker.zone import Zone
 from infra.server import S3Bucket
+from infra.spec import S3Engine
 
 CREDENTIALS_FILE = "aws-credentials"
 """Name of the secret from which a client of the bucket reads its keys, in AWS's format."""
@@ -35,6 +37,7 @@ class ObjectStoreArgs:
 
     identity: Identity
     image: pulumi.Input[str]
+    engine: S3Engine
     zones: Sequence[Zone]
     ports: Sequence[docker.ContainerPortArgs]
     presigned_endpoint: str | None
@@ -79,6 +82,7 @@ class ObjectStore(pulumi.ComponentResource):
             presigned_endpoint=args.presigned_endpoint,
         )
         self.credentials = password.apply(lambda key: credentials_file(USER, key))
+        data = volume(args.identity, f"{object_store(args.engine)}-data", self, holds_data=True)
         container = run_container(
             args.identity,
             name,
@@ -87,7 +91,7 @@ class ObjectStore(pulumi.ComponentResource):
                 command=[],
                 environment={"OBJECT_STORE_BUCKET": BUCKET, "OBJECT_STORE_USER": USER},
                 networks=[zone.attach(name) for zone in args.zones],
-                folders={"/var/lib/object-store": volume(args.identity, f"{name}-data", self).name},
+                folders={"/var/lib/object-store": data.name},
                 secrets={
                     "object-store-password": password,
                     "object-store-root-password": self._password(f"{name}-root-password"),

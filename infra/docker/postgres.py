@@ -79,7 +79,9 @@ class Postgres(pulumi.ComponentResource):
                 },
                 networks=[zone.attach(name) for zone in args.zones],
                 folders={
-                    "/var/lib/postgresql/data": volume(args.identity, f"{name}-data", self).name
+                    "/var/lib/postgresql/data": volume(
+                        args.identity, f"{name}-data", self, holds_data=True
+                    ).name
                 },
                 secrets={PASSWORD_FILE: self.password},
                 scratch=["/tmp", "/run/postgresql"],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import docker
 import psutil
+import requests
 from docker.errors import DockerException, NotFound
 from docker.models.containers import Container
 
@@ -161,6 +162,25 @@ def failed_attempt(client: docker.DockerClient, job: str) -> str:
     if state["Status"] == "exited" and state["ExitCode"] != 0:
         return str(container.short_id)
     return str(container.labels.get(LABEL_RETRY, ""))
+
+
+def holds_data(volume: str) -> bool:
+    """Tell whether a volume is there and has a file with content, or Docker does not say."""
+    try:
+        client = connect()
+    except SpecError:
+        return True
+    try:
+        client.volumes.get(volume)
+        # Docker adds up the files of every volume for that, and of no single one.
+        sizes = {one["Name"]: one["UsageData"]["Size"] for one in client.df()["Volumes"] or ()}
+        return bool(sizes.get(volume) != 0)
+    except NotFound:
+        return False
+    except (DockerException, requests.RequestException):
+        return True
+    finally:
+        client.close()
 
 
 def postgres_memory(

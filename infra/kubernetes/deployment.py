@@ -12,6 +12,7 @@ import pulumi_random as random
 from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
 
 from infra.build_context import BuildContext
+from infra.data import check_data
 from infra.docker import preflight as docker_preflight
 from infra.docker.identity import LABEL_STACK
 from infra.docker.image import Image, Published, Source, check_published, image_source
@@ -112,6 +113,7 @@ class Deployment(pulumi.ComponentResource):
         assert cluster is not None
         unseen = check_external(spec)
         preflight.check_cluster(stack, cluster)
+        check_data(stack, spec)
         preflight.check_images(spec, cluster)
         preflight.check_monitoring(cluster)
         preflight.check_port(stack, spec.bind, spec.port)

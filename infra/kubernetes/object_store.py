@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_random as random
 
+from infra.data import object_store
 from infra.docker.object_store import BUCKET, CREDENTIALS_PATH, PORT, USER, credentials_file
 from infra.kubernetes.identity import Identity
 from infra.kubernetes.pod import CLIENTS, PodSpec, claim, reachable, service, single
@@ -55,7 +56,7 @@ class ObjectStore(pulumi.ComponentResource):
         )
         self.credentials = password.apply(lambda key: credentials_file(USER, key))
         identity = args.identity
-        data = claim(identity, name, args.storage, args.storage_class, self)
+        data = claim(identity, object_store(args.engine), args.storage, args.storage_class, self)
         pod = PodSpec(
             image=args.image,
             command=[],

@@ -100,6 +100,21 @@ def check_monitoring(cluster: ClusterSpec) -> None:
         )
 
 
+def holds_data(context: str, namespace: str, claim: str) -> bool:
+    """Tell whether a claim is there and has a volume, or the cluster does not say."""
+    try:
+        access = configuration(context)
+        access.retries = False
+        found: Any = CoreV1Api(ApiClient(access)).read_namespaced_persistent_volume_claim(
+            claim, namespace, _request_timeout=TIMEOUT_SECONDS
+        )
+    except ApiException as error:
+        return bool(error.status != 404)
+    except (SpecError, HTTPError, OSError):
+        return True
+    return bool(found.status.phase == "Bound")
+
+
 def no_metrics(cluster: ClusterSpec) -> str | None:
     """Return a line that says so when the cluster has no metrics to choose a number of pods by."""
     groups = _groups(cluster)

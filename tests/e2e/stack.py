@@ -224,6 +224,11 @@ def interrupt(process: "subprocess.Popen[str]", sign: signal.Signals) -> None:
     os.kill(process.pid, sign)
 
 
+def refusals(said: str, key: str) -> set[str]:
+    """Return what is refused because of a key: the engine says it as progress, and at its end."""
+    return {line.partition("error: ")[2] for line in said.splitlines() if f"error: {key}: " in line}
+
+
 def search(uri: str, **headers: str) -> requests.Response:
     return requests.post(
         f"{uri}/api/2.0/mlflow/experiments/search",

@@ -36,6 +36,7 @@ from tests.e2e.stack import (
     eventually,
     interrupt,
     new_stack,
+    refusals,
     search,
 )
 from tests.kubernetes_cluster import get
@@ -243,21 +244,30 @@ def test_a_person_trains_and_loads_the_model(outputs: dict[str, Any]) -> None:
     assert done.stdout.splitlines()[-1].split()[1:] == ["5", "5"]
 
 
+def sql(outputs: dict[str, Any], statement: str) -> list[Any]:
+    """The first column of what the stack's database answers."""
+    store = outputs["target"]["backend_store"]
+    with (
+        closing(
+            psycopg2.connect(
+                host=store["host"],
+                port=store["port"],
+                dbname=store["database"],
+                user=store["user"],
+                password=outputs["audit_secrets"]["database_password"],
+            )
+        ) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
+        return [row[0] for row in cursor.fetchall()] if cursor.description else []
+
+
 def test_checks_reach_both_stores(outputs: dict[str, Any]) -> None:
     target, secrets = outputs["target"], outputs["audit_secrets"]
-    store = target["backend_store"]
-    with closing(
-        psycopg2.connect(
-            host=store["host"],
-            port=store["port"],
-            dbname=store["database"],
-            user=store["user"],
-            password=secrets["database_password"],
-        )
-    ) as connection:
-        cursor = connection.cursor()
-        cursor.execute("SELECT count(*) FROM experiments")
-        assert cursor.fetchone()[0] >= 1  # type: ignore[index]
+    [experiments] = sql(outputs, "SELECT count(*) FROM experiments")
+    assert experiments >= 1
     lines = dict(
         line.split("=", 1) for line in secrets["s3_credentials"].splitlines() if "=" in line
     )
@@ -645,6 +655,70 @@ def test_stores_that_only_the_cluster_reaches_are_used(
     assert own not in [one["metadata"]["name"] for one in get("namespaces", "default")]
 
 
+def test_a_failed_schema_job_runs_again_until_it_succeeds(
+    stack: Stack, outputs: dict[str, Any]
+) -> None:
+    [head] = sql(outputs, "SELECT version_num FROM alembic_version")
+    sql(outputs, "UPDATE alembic_version SET version_num = 'abcdefabcdef'")
+    lifecycle.kubectl("delete", "job/schema-job", "-n", NAMESPACE)
+    stack.run("refresh", "--yes", "--skip-preview")
+    jobs = []
+    for _ in range(2):
+        said = stack.up(ok=False)
+        assert "the database is newer than this image" in said, said
+        jobs.append(get("job", NAMESPACE, "schema-job")["metadata"]["uid"])
+    assert len(set(jobs)) == 2
+    assert sql(outputs, "SELECT version_num FROM alembic_version") == ["abcdefabcdef"]
+    assert search(outputs["tracking_uri"]).status_code == 200, "the replicas of before serve on"
+    sql(outputs, f"UPDATE alembic_version SET version_num = '{head}'")
+    stack.up()
+    job = get("job", NAMESPACE, "schema-job")
+    assert job["status"]["succeeded"] == 1
+    assert "unchanged" in stack.run("preview", "--expect-no-changes")
+    stack.up()
+    assert get("job", NAMESPACE, "schema-job")["metadata"]["uid"] == job["metadata"]["uid"]
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "what"),
+    [
+        (
+            {"kubernetes": {"context": TEST_CONTEXT, "namespace": f"{NAMESPACE}-moved"}},
+            "kubernetes.namespace",
+            f"{NAMESPACE} -> {NAMESPACE}-moved",
+        ),
+        (
+            {"kubernetes": {**SETTINGS["kubernetes"], "storage_class": "other"}},  # type: ignore[dict-item]
+            "kubernetes.storage_class",
+            "the cluster's default -> other",
+        ),
+        ({"s3_engine": "seaweedfs"}, "s3_engine", "minio -> seaweedfs"),
+        ({"platform": "docker"}, "platform", "kubernetes -> docker"),
+    ],
+)
+def test_a_change_that_would_remove_data_is_refused(
+    stack: Stack, outputs: dict[str, Any], change: dict[str, Any], key: str, what: str
+) -> None:
+    def claims() -> dict[str, str]:
+        return {one["metadata"]["name"]: one["spec"]["volumeName"] for one in get("pvc", NAMESPACE)}
+
+    before = claims()
+    assert set(before) == {"postgres-data", "object-store-data"}
+    changed: dict[str, Any] = SETTINGS | change
+    if key == "platform":
+        del changed["kubernetes"]
+    stack.configure(**changed)
+    try:
+        for command in (["preview"], ["up", "--yes", "--skip-preview"]):
+            [line] = refusals(stack.run(*command, ok=False), key)
+            assert line.startswith(f"{key}: {what}: would remove claim ")
+            assert f"claim object-store-data in namespace {NAMESPACE} with the artifacts" in line
+    finally:
+        stack.configure(**SETTINGS)
+    assert claims() == before
+    assert stack.outputs() == outputs
+
+
 @pytest.fixture(scope="module")
 def other_image(outputs: dict[str, Any], docker_client: docker.DockerClient) -> Iterator[str]:
     """Another image of the same mlflow, on the cluster's node."""
@@ -791,3 +865,27 @@ def test_a_backup_under_load_is_restored_into_another_stack(
         assert "is not empty" in again.stderr
     finally:
         end(fresh, docker_client)
+
+
+def test_claims_that_are_given_up_are_made_anew(stack: Stack) -> None:
+    [former] = {one["spec"]["storageClassName"] for one in get("pvc", NAMESPACE)}
+    other = get("storageclass", "default", former)
+    other["metadata"] = {"name": "other"}
+    lifecycle.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(other))
+    cluster: Any = {**SETTINGS["kubernetes"], "storage_class": "other"}  # type: ignore[dict-item]
+    settings = SETTINGS | {"kubernetes": cluster}
+    try:
+        stack.configure(**settings, discard_data="database,artifacts")
+        said = stack.up()
+        assert (
+            "warning: discard_data: claim postgres-data in namespace e2e-k8s, with the da" in said
+        )
+        assert {one["spec"]["storageClassName"] for one in get("pvc", NAMESPACE)} == {"other"}
+        found = search(stack.outputs()["tracking_uri"]).json()["experiments"]
+        assert [one["name"] for one in found] == ["Default"]
+        [line] = refusals(stack.run("preview", ok=False), "discard_data")
+        assert line.endswith("removes nothing of it; pulumi config rm discard_data")
+        stack.configure(**settings)
+        stack.run("preview", "--expect-no-changes")
+    finally:
+        lifecycle.kubectl("delete", "storageclass", "other")

@@ -21,7 +21,16 @@ import requests
 from infra.capacity import RESERVED_CONNECTIONS
 from infra.postgres import memory_settings, share
 from tests.e2e import lifecycle
-from tests.e2e.stack import CLIENT, Stack, end, eventually, interrupt, new_stack, search
+from tests.e2e.stack import (
+    CLIENT,
+    Stack,
+    end,
+    eventually,
+    interrupt,
+    new_stack,
+    refusals,
+    search,
+)
 from workloads.faults.freeze import pause
 
 pytestmark = pytest.mark.e2e
@@ -315,6 +324,68 @@ def test_a_refused_database_stops_the_deployment_until_it_is_mended(
     sql(docker_client, f"update alembic_version set version_num = '{head}'")
     stack.up()
     assert search(deployed["tracking_uri"]).status_code == 200
+
+
+def artifacts_of(client: docker.DockerClient) -> set[str]:
+    """The files of the artifacts' volume."""
+    found = client.containers.get(SERVER).exec_run(
+        ["find", "/var/lib/mlflow/artifacts", "-type", "f"]
+    )
+    assert isinstance(found.output, bytes)
+    return set(found.output.decode().split())
+
+
+def test_a_change_that_would_remove_data_is_refused(
+    stack: Stack, deployed: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    there, files = sorted(stack.left(docker_client)), artifacts_of(docker_client)
+    assert files, "a model was logged before"
+    stack.configure(artifacts="s3")
+    try:
+        for command in (["preview"], ["up", "--yes", "--skip-preview"]):
+            [line] = refusals(stack.run(*command, ok=False), "artifacts")
+            volume = "mlflow-bench-e2e-local-artifacts"
+            assert line.startswith(f"artifacts: volume -> s3: would remove volume {volume} with")
+            assert line.endswith("pulumi config set discard_data artifacts")
+    finally:
+        stack.configure()
+    assert sorted(stack.left(docker_client)) == there
+    assert artifacts_of(docker_client) == files
+    # As it is needed for a backup.
+    assert stack.outputs() == deployed
+
+
+def test_artifacts_that_are_given_up_go_once_another_store_serves(
+    stack: Stack, deployed: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    volume = "mlflow-bench-e2e-local-artifacts"
+    settings = {"artifacts": "s3", "s3_engine": "seaweedfs"}
+    stack.configure(**settings, discard_data="artifacts")
+    try:
+        # The database is kept, and the schema job asks whether the artifacts were moved.
+        refused = stack.up(ok=False)
+        [destination] = set(re.findall(r"artifact destination '[^']*', not '([^']*)'", refused))
+        assert volume in stack.left(docker_client)
+        sql(
+            docker_client,
+            f"update mlflow_bench.deployment set artifacts_destination = '{destination}'",
+        )
+        said = stack.up()
+        assert f"warning: discard_data: volume {volume}, with the artifacts of e2e-local" in said
+        assert volume not in stack.left(docker_client)
+        assert "by hand" in search(deployed["tracking_uri"]).text, "the database was not given up"
+        # It does not stay for the next time.
+        [line] = refusals(stack.run("preview", ok=False), "discard_data")
+        assert line.endswith("removes nothing of it; pulumi config rm discard_data")
+        # None reads the data of the other.
+        stack.configure(**settings | {"s3_engine": "minio"})
+        [line] = refusals(stack.run("preview", ok=False), "s3_engine")
+        assert line.startswith("s3_engine: seaweedfs -> minio: would remove volume ")
+        stack.configure(**settings)
+        stack.destroy()
+        assert stack.left(docker_client) == []
+    finally:
+        stack.configure()
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])

@@ -1,6 +1,7 @@
 """The wiring of a deployment on Docker, with the engine's answers made up."""
 
 import json
+import re
 from ipaddress import IPv4Network
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -9,6 +10,7 @@ import pulumi
 import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_mocks
 
+from infra import data
 from infra.docker import deployment as on_docker
 from infra.docker import nfs_client, preflight, registry
 from infra.docker.container import duration
@@ -87,6 +89,7 @@ class NoDocker:
 def engine(monkeypatch: pytest.MonkeyPatch, event_loop_there: None) -> Engine:
     monkeypatch.setattr(preflight, "connect", NoDocker)
     monkeypatch.setattr(on_docker, "check_external", lambda _: None)
+    monkeypatch.setattr(on_docker, "check_data", lambda *_: None)
     monkeypatch.setattr(preflight, "check_port", lambda *_: None)
     monkeypatch.setattr(preflight, "failed_attempt", lambda *_: "")
     monkeypatch.setattr(on_docker, "wait_until_healthy", lambda *_: [])
@@ -666,3 +669,58 @@ def test_everything_is_declared_as_docker_gives_it_back(
             given = decode(encode(inputs))
             failures = check(given, resource.table, "docker") or resource.check(given)
             assert failures == [], name
+
+
+@pytest.mark.parametrize(
+    ("config", "stores"),
+    [
+        ({}, {"postgres-data", "artifacts"}),
+        ({"artifacts": "s3"}, {"postgres-data", "object-store-data"}),
+        (
+            {"artifacts": "s3", "s3_engine": "seaweedfs"},
+            {"postgres-data", "object-store-seaweedfs-data"},
+        ),
+        ({"artifacts": "nfs"}, {"postgres-data", "nfs-data"}),
+        (EXTERNAL, set()),
+    ],
+)
+@pytest.mark.parametrize("kernel", [True, False])
+def test_the_check_of_data_knows_every_volume_that_has_some(
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    config: dict[str, str],
+    stores: set[str],
+    kernel: bool,
+) -> None:
+    mounted_by(monkeypatch, kernel=kernel)
+    deploy(engine, **config)
+    resources = [
+        {"urn": f"urn::{args.name}", "type": args.typ, "inputs": args.inputs}
+        for args in engine.made
+    ]
+    found = data.found(resources)
+    assert {store.name.removeprefix("mlflow-bench-local-") for store in found} == stores
+    values = {f"mlflow-bench:{key}": value for key, value in config.items()}
+    wanted = data.wanted("local", load_spec(values, Path.cwd(), secret_keys=values))
+    assert data.lost(found, wanted) == []
+    # All other volumes are filled anew by each deployment, or are mounts of something.
+    mounts = {"artifacts"} if kernel else set()
+    others = set(engine.of("Volume")) - stores
+    anew = re.compile(r".*-(secrets|settings)-[0-9a-f]{8}|.*-spool")
+    assert {name for name in others if not anew.fullmatch(name)} <= mounts
+
+
+def test_new_labels_replace_no_volume_that_holds_data(engine: Engine) -> None:
+    kept: set[str] = set()
+
+    def note(args: pulumi.ResourceTransformationArgs) -> None:
+        if args.type_ == data.VOLUME and args.opts.ignore_changes == ["labels"]:
+            kept.add(args.name)
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def program() -> pulumi.Output[Any]:
+        opts = pulumi.ResourceOptions(transformations=[note])
+        return on_docker.Deployment("local", load_spec({}, Path.cwd()), opts).target
+
+    program()
+    assert kept == {"postgres-data", "artifacts"}

@@ -18,6 +18,7 @@ import infra.kubernetes.load_balancer
 import infra.kubernetes.object_store
 import infra.kubernetes.postgres
 import infra.kubernetes.schema_job
+from infra import data
 from infra.docker import preflight as docker_preflight
 from infra.kubernetes import deployment as on_kubernetes
 from infra.kubernetes import preflight
@@ -58,6 +59,8 @@ class Engine(Mocks):
             outputs["result"] = self.salt if args.name == "secrets-salt" else PASSWORD
         if args.name.endswith("-image"):
             outputs["digest"] = "sha256:0123456789abcdef"
+        if args.typ.endswith(":PersistentVolumeClaim"):
+            outputs["metadata"] = outputs["metadata"] | {"uid": f"uid of {args.name}"}
         if args.name == "port-forward":
             outputs["ports"] = PORTS
         if args.name.endswith("-loaded"):
@@ -86,6 +89,7 @@ class Engine(Mocks):
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, event_loop_there: None) -> Engine:
     monkeypatch.setattr(on_kubernetes, "check_external", lambda _: [])
+    monkeypatch.setattr(on_kubernetes, "check_data", lambda *_: None)
     monkeypatch.setattr(preflight, "check_cluster", lambda *_: None)
     monkeypatch.setattr(preflight, "check_port", lambda *_: None)
     monkeypatch.setattr(preflight, "no_metrics", lambda *_: None)
@@ -596,3 +600,51 @@ def test_a_local_cluster_without_its_tool_is_told(engine: Engine) -> None:
 )
 def test_components_of_one_name_have_the_same_outputs(docker: Any, kubernetes: Any) -> None:
     assert docker.__annotations__ == kubernetes.__annotations__
+
+
+@pytest.mark.parametrize("s3_engine", ["minio", "seaweedfs"])
+@pytest.mark.parametrize("more", [{}, {"storage_class": "fast", "namespace": "team"}])
+def test_the_check_of_data_knows_every_claim(
+    engine: Engine, s3_engine: str, more: dict[str, Any]
+) -> None:
+    deploy(more=more, s3_engine=s3_engine)
+    provider = "urn::cluster"
+    resources = [
+        {"urn": f"urn::{a.name}", "type": a.typ, "inputs": a.inputs, "provider": f"{provider}::1"}
+        for a in engine.made
+    ]
+    found = data.found(resources)
+    assert {store.name for store in found} == set(engine.of("PersistentVolumeClaim"))
+    assert len(found) == 2
+    cluster = json.dumps({"context": "mlflow-bench-test"} | more)
+    settings = CLUSTER | {"kubernetes": cluster, "s3_engine": s3_engine}
+    values = {f"mlflow-bench:{key}": value for key, value in settings.items()}
+    assert data.lost(found, data.wanted("k8s", load_spec(values, Path.cwd()))) == []
+
+
+def test_a_new_address_of_the_same_cluster_replaces_nothing(engine: Engine) -> None:
+    deploy()
+    [provider] = [one for one in engine.made if one.typ == "pulumi:providers:kubernetes"]
+    assert provider.inputs["clusterIdentifier"] == "mlflow-bench-test"
+
+
+def test_a_failed_job_is_made_anew_and_says_why_it_failed(engine: Engine) -> None:
+    deploy()
+    job = engine.of("Job")["schema-job"]
+    assert job["metadata"]["annotations"] == {"pulumi.com/replaceUnready": "true"}
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_another_claim_of_the_database_has_another_password(engine: Engine) -> None:
+    # By which the job runs anew and the servers are replaced: their pods are marked by it.
+    deploy()
+    kept = {
+        one.name: one.inputs.get("keepers")
+        for one in engine.made
+        if one.typ == "random:index/randomPassword:RandomPassword"
+    }
+    assert kept["postgres-password"] == {"claim": "uid of postgres-data"}
+    for kind, name in (("Job", "schema-job"), ("Deployment", "mlflow")):
+        template = engine.of(kind)[name]["spec"]["template"]
+        assert "mlflow-bench.secrets" in template["metadata"]["annotations"]
