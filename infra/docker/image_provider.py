@@ -37,7 +37,7 @@ class Provider(OwnProvider):
         if olds["reference"] != news["reference"]:
             return dynamic.DiffResult(changes=True)
         with _engine(news) as client:
-            if news["context"] is not None:
+            if news["context"]:
                 # The tag names the content; it may have been given to another build of the same.
                 return dynamic.DiffResult(changes=registry.image_id(client, olds["digest"]) is None)
             found = registry.image_id(client, news["reference"])
@@ -51,7 +51,7 @@ class Provider(OwnProvider):
 def _present(props: dict[str, Any]) -> dict[str, Any]:
     """Build or pull the image."""
     with _engine(props) as client:
-        if props["context"] is None:
+        if not props["context"]:
             digest = registry.pull(client, props["reference"])
         else:
             context = BuildContext(Path(props["context"]), props["reference"], props["base"])
@@ -93,9 +93,9 @@ class PresentImage(dynamic.Resource):
     ) -> None:
         props = {
             "reference": reference,
-            # Not seen by `diff`: the same content may lie elsewhere.
-            "context": str(context.path) if context else None,
-            "base": context.base if context else None,
+            # Not compared by `diff`: the same content may lie elsewhere. Pulumi drops a None.
+            "context": str(context.path) if context else "",
+            "base": context.base if context else "",
             "digest": None,
         }
         super().__init__(Provider(), f"{name}-image", props, opts)
