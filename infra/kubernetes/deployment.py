@@ -1,5 +1,6 @@
 """How the components are wired into a deployment on Kubernetes."""
 
+import time
 from collections.abc import Collection
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from infra.kubernetes.identity import Identity
 from infra.kubernetes.image import LoadedImage
 from infra.kubernetes.load_balancer import PODS as LOAD_BALANCER_PODS
 from infra.kubernetes.load_balancer import LoadBalancer, LoadBalancerArgs
-from infra.kubernetes.mlflow import Autoscale, Mlflow, MlflowArgs
+from infra.kubernetes.mlflow import DRAIN_SECONDS, Autoscale, Mlflow, MlflowArgs
 from infra.kubernetes.object_store import ObjectStore, ObjectStoreArgs
 from infra.kubernetes.postgres import Postgres, PostgresArgs
 from infra.kubernetes.schema_job import SchemaJob, SchemaJobArgs
@@ -71,6 +72,10 @@ process has no more than one core, and its queue grows long before."""
 
 POSTGRES_MEMORY = 2**30
 """Bytes that PostgreSQL plans with where it has no limit; a node's memory is shared with others."""
+
+
+SETTLE_SECONDS = DRAIN_SECONDS + 20
+"""How long after an update a replica of before may still answer, or nginx know of none."""
 
 
 @dataclass(frozen=True)
@@ -258,6 +263,7 @@ class Deployment(pulumi.ComponentResource):
         salt = random.RandomPassword("secrets-salt", length=32, special=False, opts=self._child)
         identity = Identity(
             self._stack,
+            self._cluster.context,
             self._namespace(provider),
             provider,
             salt=salt.result,
@@ -433,10 +439,14 @@ class Deployment(pulumi.ComponentResource):
     def _answering(self, target: Target) -> Target:
         """Return `target`, or raise `RunError` when the server refuses a name or takes any."""
         address = target.tracking_uri.removeprefix("http://")
-        dry = pulumi.runtime.is_dry_run()
-        wrong = [] if dry else wrong_answers(address, _hosts(self._spec))
-        if wrong:
-            raise pulumi.RunError("\n".join(wrong))
+        end = time.monotonic() + SETTLE_SECONDS
+        while not pulumi.runtime.is_dry_run():
+            wrong = wrong_answers(address, _hosts(self._spec))
+            if not wrong:
+                break
+            if time.monotonic() > end:
+                raise pulumi.RunError("\n".join(wrong))
+            time.sleep(1)
         return target
 
 

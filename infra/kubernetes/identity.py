@@ -18,6 +18,8 @@ class Identity:
     """What the objects of one stack have in common."""
 
     stack: str
+    context: str
+    """Of the kubeconfig."""
     namespace: pulumi.Output[str]
     provider: kubernetes.Provider
     salt: pulumi.Output[str]

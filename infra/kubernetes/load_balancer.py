@@ -9,7 +9,8 @@ from pulumi_kubernetes.networking.v1 import Ingress
 
 from infra.cluster import ClusterSpec
 from infra.kubernetes.identity import Identity
-from infra.kubernetes.pod import PodSpec, reachable, rolling, service
+from infra.kubernetes.pod import PodSpec, patience, reachable, rolling, service
+from infra.kubernetes.rollout import rolled_out
 from infra.nginx import (
     CONFIGURATION_FILE,
     PORT,
@@ -94,7 +95,7 @@ class LoadBalancer(pulumi.ComponentResource):
         reachable(identity, name, PORT, None, self)
         if args.cluster.ingress_host is not None:
             self._ingress(name, identity, front, args.cluster)
-        self.container = front.metadata.name.apply(lambda _: f"deployment/{name}")
+        self.container = rolled_out(identity.context, workload, front, patience(pod) * PODS)
         self.register_outputs({"container": self.container})
 
     def _ingress(self, name: str, identity: Identity, front: Service, cluster: ClusterSpec) -> None:

@@ -11,7 +11,8 @@ from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
 from infra.cluster import Monitoring
 from infra.docker.mlflow import SPOOL_FOLDER
 from infra.kubernetes.identity import Identity
-from infra.kubernetes.pod import PodSpec, reachable, rolling, service
+from infra.kubernetes.pod import PodSpec, patience, reachable, rolling, service
+from infra.kubernetes.rollout import rolled_out
 from infra.server import TrackingServer
 
 USER = 10001
@@ -94,7 +95,7 @@ class Mlflow(pulumi.ComponentResource):
         if monitoring is not None:
             self._monitor(name, identity, monitoring)
         self.service = front.metadata.name
-        self.container = self.service.apply(lambda _: f"deployment/{name}")
+        self.container = rolled_out(identity.context, workload, front, patience(pod) * most)
         self.register_outputs({"container": self.container, "service": self.service})
 
     def _monitor(self, name: str, identity: Identity, monitoring: Monitoring) -> None:

@@ -8,7 +8,8 @@ import pulumi_random as random
 from infra.data import object_store
 from infra.docker.object_store import BUCKET, CREDENTIALS_PATH, PORT, USER, credentials_file
 from infra.kubernetes.identity import Identity
-from infra.kubernetes.pod import CLIENTS, PodSpec, claim, reachable, service, single
+from infra.kubernetes.pod import CLIENTS, PodSpec, claim, patience, reachable, service, single
+from infra.kubernetes.rollout import rolled_out
 from infra.server import S3Bucket
 from infra.spec import S3Engine
 
@@ -75,7 +76,7 @@ class ObjectStore(pulumi.ComponentResource):
         workload = single(identity, name, pod, self)
         front = service(identity, name, PORT, self, [workload])
         reachable(identity, name, PORT, CLIENTS, self)
-        self.container = front.metadata.name.apply(lambda known: f"statefulset/{known}")
+        self.container = rolled_out(identity.context, workload, front, patience(pod))
         self.register_outputs({"container": self.container})
 
     def _password(self, name: str) -> pulumi.Output[str]:

@@ -260,7 +260,7 @@ def rolling(
             "type": "RollingUpdate",
             "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
         },
-        "progressDeadlineSeconds": _patience(pod),
+        "progressDeadlineSeconds": patience(pod),
         "template": template(identity, component, pod, parent),
     }
     workload = Deployment(
@@ -273,7 +273,7 @@ def rolling(
     return workload
 
 
-def _patience(pod: PodSpec) -> int:
+def patience(pod: PodSpec) -> int:
     """Return the seconds in which a pod is there and ready, or never will be."""
     return pod.start_timeout + 60
 
@@ -283,7 +283,7 @@ def _in_time(pod: PodSpec, pods: int) -> pulumi.ResourceOptions:
 
     Pulumi's own are ten minutes, also for a pod that cannot start, and for one that needs longer.
     """
-    first, all_ = (f"{_patience(pod) * number}s" for number in (1, pods))
+    first, all_ = (f"{patience(pod) * number}s" for number in (1, pods))
     return pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=first, update=all_))
 
 

@@ -7,7 +7,8 @@ import pulumi_random as random
 
 from infra.docker.postgres import PASSWORD_FILE, PORT
 from infra.kubernetes.identity import Identity
-from infra.kubernetes.pod import CLIENTS, PodSpec, claim, reachable, service, single
+from infra.kubernetes.pod import CLIENTS, PodSpec, claim, patience, reachable, service, single
+from infra.kubernetes.rollout import rolled_out
 from infra.postgres import PostgresMemory
 from infra.server import Database
 
@@ -78,5 +79,5 @@ class Postgres(pulumi.ComponentResource):
         workload = single(identity, name, pod, self)
         front = service(identity, name, PORT, self, [workload])
         reachable(identity, name, PORT, CLIENTS, self)
-        self.container = front.metadata.name.apply(lambda known: f"statefulset/{known}")
+        self.container = rolled_out(identity.context, workload, front, patience(pod))
         self.register_outputs({"container": self.container})

@@ -21,7 +21,7 @@ import infra.kubernetes.schema_job
 from infra import data
 from infra.docker import preflight as docker_preflight
 from infra.kubernetes import deployment as on_kubernetes
-from infra.kubernetes import preflight
+from infra.kubernetes import preflight, rollout
 from infra.kubernetes.image import Loader, _name
 from infra.kubernetes.local_cluster import load_command
 from infra.kubernetes.pod import PodSpec, _in_time
@@ -94,6 +94,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, event_loop_there: None) -> Engine:
     monkeypatch.setattr(preflight, "check_port", lambda *_: None)
     monkeypatch.setattr(preflight, "no_metrics", lambda *_: None)
     monkeypatch.setattr(on_kubernetes, "wrong_answers", lambda *_: [])
+    monkeypatch.setattr(rollout, "_wait", lambda *_: None)
     engine = Engine()
     set_mocks(engine, project="mlflow-bench", stack="k8s")
     return engine
