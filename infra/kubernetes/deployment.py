@@ -149,6 +149,9 @@ class Deployment(pulumi.ComponentResource):
             kubeconfig="",
             # Without a kubeconfig to compare, this tells that all goes to another cluster.
             cluster_identifier=cluster.context,
+            # Else a change of one replaces it, and with it, before, all pods that mount it.
+            enable_config_map_mutable=True,
+            enable_secret_mutable=True,
             opts=self._child,
         )
         for line in unseen:
@@ -190,6 +193,7 @@ class Deployment(pulumi.ComponentResource):
             MlflowArgs(
                 identity=self._identity,
                 image=schema.image,
+                schema=schema,
                 replicas=spec.replicas,
                 autoscale=Autoscale(spec.most_replicas, BUSY * spec.workers)
                 if cluster.autoscale

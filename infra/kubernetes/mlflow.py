@@ -36,10 +36,11 @@ class Autoscale:
 
 @dataclass(frozen=True, kw_only=True)
 class MlflowArgs:
-    """Settings of the replicas; memory in bytes."""
+    """Settings of the replicas, which are made after `schema`; memory in bytes."""
 
     identity: Identity
     image: pulumi.Input[str]
+    schema: pulumi.Resource
     replicas: int
     autoscale: Autoscale | None
     monitoring: Monitoring | None
@@ -83,7 +84,7 @@ class Mlflow(pulumi.ComponentResource):
         )
         replicas = None if args.autoscale else args.replicas
         most = args.autoscale.most if args.autoscale else args.replicas
-        workload = rolling(identity, name, pod, replicas, self, most=most)
+        workload = rolling(identity, name, pod, replicas, self, most=most, after=[args.schema])
         if args.autoscale is not None:
             self._autoscaler(name, identity, args.replicas, args.autoscale)
         front = service(

@@ -246,11 +246,13 @@ def rolling(
     parent: pulumi.Resource,
     *,
     most: int,
+    after: Sequence[pulumi.Resource] = (),
 ) -> Deployment:
     """Declare a component of equal pods, of which an update never takes one away too early.
 
     None: the cluster chooses how many, up to `most`; a number here would undo its choice at each
-    update.
+    update. What is in `after` comes first by order alone: had the specification a value of
+    something that is replaced, the engine would remove all pods before that.
     """
     spec: Any = {
         **({} if replicas is None else {"replicas": replicas}),
@@ -267,7 +269,9 @@ def rolling(
         component,
         metadata=identity.metadata(component, component),
         spec=spec,
-        opts=pulumi.ResourceOptions.merge(identity.options(parent), _in_time(pod, most)),
+        opts=pulumi.ResourceOptions.merge(
+            identity.options(parent, list(after)), _in_time(pod, most)
+        ),
     )
     disruption_budget(identity, component, parent)
     return workload

@@ -29,7 +29,7 @@ class SchemaJob(pulumi.ComponentResource):
     """One run of the schema job; it runs anew when the image or the server's stores change."""
 
     image: pulumi.Output[str]
-    """The image, passed on only when the job succeeded: a server that takes it waits for it."""
+    """The image; what depends on this component is made only when the job has succeeded."""
 
     def __init__(
         self, name: str, args: SchemaJobArgs, opts: pulumi.ResourceOptions | None = None
@@ -51,7 +51,7 @@ class SchemaJob(pulumi.ComponentResource):
         spec: Any = {"backoffLimit": 0, "template": template(identity, name, pod, self)}
         # A job that failed is made anew, though nothing about it has changed.
         again = {"annotations": {"pulumi.com/replaceUnready": "true"}}
-        job = Job(
+        Job(
             name,
             metadata=identity.metadata(name, name) | again,
             spec=spec,
@@ -59,5 +59,5 @@ class SchemaJob(pulumi.ComponentResource):
                 identity.options(self), pulumi.ResourceOptions(delete_before_replace=True)
             ),
         )
-        self.image = pulumi.Output.all(args.image, job.status).apply(lambda known: str(known[0]))
+        self.image = pulumi.Output.from_input(args.image)
         self.register_outputs({"image": self.image})
