@@ -316,6 +316,26 @@ READ_BACK = (
         'capabilities=caps(adds=["CAP_CHOWN", "CAP_KILL"])',
     ),
     _order(
+        "networksAdvanced",
+        'networks_advanced=[join(NETS[0], aliases=["a", "b"]), join(NETS[1])]',
+        'networks_advanced=[join(NETS[1]), join(NETS[0], aliases=["b", "a"])]',
+    ),
+    _same(
+        "networks-of-a-server",
+        "a server may be in several networks, with an address of its own",
+        "start=True, must_run=True, networks_advanced=[join(NETS[0]), "
+        "join(NETS[1], ipv4_address=subnet(17, 9, 0)), join(NETS[2])]",
+    ),
+    Fact(
+        name="ports-in-an-internal-network",
+        says="ports of a container in internal networks alone are not published, nor read back",
+        first="start=True, must_run=True, networks_advanced=[join(NETS[2])], "
+        'ports=[port(80, PORTS[0], ip="127.0.0.2")]',
+        shows="ports",
+        bundled="'ports' is given back by this Docker as []",
+        at_creation=True,
+    ),
+    _order(
         "ports",
         "ports=[port(80, 18001), port(81, 18002)]",
         "ports=[port(81, 18002), port(80, 18001)]",

@@ -38,7 +38,6 @@ NETWORK = (
         'labels=marked("Network")',
     ),
     _network_replaced("internal", 3, "internal=True", "internal=False"),
-    _network_replaced("driver", 4, 'driver="bridge"', 'driver="macvlan"'),
     _network_replaced(
         "options",
         5,
