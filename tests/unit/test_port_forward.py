@@ -265,9 +265,13 @@ async def proxy(target: int) -> AsyncIterator[tuple[int, list[str]]]:
     tasks: set[asyncio.Task[None]] = set()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while chunk := await reader.read(1 << 16):
-            writer.write(chunk)
-        writer.close()
+        try:
+            while chunk := await reader.read(1 << 16):
+                writer.write(chunk)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
