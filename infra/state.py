@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -9,6 +10,9 @@ import pulumi
 from infra.spec import SpecError
 
 TIMEOUT_SECONDS = 120
+
+PROJECT_FOLDER = Path(__file__).resolve().parents[1]
+"""Where a backend's relative address starts; the program itself runs in infra/."""
 
 
 def resources(stack: str) -> list[dict[str, Any]]:
@@ -23,6 +27,7 @@ def resources(stack: str) -> list[dict[str, Any]]:
     try:
         done = subprocess.run(
             command,
+            cwd=PROJECT_FOLDER,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -131,8 +131,8 @@ STATES = [
         "ALTER ROLE mlflow CONNECTION LIMIT -1",
     ),
     (
-        "ALTER DATABASE mlflow CONNECTION LIMIT 219",
-        "the connection limit of the database is 219, too few for",
+        "ALTER DATABASE mlflow CONNECTION LIMIT 71",
+        "the connection limit of the database is 71, too few for",
         "ALTER DATABASE mlflow CONNECTION LIMIT -1",
     ),
     (

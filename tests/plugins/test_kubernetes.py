@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from scripts.offline import build_kubernetes_plugin
+from scripts.offline.build_engine import find_go
 from scripts.offline.test_cluster import lifecycle
 from scripts.offline.test_cluster.layout import CONTEXT, KUBECONFIG
 from scripts.prepare import plugins as setup
@@ -209,12 +210,13 @@ def _pem(encoded: str) -> str:
     return base64.b64decode(encoded).decode()
 
 
+@pytest.mark.thorough
 def test_its_first_use_builds_it_and_says_so(kubernetes: Project, tmp_path: Path) -> None:
     """Anew, but for the packages, which Go keeps."""
     if setup.is_official(Path(kubernetes.env["PULUMI_HOME"], "plugins", _folder())):
         pytest.skip("a release of the plugin is installed: nothing is built")
     assert build_kubernetes_plugin.program().exists()
-    asked = ["go", "env", "GOCACHE"]
+    asked = [find_go()[0], "env", "GOCACHE"]
     cache = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     empty = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "GOCACHE": cache}
     kubernetes.env |= empty | {"GOFLAGS": "-mod=nonsense"}

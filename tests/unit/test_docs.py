@@ -39,7 +39,7 @@ def test_what_the_files_of_an_image_name_is_there() -> None:
     images = ROOT / "infra" / "images"
     named: dict[Path, Path] = {}
     for file in images.rglob("*"):
-        if file.is_file():
+        if file.is_file() and file.suffix != ".pyc":
             found = re.findall(r"\b(?:infra|scripts|tests)/[\w/.-]*\w", file.read_text("utf-8"))
             beside = re.findall(r"([\w.-]+) beside this file", file.read_text("utf-8"))
             named |= dict.fromkeys([ROOT / path for path in found], file)
