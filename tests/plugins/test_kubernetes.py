@@ -216,7 +216,7 @@ def test_its_first_use_builds_it_and_says_so(kubernetes: Project, tmp_path: Path
     if setup.is_official(Path(kubernetes.env["PULUMI_HOME"], "plugins", _folder())):
         pytest.skip("a release of the plugin is installed: nothing is built")
     assert build_kubernetes_plugin.program().exists()
-    asked = [find_go()[0], "env", "GOCACHE"]
+    asked = [str(find_go()[0]), "env", "GOCACHE"]
     cache = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     empty = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "GOCACHE": cache}
     kubernetes.env |= empty | {"GOFLAGS": "-mod=nonsense"}
