@@ -169,7 +169,7 @@ def test_refused(fact: Fact, project: Project, plugins: str) -> None:
     words = fact.refusal if plugins != "official" else fact.refused
     if not words:
         pytest.skip("not refused by the official plugin")
-    known = f"IMAGE_ID = {IMAGE!r}\nPORTS = [0] * 4\n"
+    known = f"IMAGE_ID = {IMAGE!r}\nPORTS = {[free_port() for _ in range(4)]}\n"
     refused = project.up(known + program([fact], IMAGE), ok=False)
     assert words in refused.text
     project.destroy()

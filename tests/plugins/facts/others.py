@@ -166,13 +166,6 @@ RANDOM = (
         first="length=8, special=True, min_upper=0",
         then="length=8",
     ),
-    Fact(
-        name="number-is-numeric",
-        says="`number` and `numeric` are one setting",
-        kind=_PASSWORD,
-        first="length=8, number=False",
-        then="length=8, numeric=False",
-    ),
     _impossible(
         "no-class-of-characters",
         "a string of no characters is refused",
