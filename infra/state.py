@@ -2,17 +2,14 @@
 
 import json
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pulumi
 
+from infra.build_context import PROJECT
 from infra.spec import SpecError
 
 TIMEOUT_SECONDS = 120
-
-PROJECT_FOLDER = Path(__file__).resolve().parents[1]
-"""Where a backend's relative address starts; the program itself runs in infra/."""
 
 
 def resources(stack: str) -> list[dict[str, Any]]:
@@ -27,7 +24,8 @@ def resources(stack: str) -> list[dict[str, Any]]:
     try:
         done = subprocess.run(
             command,
-            cwd=PROJECT_FOLDER,
+            # Where a backend's relative address starts; the program itself runs in infra/.
+            cwd=PROJECT,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

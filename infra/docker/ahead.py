@@ -10,20 +10,18 @@ import sys
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
-from pathlib import Path
 
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
 from infra import stack_file
-from infra.build_context import BuildContext, BuildContextError
+from infra.build_context import PROJECT, BuildContext, BuildContextError
 from infra.docker import build
 from infra.docker.deployment import image_sources
 from infra.outputs import Platform
 from infra.spec import DeploymentSpec, SpecError, load_spec
 from infra.stack_file import StackFileError
 
-PROJECT = Path(__file__).resolve().parents[2]
 FAILED = 2
 SECURE = '"secure": '
 """In a value that is encrypted, wholly or in part, as JSON."""

@@ -17,8 +17,8 @@ from typing import Any
 
 import docker
 import requests
-import yaml
 
+from infra import stack_file
 from infra.outputs import Platform
 from scripts.prepare.state import config_of, presets
 from tests import kubernetes_cluster
@@ -111,7 +111,7 @@ def live(
 
 def preset(name: str) -> dict[str, Any]:
     """Return the settings of a stack file."""
-    config = yaml.safe_load(config_of(name).read_text()).get("config") or {}
+    config = stack_file.read(config_of(name))
     return {
         key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)
     }
