@@ -26,8 +26,8 @@ const (
 	retryPause    = 250 * time.Millisecond
 	silentTimeout = 2 * time.Second
 
-	faultPause = 5 * time.Millisecond
-	faultLimit = 20 // answers of a fault to one request that are not believed
+	faultPause   = 5 * time.Millisecond
+	faultTimeout = 5 * time.Second // for which answers of a fault to one request are not believed
 )
 
 var errBroken = errors.New("the connection to the NFS server broke")
@@ -73,7 +73,8 @@ type client struct {
 	changed chan struct{} // closed and replaced with each new session
 	problem error         // of the last attempt to connect
 
-	silent    atomic.Bool   // a request has waited for the whole timeout, and nothing came since
+	silent    atomic.Bool   // a request waited for the whole timeout, and nothing has come since it began
+	heard     atomic.Int64  // when the last answer came, in nanoseconds
 	ioSize    atomic.Uint32 // bytes of data that the server takes and sends at once
 	names     atomic.Bool   // a request may have as many operations as makes, writes and names a file
 	unsettled atomic.Int64
@@ -155,21 +156,29 @@ func (c *client) current(deadline <-chan time.Time) (*session, error) {
 
 // call carries a request out, however often the connection breaks or the server asks for
 // patience, within the timeout. Once a request has waited so long in vain, others wait only
-// briefly until the server is heard again. nfs-ganesha tells of a fault for a moment when what it is
-// asked about is just being replaced, and then what it means: that it is gone.
+// briefly until the server is heard again. nfs-ganesha tells of a fault while what it is asked about
+// is being replaced, which takes as long as its disk does, and then what it means: that it is gone.
 func (c *client) call(r *request) (*reply, syscall.Errno) {
 	wait := c.timeout
 	if c.silent.Load() {
 		wait = silentTimeout
 	}
+	began := time.Now().UnixNano()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	again, faults := false, 0
+	late := func() (*reply, syscall.Errno) {
+		// A server that answers others is slow, not silent.
+		if c.heard.Load() < began {
+			c.silent.Store(true)
+		}
+		return nil, syscall.EIO
+	}
+	again := false
+	var fault time.Time // the first answer of one
 	for {
 		s, err := c.current(timer.C)
 		if err != nil || s == nil {
-			c.silent.Store(true)
-			return nil, syscall.EIO
+			return late()
 		}
 		var one *slot
 		select {
@@ -177,8 +186,7 @@ func (c *client) call(r *request) (*reply, syscall.Errno) {
 		case <-s.broken:
 			continue
 		case <-timer.C:
-			c.silent.Store(true)
-			return nil, syscall.EIO
+			return late()
 		}
 		answer, status, err := s.sequenced(r, c.uid, one, timer.C)
 		switch {
@@ -186,16 +194,19 @@ func (c *client) call(r *request) (*reply, syscall.Errno) {
 			again = true
 			continue
 		case err != nil:
-			c.silent.Store(true)
-			return nil, syscall.EIO
+			return late()
 		}
 		pause := time.Duration(0)
 		switch {
 		case status == nfsDelay || status == nfsGrace:
 			pause = retryPause
-		case status == nfsFault && faults < faultLimit:
-			pause = faultPause
-			faults++
+		case status == nfsFault:
+			if fault.IsZero() {
+				fault = time.Now()
+			}
+			if time.Since(fault) < faultTimeout {
+				pause = faultPause
+			}
 		}
 		if pause > 0 {
 			// A step before the one that was refused may have been carried out.
@@ -220,7 +231,7 @@ type session struct {
 	slots  chan *slot
 	broken chan struct{}
 	reason error
-	silent *atomic.Bool // the client's
+	client *client
 
 	writing sync.Mutex
 	mu      sync.Mutex
@@ -266,7 +277,7 @@ func (c *client) connect() (*session, time.Duration, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	s := &session{conn: conn, silent: &c.silent, broken: make(chan struct{}), waiting: map[uint32]chan []byte{}}
+	s := &session{conn: conn, client: c, broken: make(chan struct{}), waiting: map[uint32]chan []byte{}}
 	go s.receive()
 	lease, err := s.setUp(c)
 	if err != nil {
@@ -502,7 +513,8 @@ func (s *session) receive() {
 			s.fail(errors.New("the NFS server sent an empty record"))
 			return
 		}
-		s.silent.Store(false)
+		s.client.heard.Store(time.Now().UnixNano())
+		s.client.silent.Store(false)
 		xid := binary.BigEndian.Uint32(record)
 		s.mu.Lock()
 		answer := s.waiting[xid]

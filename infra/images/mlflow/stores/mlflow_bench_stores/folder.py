@@ -1,7 +1,7 @@
 """A folder as an artifact store: a volume, or a mounted NFS export.
 
 MLflow's own repository writes an artifact beside its place and renames it, so that no reader sees
-half of one. This class adds that the artifact is on stable storage by then, and that a store that
+half of one. This class adds that what was done is on stable storage by then, and that a store that
 cannot be written or read says so in its answer: MLflow has only `Internal Server Error` for that,
 and an empty list for a folder that it cannot read. It takes the place of MLflow's own for `file`.
 """
@@ -9,6 +9,7 @@ and an empty list for a folder that it cannot read. It takes the place of MLflow
 import asyncio
 import errno
 import os
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -36,8 +37,11 @@ OUTSIDE = "Invalid path: resolved path is outside the artifact directory"
 MOUNT_NAMES = "user.nfs-mount.name"
 """Attribute by which a FUSE mount of NFS has a draft stable and under its name in one request."""
 
-REPLACED = 10
-"""How often a file is opened again that was replaced on NFS before its first bytes were read."""
+REPLACED_SECONDS = 5.0
+"""How long a file is opened again that was replaced on NFS before its first bytes were read: the
+server names the former file until its disk has the new name."""
+
+REPLACED_PAUSE_SECONDS = 0.005
 
 _threads = ThreadPoolExecutor(16, thread_name_prefix="folder")
 """Wait for the store when artifacts are read; those that serve the API are others."""
@@ -107,13 +111,14 @@ class FolderRepository(LocalArtifactRepository):
             return await asyncio.wrap_future(_threads.submit(self._open, artifact_path))
 
     def _open(self, artifact_path: str) -> Download:
-        for _ in range(REPLACED):
+        end = time.monotonic() + REPLACED_SECONDS
+        while True:
             try:
                 return self._begin(artifact_path)
             except OSError as error:
-                if error.errno != errno.ESTALE:
+                if error.errno != errno.ESTALE or time.monotonic() > end:
                     raise
-        return self._begin(artifact_path)
+            time.sleep(REPLACED_PAUSE_SECONDS)
 
     def _begin(self, artifact_path: str) -> Download:
         path = self._path(artifact_path)
@@ -172,9 +177,12 @@ class FolderRepository(LocalArtifactRepository):
             return str(super().get_local_path(artifact_path))
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
-        """Remove a file, or all below a folder."""
+        """Remove a file, or all below a folder; it does not come back after a power failure."""
+        place = self._path(artifact_path or "")
         with _told(self.artifact_dir):
             super().delete_artifacts(artifact_path)  # type: ignore[no-untyped-call]
+            with suppress(FileNotFoundError, NotADirectoryError):
+                _synchronise(place.parent)
 
     def _publish_staged_artifact(
         self,
