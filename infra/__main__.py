@@ -1,6 +1,7 @@
 """The Pulumi program: read the stack file, deploy it, say where it is."""
 
 import importlib
+import operator
 import os
 import sys
 from pathlib import Path
@@ -13,9 +14,10 @@ import pulumi
 from pulumi.runtime import get_config_env, get_config_secret_keys_env
 
 from infra import loopback
-from infra.build_context import BuildContextError
-from infra.outputs import SECRETS_OUTPUT, TARGET_OUTPUT, TRACKING_URI_OUTPUT
-from infra.spec import SpecError, load_spec
+from infra.image.context import BuildContextError
+from infra.outputs import SECRETS_OUTPUT, TARGET_OUTPUT, TRACKING_URI_OUTPUT, Summary, summary
+from infra.specification.error import SpecError
+from infra.specification.load import load_spec
 
 os.environ.update(loopback.spared(os.environ))
 try:
@@ -29,5 +31,7 @@ except (SpecError, BuildContextError) as error:
     raise pulumi.RunError(str(error)) from None
 target = deployment.target
 pulumi.export(TRACKING_URI_OUTPUT, target.apply(lambda known: known.tracking_uri))
+for name in Summary.model_fields:
+    pulumi.export(name, target.apply(summary).apply(operator.attrgetter(name)))
 pulumi.export(TARGET_OUTPUT, target.apply(lambda known: known.model_dump(mode="json")))
 pulumi.export(SECRETS_OUTPUT, deployment.secrets.apply(lambda known: known.model_dump()))

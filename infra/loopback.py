@@ -12,10 +12,10 @@ EVERYTHING = "*"
 
 def spared(environ: Mapping[str, str], *others: str) -> dict[str, str]:
     """Return the variables with the person's own exceptions, loopback, and `others`."""
-    found = {}
+    variables = {}
     for name in VARIABLES:
-        given = environ.get(name) or next(filter(None, map(environ.get, VARIABLES)), "")
-        own = [host for host in map(str.strip, given.split(",")) if host]
-        more = [] if EVERYTHING in own else [*NAMES, *others]
-        found[name] = ",".join(dict.fromkeys([*own, *more]))
-    return found
+        value = environ.get(name) or next(filter(None, map(environ.get, VARIABLES)), "")
+        exceptions = [host for host in map(str.strip, value.split(",")) if host]
+        added = [] if EVERYTHING in exceptions else [*NAMES, *others]
+        variables[name] = ",".join(dict.fromkeys([*exceptions, *added]))
+    return variables

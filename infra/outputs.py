@@ -1,6 +1,7 @@
 """The contract between a deployed stack and whatever tests it: output names and types."""
 
 from enum import StrEnum
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -64,7 +65,7 @@ class Cluster(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     context: str = Field(description="Context of the kubeconfig.")
-    namespace: str
+    namespace: str = Field(description="Namespace of the stack.")
     tracking_uri: str | None = Field(
         default=None, description="Address of the tracking server, as a pod uses it."
     )
@@ -83,10 +84,10 @@ class BackendStore(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    host: str
-    port: int
-    database: str
-    user: str
+    host: str = Field(description="Host of PostgreSQL, as this machine reaches it.")
+    port: int = Field(description="Its TCP port.")
+    database: str = Field(description="Name of the database.")
+    user: str = Field(description="User of the tracking servers.")
 
 
 class ArtifactStore(BaseModel):
@@ -119,13 +120,42 @@ class Target(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     stack: str = Field(description="Stack name, as `local`.")
-    platform: Platform
+    platform: Platform = Field(description="`docker` or `kubernetes`.")
     tracking_uri: str = Field(description="Address of the tracking server, as a client uses it.")
     mlflow_version: str = Field(description="Version of mlflow that the replicas run.")
     artifacts: str = Field(description="Artifact store: `volume`, `s3` or `nfs`.")
     replicas: int = Field(ge=1, description="Number of MLflow replicas.")
+    workers: int = Field(default=1, ge=1, description="Worker processes of each replica.")
     components: tuple[Component, ...] = Field(description="Every container of the stack.")
     zones: tuple[ZoneNetwork, ...] = Field(description="Every zone of the stack.")
-    backend_store: BackendStore
-    artifact_store: ArtifactStore
+    backend_store: BackendStore = Field(description="The database.")
+    artifact_store: ArtifactStore = Field(description="Where files are.")
     cluster: Cluster | None = Field(default=None, description="None: not on Kubernetes.")
+
+
+class Summary(BaseModel):
+    """The small stack outputs, each by the name of its field: what other stacks refer to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(description="Address of the tracking server, as a client uses it.")
+    database: str = Field(
+        description="Backend store as `postgresql://user@host:port/name`, without a password."
+    )
+    artifacts: str = Field(description="Artifact store as the servers have it, as `s3://mlflow`.")
+    replicas: int = Field(description="Number of MLflow replicas.")
+    mlflow_version: str = Field(description="Version of mlflow that the replicas run.")
+
+
+def summary(target: Target) -> Summary:
+    """Return the small outputs of a stack; none is secret."""
+    store = target.backend_store
+    host = f"[{store.host}]" if ":" in store.host else store.host
+    return Summary(
+        url=target.tracking_uri,
+        database=f"postgresql://{quote(store.user, safe='')}@{host}:{store.port}"
+        f"/{quote(store.database, safe='')}",
+        artifacts=target.artifact_store.uri,
+        replicas=target.replicas,
+        mlflow_version=target.mlflow_version,
+    )

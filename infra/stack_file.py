@@ -1,11 +1,6 @@
-"""What a stack file says, for those who ask before or beside Pulumi.
-
-`python -m infra.stack_file FILE` prints it as JSON: the launchers run on a Python that may have no
-PyYAML.
-"""
+"""What a stack file says, for those who ask before or beside Pulumi."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +28,10 @@ def read(path: Path) -> dict[str, Any]:
     config = (content.get("config") or {}) if isinstance(content, dict) else content or {}
     if not isinstance(config, dict):
         raise StackFileError(f"{path}: has no keys below config, as mlflow-bench:port: 5000")
-    return {str(key): _decoded(value) for key, value in config.items()}
+    return {str(key): decoded(value) for key, value in config.items()}
 
 
-def _decoded(value: Any) -> Any:
+def decoded(value: Any) -> Any:
     """An object may also be written as JSON text, as `pulumi config set` does without --path."""
     if isinstance(value, str) and value.startswith(("[", "{")):
         try:
@@ -44,18 +39,3 @@ def _decoded(value: Any) -> Any:
         except json.JSONDecodeError:
             return value
     return value
-
-
-def main(arguments: list[str]) -> int:
-    """Print a stack file's config; return the exit status."""
-    try:
-        found = read(Path(arguments[0]))
-    except StackFileError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 2
-    json.dump(found, sys.stdout, default=str)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -15,11 +15,13 @@ from docker.errors import DockerException
 from requests.exceptions import RequestException
 
 from infra import stack_file
-from infra.build_context import PROJECT, BuildContext, BuildContextError
-from infra.docker import build
-from infra.docker.deployment import image_sources
+from infra.image import build
+from infra.image.context import PROJECT, BuildContext, BuildContextError
+from infra.image.source import image_sources
 from infra.outputs import Platform
-from infra.spec import DeploymentSpec, SpecError, load_spec
+from infra.specification.deployment import DeploymentSpec
+from infra.specification.error import SpecError
+from infra.specification.load import load_spec
 from infra.stack_file import StackFileError
 
 FAILED = 2
@@ -43,7 +45,7 @@ def contexts(stacks: Collection[str]) -> list[BuildContext]:
     A stack on a cluster has none, and neither has one whose file is judged only when it is
     decrypted, or wrong: `pulumi up` says so. Raises `BuildContextError`.
     """
-    found: dict[str, BuildContext] = {}
+    by_tag: dict[str, BuildContext] = {}
     for stack in stacks:
         try:
             spec = specification(stack)
@@ -51,16 +53,16 @@ def contexts(stacks: Collection[str]) -> list[BuildContext]:
             continue
         if spec.platform is Platform.DOCKER:
             sources = image_sources(spec).values()
-            found |= {each.tag: each for each in sources if isinstance(each, BuildContext)}
-    return list(found.values())
+            by_tag |= {source.tag: source for source in sources if isinstance(source, BuildContext)}
+    return list(by_tag.values())
 
 
 def main(stacks: Collection[str]) -> int:
     """Build them all at the same time, until one fails; return the exit status."""
     try:
-        wanted = contexts(stacks)
-        pool = ThreadPoolExecutor(max(1, len(wanted)))
-        for ended in as_completed([pool.submit(_build, context) for context in wanted]):
+        needed = contexts(stacks)
+        pool = ThreadPoolExecutor(max(1, len(needed)))
+        for ended in as_completed([pool.submit(_build, context) for context in needed]):
             ended.result()
     except (BuildContextError, build.BuildFailedError) as error:
         return _fail(str(error))
@@ -71,7 +73,7 @@ def main(stacks: Collection[str]) -> int:
 
 def _build(context: BuildContext) -> None:
     with closing(build.connect()) as client:
-        build.ensure(client, context, _say)
+        build.ensure(client, context, _print)
 
 
 def _as_text(value: object) -> str:
@@ -79,7 +81,7 @@ def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -8,7 +8,8 @@ import pulumi_docker as docker
 
 from infra.docker.container import ContainerSpec, Privileges
 from infra.docker.identity import Identity
-from infra.external import NfsVersion
+from infra.docker.volume import volume
+from infra.specification.external import NfsVersion
 
 FOLDER = PurePosixPath("/var/lib/mlflow/artifacts")
 """Where the image has the artifacts, and mounts an export."""
@@ -17,9 +18,9 @@ FUSE_CAPABILITIES = ("KILL", "SETGID", "SETUID", "SYS_ADMIN")
 """What `nfs-mount` needs to mount, and to start the server without any of them."""
 
 # `hard`: a write waits for the server, however long, and is not given up. No attribute and no name
-# is trusted without asking, so that an artifact is seen by every replica once it is there. Data is
-# flushed by close and fsync, which report what went wrong, as MLflow closes a file before it is
-# named; so `sync`, which would write every piece on its own, is not needed.
+# is cached, so that every replica sees an artifact as soon as it is stored. `close` and `fsync`
+# flush data and report errors, and MLflow closes a file before it names it: `sync`, which would
+# write every piece on its own, is not needed.
 _KERNEL_OPTIONS = (
     "proto=tcp,hard,timeo=600,retrans=2,lookupcache=none,actimeo=0,nosuid,nodev,noexec"
 )
@@ -27,11 +28,12 @@ _KERNEL_OPTIONS = (
 
 @dataclass(frozen=True)
 class FuseMount:
-    """An NFS export that a container mounts by itself; `apparmor` tells if the engine uses it."""
+    """An NFS export that a container mounts itself."""
 
     server: str
     path: str
     apparmor: bool
+    """Whether the engine confines containers by AppArmor."""
 
 
 ArtifactMount = pulumi.Input[str] | FuseMount
@@ -70,11 +72,11 @@ def kernel_volume(
 
     `address` is a name that the engine's machine resolves, or an IPv4 address.
     """
-    return docker.Volume(
+    return volume(
+        identity,
         component,
-        name=identity.name(component),
-        driver="local",
-        driver_opts={
+        parent,
+        driver_options={
             "type": "nfs",
             "device": f":{path}",
             "o": pulumi.Output.concat(
@@ -86,9 +88,4 @@ def kernel_volume(
                 f",{options}" if options else "",
             ),
         },
-        labels=[
-            docker.VolumeLabelArgs(label=label, value=value)
-            for label, value in identity.labels(component).items()
-        ],
-        opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=True),
     )

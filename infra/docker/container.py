@@ -7,7 +7,8 @@ from ipaddress import IPv4Address
 import pulumi
 import pulumi_docker as docker
 
-from infra.docker.files import LABEL_FILES, SECRETS_FOLDER, place_files
+from infra.components.secret_files import SECRETS_FOLDER
+from infra.docker.files import LABEL_FILES, place_files
 from infra.docker.identity import Identity
 
 
@@ -36,16 +37,16 @@ class ContainerSpec:
     """What differs between containers; sizes in bytes, times in seconds."""
 
     image: pulumi.Input[str]
-    command: Sequence[str]
-    environment: Mapping[str, str] = field(default_factory=dict)
+    command: Sequence[pulumi.Input[str]]
+    environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     networks: Sequence[Attachment]
     folders: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Path in the container to the name of the volume that is mounted there."""
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """File name in `SECRETS_FOLDER` to content, see `infra.docker.files`."""
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Path of a configuration file to content, see `infra.docker.files`."""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Labels beside those of the stack."""
     scratch: Sequence[str] = ("/tmp",)
     """Paths in memory that may be written to."""
@@ -65,16 +66,18 @@ def run_container(
 ) -> docker.Container:
     """Declare the container of `component` and, where it has files, what brings them."""
     files = {f"{SECRETS_FOLDER}/{name}": content for name, content in spec.secrets.items()}
-    files |= spec.settings
+    files.update(spec.settings)
     placed = place_files(identity, component, spec.image, files, parent) if files else None
     service = bool(spec.ready_command)
     return docker.Container(
-        component,
+        identity.logical(component),
         name=identity.name(component),
         hostname=component,
         image=spec.image,
         command=list(spec.command),
-        envs=[f"{key}={value}" for key, value in sorted(spec.environment.items())],
+        envs=[
+            pulumi.Output.concat(key, "=", value) for key, value in sorted(spec.environment.items())
+        ],
         init=True,
         read_only=True,
         tmpfs=dict.fromkeys(spec.scratch, "rw,nosuid,nodev,mode=1777"),
@@ -107,14 +110,11 @@ def run_container(
         shm_size=spec.shared_memory // 2**20 if spec.shared_memory else None,
         log_driver="json-file",
         log_opts={"max-size": "20m", "max-file": "3"},
-        labels=[
-            docker.ContainerLabelArgs(label=label, value=value)
-            for label, value in {
-                **identity.labels(component),
-                **({LABEL_FILES: placed.revision} if placed else {}),
-                **spec.labels,
-            }.items()
-        ],
+        labels=identity.labels(
+            docker.ContainerLabelArgs,
+            component,
+            {**({LABEL_FILES: placed.revision} if placed else {}), **spec.labels},
+        ),
         healthcheck=docker.ContainerHealthcheckArgs(
             tests=["CMD", *spec.ready_command],
             interval="2s",
@@ -139,14 +139,14 @@ def run_container(
             # The plugin calls a change of the first three an update, and leaves the container as
             # it was; and it would give a new memory limit the swap of the former one.
             replace_on_changes=["healthcheck", "init", "tmpfs", "memory"],
-            # The engine sets it, to twice the memory or to none, by what its kernel can do.
+            # The engine sets it: twice the memory, or none if its kernel has no swap limit.
             ignore_changes=["memorySwap"],
         ),
     )
 
 
 def duration(seconds: int) -> str:
-    """Return a time as Docker's clients read it back, `3m0s` for 180: else it differs for ever."""
+    """Return a time as Docker reads it back, `3m0s` for 180; another form would always differ."""
     hours, rest = divmod(seconds, 3600)
     minutes, rest = divmod(rest, 60)
     if hours:

@@ -2,70 +2,68 @@
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from ipaddress import IPv4Address
+from typing import Any
 
 import pulumi
-import pulumi_docker as docker
 
-from infra.data import check_data
-from infra.docker import nfs_client, preflight
+from infra.checks.hosts import wrong_answers
+from infra.components import nginx, postgres
+from infra.components.names import LOAD_BALANCER, MLFLOW, NFS, OBJECT_STORE, POSTGRES, SCHEMA_JOB
+from infra.components.server import PORT as SERVER_PORT
+from infra.components.server import TrackingServer
 from infra.docker.artifact_mount import ArtifactMount
-from infra.docker.audit_ports import LOOPBACK, audit_ports, published
 from infra.docker.guard import Guard
 from infra.docker.health import wait_until_healthy
 from infra.docker.identity import Identity
-from infra.docker.image import Image, Source, check_published, image_source
 from infra.docker.load_balancer import LoadBalancer, LoadBalancerArgs
 from infra.docker.mlflow import MlflowReplica, MlflowReplicaArgs
 from infra.docker.nfs import NfsServer, NfsServerArgs
-from infra.docker.object_store import (
-    CREDENTIALS_FILE,
-    ObjectStore,
-    ObjectStoreArgs,
-)
-from infra.docker.object_store import PORT as OBJECT_STORE_PORT
-from infra.docker.postgres import PASSWORD_FILE, Postgres, PostgresArgs
-from infra.docker.postgres import PORT as POSTGRES_PORT
+from infra.docker.object_store import ObjectStore, ObjectStoreArgs
+from infra.docker.plan import Plan, plan
+from infra.docker.ports import LOOPBACK, presigned_endpoint, replica_name
+from infra.docker.postgres import Postgres, PostgresArgs
 from infra.docker.schema_job import SchemaJob, SchemaJobArgs
-from infra.docker.stores import (
-    ARTIFACTS_FOLDER,
-    UsedArtifacts,
-    UsedDatabase,
-    external_database,
-    external_nfs,
-    external_s3,
-    own_nfs,
-)
-from infra.docker.volume import volume
-from infra.docker.zone import Zone, network_component, zone_names
-from infra.external import ExternalNfs, ExternalS3, StoreKind
-from infra.host_check import wrong_answers
-from infra.nginx import PORT as LOAD_BALANCER_PORT
-from infra.nginx import STATUS_PORT, Replica
+from infra.docker.stores import MountedArtifacts, external_nfs, own_nfs, own_volume
+from infra.docker.zone import Zone, zone_names
+from infra.image.engine import connect
+from infra.image.resource import Image
+from infra.names import Names
 from infra.outputs import (
-    ArtifactStore,
     AuditSecrets,
-    BackendStore,
     Component,
     Platform,
     Target,
     ZoneNetwork,
 )
-from infra.postgres import PostgresMemory
-from infra.preflight import check_external
-from infra.server import LOCAL_HOSTS, TrackingServer
-from infra.spec import DeploymentSpec
+from infra.specification.deployment import DeploymentSpec
+from infra.specification.external import ExternalNfs, ExternalS3, StoreKind
+from infra.stores import (
+    UsedArtifacts,
+    UsedDatabase,
+    audit_secrets,
+    external_database,
+    external_s3,
+    own_bucket,
+    own_database,
+    tracking_server,
+)
 
-SERVER_PORT = 5000
-"""Port of the tracking server inside its container."""
 
-POSTGRES = "postgres"
-OBJECT_STORE = "object-store"
-NFS = "nfs"
-SCHEMA_JOB = "schema-job"
-LOAD_BALANCER = "nginx"
+@dataclass(frozen=True)
+class _Running:
+    """A container, for the stack's outputs."""
+
+    kind: str
+    name: pulumi.Output[str]
+    """Of the container, known once it is ready."""
+    image: str
+    """Component whose image it runs."""
+    zone: str | None = None
+    """None: every zone."""
+    address: IPv4Address | None = None
 
 
 class Deployment(pulumi.ComponentResource):
@@ -83,192 +81,75 @@ class Deployment(pulumi.ComponentResource):
         spec: DeploymentSpec,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        check_external(spec)
-        client = preflight.connect()
-        check_data(stack, spec)
-        preflight.check_port(client, stack, spec.bind, spec.port)
-        if spec.opens_s3:
-            preflight.check_port(client, stack, spec.bind, spec.s3_port, "s3_port")
-        names = zone_names(spec.zones)
-        subnets = preflight.subnets(
-            client,
-            [Identity.physical_name(stack, network_component(name)) for name in names],
-            spec.subnets,
-        )
-        self._audit = audit_ports(
-            client,
-            {Identity.physical_name(stack, name): port for name, port in _audited(spec).items()},
-        )
-        postgres_memory = (
-            preflight.postgres_memory(client, spec.postgres_memory, spec.capacity.max_connections)
-            if spec.database is None
-            else None
-        )
-        retry_of = preflight.failed_attempt(client, Identity.physical_name(stack, SCHEMA_JOB))
-        nfs = spec.artifact_store is StoreKind.NFS
-        self._mounting = nfs_client.choose(client, spec) if nfs else None
-        sources = image_sources(spec)
-        check_published(client, spec, sources.values())
-        client.close()
+        """Deploy `spec` under the name `stack`; raise `SpecError` before anything is created."""
+        self._plan: Plan = plan(stack, spec)
         super().__init__("mlflow-bench:docker:Deployment", stack, None, opts)
-        if self._mounting is not None:
-            pulumi.log.info(self._mounting.reason, self)
         self._child = pulumi.ResourceOptions(parent=self)
         self._spec = spec
-        self._components: list[pulumi.Output[Component]] = []
-
-        self._identity = Identity(stack, Guard("guard", self._child).deployment)
-        self._zones: list[Zone] = []
-        for name, subnet in zip(names, subnets, strict=True):
-            former = self._zones[-1] if self._zones else None
-            self._zones.append(Zone(name, self._identity, subnet, former, self._child))
+        self._containers: dict[str, _Running] = {}
+        guard = Guard(Names(stack).logical("guard"), self._child)
+        self._identity = Identity(stack, guard.deployment)
+        self._zones = self._declare_zones()
         self._images = {
-            name: Image(name, source, self._child).digest for name, source in sources.items()
+            name: Image(self._identity.logical(name), source, self._child).digest
+            for name, source in self._plan.sources.items()
         }
-        database = self._database(postgres_memory)
+        database = self._database()
         artifacts = self._artifacts()
-        server = TrackingServer(
-            database=database.address,
-            artifacts=artifacts.destination,
-            capacity=spec.capacity,
-            port=SERVER_PORT,
-            workers=spec.workers,
-            allowed_hosts=_hosts(spec),
-            jobs=spec.jobs,
-        )
-        secrets = {**database.secrets, **artifacts.secrets}
-        schema = SchemaJob(
-            SCHEMA_JOB,
-            SchemaJobArgs(
-                identity=self._identity,
-                image=self._images["mlflow"],
-                zone=self._zones[0],
-                server=server,
-                secrets=secrets,
-                mount=artifacts.mount,
-                after=[database.ready, artifacts.ready],
-                retry_of=retry_of,
-            ),
-            self._child,
-        )
-        self._replicas(server, schema.image, secrets, artifacts.mount)
-        self._preview = pulumi.runtime.is_dry_run()
-        self.secrets = pulumi.Output.secret(
-            pulumi.Output.all(
-                secrets[PASSWORD_FILE], artifacts.secrets.get(CREDENTIALS_FILE)
-            ).apply(lambda known: AuditSecrets(database_password=known[0], s3_credentials=known[1]))
-        )
-        self.target = (
-            pulumi.Output.all(
-                pulumi.Output.all(*self._components),
-                pulumi.Output.all(*(zone.network for zone in self._zones)),
-                artifacts.audit,
-            )
-            .apply(
-                lambda known: Target(
-                    stack=stack,
-                    platform=Platform.DOCKER,
-                    tracking_uri=spec.tracking_uri,
-                    mlflow_version=version("mlflow"),
-                    artifacts=spec.artifact_store,
-                    replicas=spec.all_replicas,
-                    components=tuple(known[0]),
-                    zones=tuple(
-                        ZoneNetwork(name=zone, network=network)
-                        for zone, network in zip(names, known[1], strict=True)
-                    ),
-                    backend_store=database.audit,
-                    artifact_store=known[2],
-                )
-            )
-            .apply(self._answering)
-        )
-        self.register_outputs({})
+        self._servers(database, artifacts)
+        self.secrets = audit_secrets(database, artifacts)
+        self.target = self._describe(database, artifacts).apply(self._checked)
+        self.register_outputs({"tracking_uri": spec.tracking_uri})
 
-    def _answering(self, target: Target) -> Target:
-        """Return `target` if all containers are healthy and the server takes its names only.
+    def _declare_zones(self) -> list[Zone]:
+        zones: list[Zone] = []
+        names = zone_names(self._spec.zones)
+        for name, subnet in zip(names, self._plan.subnets, strict=True):
+            former = zones[-1] if zones else None
+            zones.append(Zone(name, self._identity, subnet, former, self._child))
+        return zones
 
-        Raises `RunError` otherwise.
-        """
-        if self._preview:
-            return target
-        with closing(preflight.connect()) as client:
-            containers = [component.container for component in target.components]
-            wrong = wait_until_healthy(client, containers, self._spec.start_timeout)
-        if not wrong:
-            address = target.tracking_uri.removeprefix("http://")
-            wrong = wrong_answers(address, _hosts(self._spec))
-        if wrong:
-            raise pulumi.RunError("\n".join(wrong))
-        return target
-
-    def _database(self, settings: PostgresMemory | None) -> UsedDatabase:
-        if self._spec.database is not None:
-            return external_database(self._spec.database)
+    def _database(self) -> UsedDatabase:
+        spec, settings, ports = self._spec, self._plan.postgres_memory, self._plan.ports
+        if spec.database is not None:
+            return external_database(spec.database)
         assert settings is not None
-        postgres = Postgres(
+        server = Postgres(
             POSTGRES,
             PostgresArgs(
                 identity=self._identity,
                 image=self._images[POSTGRES],
                 zones=self._zones,
-                max_connections=self._spec.capacity.max_connections,
-                audit=self._audited(POSTGRES, POSTGRES_PORT),
-                memory=self._spec.postgres_memory,
+                max_connections=spec.capacity.max_connections,
+                audit=ports.open_to_checks(POSTGRES, postgres.PORT),
+                memory=spec.postgres_memory,
                 settings=settings,
-                start_timeout=self._spec.start_timeout,
+                start_timeout=spec.start_timeout,
             ),
             self._child,
         )
-        self._add(POSTGRES, "postgres", postgres.container, POSTGRES)
-        audit = BackendStore(
-            host=LOOPBACK,
-            port=self._audit_port(POSTGRES),
-            database=postgres.database.name,
-            user=postgres.database.user,
+        self._containers[POSTGRES] = _Running("postgres", server.container, POSTGRES)
+        return own_database(
+            server.database, server.password, server.container, LOOPBACK, ports.audit[POSTGRES]
         )
-        secrets = {PASSWORD_FILE: postgres.password}
-        return UsedDatabase(postgres.database, secrets, postgres.container, audit)
 
     def _artifacts(self) -> UsedArtifacts:
-        given = self._spec.artifacts
-        if isinstance(given, ExternalS3):
-            return external_s3(given, self._spec.presigned)
-        if isinstance(given, ExternalNfs):
-            assert self._mounting is not None
-            return external_nfs(given, self._mounting, self._identity, self)
-        if given is StoreKind.NFS:
-            return self._nfs()
-        if given is StoreKind.VOLUME:
-            name = volume(self._identity, "artifacts", self, holds_data=True).name
-            audit = name.apply(lambda known: ArtifactStore(uri=ARTIFACTS_FOLDER.uri, volume=known))
-            return UsedArtifacts(ARTIFACTS_FOLDER, {}, name, name, audit)
-        store = ObjectStore(
-            OBJECT_STORE,
-            ObjectStoreArgs(
-                identity=self._identity,
-                image=self._images[OBJECT_STORE],
-                engine=self._spec.s3_engine,
-                zones=self._zones,
-                ports=self._store_ports(),
-                presigned_endpoint=presigned_endpoint(self._spec),
-                memory=self._spec.object_store_memory,
-                start_timeout=self._spec.start_timeout,
-            ),
-            self._child,
-        )
-        self._add(OBJECT_STORE, self._spec.s3_engine, store.container, OBJECT_STORE)
-        secrets = {CREDENTIALS_FILE: store.credentials}
-        found = ArtifactStore(
-            uri=store.bucket.uri,
-            endpoint=f"http://{self._store_address()}",
-            region=store.bucket.region,
-        )
-        return UsedArtifacts(
-            store.bucket, secrets, None, store.container, pulumi.Output.from_input(found)
-        )
+        artifacts, mounting = self._spec.artifacts, self._plan.mounting
+        if isinstance(artifacts, ExternalS3):
+            return external_s3(artifacts, self._spec.presigned)
+        if isinstance(artifacts, ExternalNfs):
+            assert mounting is not None
+            pulumi.log.info(mounting.reason, self)
+            return external_nfs(artifacts, mounting, self._identity, self)
+        if artifacts is StoreKind.NFS:
+            assert mounting is not None
+            pulumi.log.info(mounting.reason, self)
+            return own_nfs(self._nfs_server(), mounting, self._identity)
+        if artifacts is StoreKind.VOLUME:
+            return own_volume(self._identity, self)
+        return self._object_store()
 
-    def _nfs(self) -> UsedArtifacts:
+    def _nfs_server(self) -> NfsServer:
         server = NfsServer(
             NFS,
             NfsServerArgs(
@@ -280,9 +161,49 @@ class Deployment(pulumi.ComponentResource):
             ),
             self._child,
         )
-        self._add(NFS, "nfs", server.container, NFS)
-        assert self._mounting is not None
-        return own_nfs(server, self._mounting, self._identity)
+        self._containers[NFS] = _Running("nfs", server.container, NFS)
+        return server
+
+    def _object_store(self) -> UsedArtifacts:
+        spec, ports = self._spec, self._plan.ports
+        store = ObjectStore(
+            OBJECT_STORE,
+            ObjectStoreArgs(
+                identity=self._identity,
+                image=self._images[OBJECT_STORE],
+                engine=spec.s3_engine,
+                zones=self._zones,
+                ports=ports.of_object_store(),
+                presigned_endpoint=presigned_endpoint(spec),
+                memory=spec.object_store_memory,
+                start_timeout=spec.start_timeout,
+            ),
+            self._child,
+        )
+        self._containers[OBJECT_STORE] = _Running(spec.s3_engine, store.container, OBJECT_STORE)
+        endpoint = f"http://{ports.address(OBJECT_STORE)}"
+        return own_bucket(store.bucket, store.credentials, store.container, endpoint)
+
+    def _servers(self, database: UsedDatabase, artifacts: UsedArtifacts) -> None:
+        """Declare the schema job, and after it the replicas."""
+        server = tracking_server(self._spec, database, artifacts)
+        secrets = {**database.secrets, **artifacts.secrets}
+        mount = artifacts.mount if isinstance(artifacts, MountedArtifacts) else None
+        schema = SchemaJob(
+            SCHEMA_JOB,
+            SchemaJobArgs(
+                identity=self._identity,
+                image=self._images[MLFLOW],
+                zone=self._zones[0],
+                server=server,
+                secrets=secrets,
+                mount=mount,
+                after=[database.ready, artifacts.ready],
+                retry_of=self._plan.failed_attempt,
+            ),
+            self._child,
+        )
+        self._replicas(server, schema.image, secrets, mount)
 
     def _replicas(
         self,
@@ -292,151 +213,111 @@ class Deployment(pulumi.ComponentResource):
         mount: ArtifactMount | None,
     ) -> None:
         """Declare the replicas of every zone and, for more than one in all, the load balancer."""
-        spec = self._spec
-        balanced = spec.all_replicas > 1
+        spec, ports = self._spec, self._plan.ports
         containers: list[pulumi.Output[str]] = []
-        addresses: list[Replica] = []
+        addresses: list[nginx.Replica] = []
         for zone in self._zones:
             for number in range(1, spec.replicas + 1):
-                name = _replica_name(zone.zone, number)
+                name, address = replica_name(zone.zone, number), zone.address(number)
                 replica = MlflowReplica(
                     name,
                     MlflowReplicaArgs(
                         identity=self._identity,
                         image=image,
                         zone=zone,
-                        address=zone.address(number),
+                        address=address,
                         server=replace(server, jobs=spec.jobs and not containers),
                         secrets=secrets,
                         mount=mount,
-                        published=self._audited(name, SERVER_PORT)
-                        if balanced
-                        else self._published(SERVER_PORT, spec.port),
+                        published=ports.open_to_checks(name, SERVER_PORT)
+                        if spec.balanced
+                        else ports.open_to_clients(SERVER_PORT, spec.port),
                         memory=spec.mlflow_memory,
                         start_timeout=spec.start_timeout,
                     ),
                     self._child,
                 )
                 containers.append(replica.container)
-                addresses.append(Replica(zone.address(number), SERVER_PORT, name))
-                self._add(
-                    name, "mlflow", replica.container, "mlflow", zone.zone, zone.address(number)
+                addresses.append(nginx.Replica(address, SERVER_PORT, name))
+                self._containers[name] = _Running(
+                    "mlflow", replica.container, MLFLOW, zone.zone, address
                 )
-        if balanced:
+        if spec.balanced:
             balancer = LoadBalancer(
                 LOAD_BALANCER,
                 LoadBalancerArgs(
                     identity=self._identity,
-                    image=self._images["nginx"],
+                    image=self._images[LOAD_BALANCER],
                     zones=self._zones,
                     replicas=tuple(addresses),
                     replica_containers=containers,
-                    published=self._published(LOAD_BALANCER_PORT, spec.port),
-                    audit=self._audited(LOAD_BALANCER, STATUS_PORT),
+                    published=ports.open_to_clients(nginx.PORT, spec.port),
+                    audit=ports.open_to_checks(LOAD_BALANCER, nginx.STATUS_PORT),
                     start_timeout=spec.start_timeout,
                 ),
                 self._child,
             )
-            self._add(LOAD_BALANCER, "nginx", balancer.container, "nginx")
+            self._containers[LOAD_BALANCER] = _Running("nginx", balancer.container, LOAD_BALANCER)
 
-    def _store_ports(self) -> list[docker.ContainerPortArgs]:
-        # One alone: the plugin reads two openings of one port back in any order.
-        if self._spec.opens_s3:
-            return [self._published(OBJECT_STORE_PORT, self._spec.s3_port)]
-        return [self._audited(OBJECT_STORE, OBJECT_STORE_PORT)]
+    def _describe(self, database: UsedDatabase, artifacts: UsedArtifacts) -> pulumi.Output[Target]:
+        """Return the target, known when every container is ready."""
+        spec = self._spec
 
-    def _store_address(self) -> str:
-        if not self._spec.opens_s3:
-            return f"{LOOPBACK}:{self._audit_port(OBJECT_STORE)}"
-        bind = self._spec.bind
-        return f"{LOOPBACK if bind.is_unspecified else bind}:{self._spec.s3_port}"
-
-    def _published(self, internal: int, external: int) -> docker.ContainerPortArgs:
-        return docker.ContainerPortArgs(
-            internal=internal, external=external, ip=str(self._spec.bind)
-        )
-
-    def _audit_port(self, component: str) -> int:
-        return self._audit[Identity.physical_name(self._identity.stack, component)]
-
-    def _audited(self, component: str, internal: int) -> docker.ContainerPortArgs:
-        return published(internal, self._audit_port(component))
-
-    def _add(
-        self,
-        name: str,
-        kind: str,
-        container: pulumi.Output[str],
-        image: str,
-        zone: str | None = None,
-        address: IPv4Address | None = None,
-    ) -> None:
-        """Note a container for the stack's outputs."""
-        port = self._audit.get(Identity.physical_name(self._identity.stack, name))
-        audit = f"{LOOPBACK}:{port}" if port else None
-        if audit is None and kind == "mlflow":
-            audit = self._spec.tracking_uri.removeprefix("http://")
-        if name == OBJECT_STORE:
-            audit = self._store_address()
-        self._components.append(
-            pulumi.Output.all(container, self._images[image]).apply(
-                lambda known: Component(
-                    name=name,
-                    kind=kind,
-                    container=known[0],
-                    image=known[1],
-                    zone=zone,
-                    address=str(address) if address else None,
-                    audit=audit,
-                )
+        def describe(known: list[Any]) -> Target:
+            containers: list[str]
+            networks: list[str]
+            images: dict[str, str]
+            containers, networks, artifact_store, images = known
+            return Target(
+                stack=self._identity.stack,
+                platform=Platform.DOCKER,
+                tracking_uri=spec.tracking_uri,
+                mlflow_version=version("mlflow"),
+                artifacts=spec.artifact_store,
+                replicas=spec.all_replicas,
+                workers=spec.workers,
+                components=tuple(
+                    Component(
+                        name=name,
+                        kind=running.kind,
+                        container=container,
+                        image=images[running.image],
+                        zone=running.zone,
+                        address=str(running.address) if running.address else None,
+                        audit=self._plan.ports.address(name),
+                    )
+                    for (name, running), container in zip(
+                        self._containers.items(), containers, strict=True
+                    )
+                ),
+                zones=tuple(
+                    ZoneNetwork(name=zone.zone, network=network)
+                    for zone, network in zip(self._zones, networks, strict=True)
+                ),
+                backend_store=database.audit,
+                artifact_store=artifact_store,
             )
-        )
 
+        return pulumi.Output.all(
+            pulumi.Output.all(*(running.name for running in self._containers.values())),
+            pulumi.Output.all(*(zone.network for zone in self._zones)),
+            artifacts.audit,
+            pulumi.Output.all(**self._images),
+        ).apply(describe)
 
-def image_sources(spec: DeploymentSpec) -> dict[str, Source]:
-    """Return where the image of each component comes from; raises `BuildContextError`."""
-    sources = {"mlflow": image_source("mlflow", spec.mlflow_image, spec)}
-    if spec.database is None:
-        sources[POSTGRES] = image_source("postgres", spec.postgres_image, spec)
-    if spec.artifacts is StoreKind.S3:
-        sources[OBJECT_STORE] = image_source(spec.s3_engine, spec.object_store_image, spec)
-    if spec.artifacts is StoreKind.NFS:
-        sources[NFS] = image_source("nfs", spec.nfs_image, spec)
-    if spec.all_replicas > 1:
-        sources["nginx"] = image_source("nginx", spec.nginx_image, spec)
-    return sources
+    def _checked(self, target: Target) -> Target:
+        """Return `target` if all containers are healthy and the server takes its names only.
 
-
-def _hosts(spec: DeploymentSpec) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*LOCAL_HOSTS, *spec.allowed_hosts]))
-
-
-def _replica_name(zone: str, number: int) -> str:
-    return f"mlflow-{zone}-{number}"
-
-
-def _audited(spec: DeploymentSpec) -> dict[str, int]:
-    """Return the components with a port of their own for checks, and the port inside.
-
-    A replica that stands alone is reached by the stack's own port, S3 that is open to clients by
-    theirs.
-    """
-    ports = {} if spec.database else {POSTGRES: POSTGRES_PORT}
-    if spec.artifacts is StoreKind.S3 and not spec.opens_s3:
-        ports[OBJECT_STORE] = OBJECT_STORE_PORT
-    if spec.all_replicas > 1:
-        ports[LOAD_BALANCER] = STATUS_PORT
-        for zone in zone_names(spec.zones):
-            for number in range(1, spec.replicas + 1):
-                ports[_replica_name(zone, number)] = SERVER_PORT
-    return ports
-
-
-def presigned_endpoint(spec: DeploymentSpec) -> str | None:
-    """Return the address by which clients reach the stack's own S3, if they are to."""
-    if not spec.opens_s3:
-        return None
-    # Where others than this machine's clients are let in, they come by an allowed name.
-    others = [host for host in spec.allowed_hosts if host not in LOCAL_HOSTS]
-    host = spec.bind if spec.bind.is_loopback else others[0]
-    return f"http://{host}:{spec.s3_port}"
+        Raises `RunError` otherwise.
+        """
+        if pulumi.runtime.is_dry_run():
+            return target
+        with closing(connect()) as client:
+            containers = [component.container for component in target.components]
+            wrong = wait_until_healthy(client, containers, self._spec.start_timeout)
+        if not wrong:
+            address = target.tracking_uri.removeprefix("http://")
+            wrong = wrong_answers(address, self._spec.hosts)
+        if wrong:
+            raise pulumi.RunError("\n".join(wrong))
+        return target

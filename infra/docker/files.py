@@ -13,10 +13,9 @@ from pathlib import PurePosixPath
 import pulumi
 import pulumi_docker as docker
 
+from infra.components.secret_files import SECRETS_FOLDER
 from infra.docker.identity import Identity
 from infra.docker.volume import volume
-
-SECRETS_FOLDER = "/run/secrets"
 
 LABEL_FILES = "mlflow-bench.files"
 """Names, on a server, the container that its files came with."""
@@ -42,21 +41,21 @@ def place_files(
 ) -> PlacedFiles:
     """Declare the volumes of `files`, paths and contents, for the container of `component`.
 
-    `image` is any; the container's own is there anyway.
+    Any `image` will do; the container's own is present anyway.
     """
     name = f"{component}-files"
     volumes: dict[str, pulumi.Output[str]] = {}
     for folder in sorted({str(PurePosixPath(path).parent) for path in files}):
         purpose = "secrets" if folder == SECRETS_FOLDER else "settings"
         names = [path for path in sorted(files) if str(PurePosixPath(path).parent) == folder]
-        # Other files are on another volume: none that is no longer wanted stays.
+        # Other files are on another volume, so that no former file stays.
         volume_name = f"{component}-{purpose}-{zlib.crc32(' '.join(names).encode()):08x}"
         volumes[folder] = volume(identity, volume_name, parent).name
     seed = docker.Container(
-        name,
+        identity.logical(name),
         name=identity.name(name),
         image=image,
-        # For the case that a person starts it.
+        # In case somebody starts it.
         entrypoints=["/bin/true"],
         network_mode="none",
         capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
@@ -69,10 +68,7 @@ def place_files(
             docker.ContainerUploadArgs(file=path, content=content, permissions="0444")
             for path, content in sorted(files.items())
         ],
-        labels=[
-            docker.ContainerLabelArgs(label=label, value=value)
-            for label, value in identity.labels(name).items()
-        ],
+        labels=identity.labels(docker.ContainerLabelArgs, name),
         restart="no",
         start=False,
         must_run=False,

@@ -6,66 +6,37 @@ in the state before anything else exists, and its deletion, which comes last, re
 still carries it. It needs no particular Docker plugin.
 """
 
-import contextlib
-import os
-import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
-import psutil
 import pulumi
 import pulumi_random as random
 from pulumi import dynamic
 
-from infra.docker.identity import LABEL_DEPLOYMENT
-
-_LOAD_PROVIDER = (
-    "__import__('sys').path.__setitem__(0, __import__('os').path.abspath('..'))"
-    " or __import__('infra.docker.guard', fromlist=['_']).load()"
-)
+from infra import own_provider
+from infra.labels import LABEL_DEPLOYMENT
+from infra.own_provider import OwnProvider
 
 
-class Sweeper(dynamic.ResourceProvider):
+class Sweeper(OwnProvider):
     """Removes the containers, networks and volumes of a deployment."""
-
-    serialize_as_secret_always = False
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The provider's own process starts in infra/, where `infra` cannot be imported and
-        # `docker` would be our package: the state keeps how to get here, not compiled code.
-        return (eval, (_LOAD_PROVIDER,))
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Record the deployment's id; there is nothing to make."""
         return dynamic.CreateResult(id_=props["deployment"], outs={**props})
+
+    def diff(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
+        """Compare the deployment's id, and not where the code of this provider is."""
+        return dynamic.DiffResult(changes=_id != news["deployment"])
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Remove all that carries the deployment's label."""
         sweep({LABEL_DEPLOYMENT: _id})
 
 
-def load() -> Sweeper:
-    """Return the provider in its own process."""
-    end_with_engine()
-    return Sweeper()
-
-
-def end_with_engine() -> None:
-    """End this process, one of a dynamic provider, when the engine is gone.
-
-    Pulumi ends it in order only; after a `kill -9` of the engine it would wait for ever.
-    """
-    engine = next((one for one in psutil.Process().parents() if one.name() == "pulumi"), None)
-    if engine is not None:
-        threading.Thread(target=_end_with, args=(engine,), daemon=True).start()
-
-
-def _end_with(engine: psutil.Process) -> None:
-    with contextlib.suppress(psutil.Error):
-        while engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(1)
-    os._exit(0)
+def load() -> OwnProvider:
+    """Return the provider as older states ask for it."""
+    return own_provider.load(__name__, Sweeper.__name__)
 
 
 def sweep(labels: Mapping[str, str]) -> list[str]:

@@ -23,8 +23,8 @@ def wait_until_healthy(
     One that is stopped is not waited for.
     """
     deadline = time.monotonic() + timeout_s
-    found = (_wait(client, name, deadline) for name in containers)
-    return [problem for problem in found if problem]
+    problems = (_wait(client, name, deadline) for name in containers)
+    return [problem for problem in problems if problem]
 
 
 def _wait(client: docker.DockerClient, name: str, deadline: float) -> str:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
+from infra.components.nginx import CONFIGURATION_FILE, Replica, configuration
 from infra.docker.container import ContainerSpec, run_container
 from infra.docker.identity import Identity
 from infra.docker.zone import Zone
-from infra.nginx import CONFIGURATION_FILE, Replica, configuration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,9 @@ class LoadBalancer(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("mlflow-bench:docker:LoadBalancer", name, None, opts)
+        super().__init__(
+            "mlflow-bench:docker:LoadBalancer", args.identity.logical(name), None, opts
+        )
         container = run_container(
             args.identity,
             name,

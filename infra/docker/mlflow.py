@@ -7,15 +7,12 @@ from ipaddress import IPv4Address
 import pulumi
 import pulumi_docker as docker
 
+from infra.components.server import SPOOL_FOLDER, TrackingServer
 from infra.docker.artifact_mount import ArtifactMount, with_artifacts
 from infra.docker.container import ContainerSpec, run_container
 from infra.docker.identity import Identity
 from infra.docker.volume import volume
 from infra.docker.zone import Zone
-from infra.server import TrackingServer
-
-SPOOL_FOLDER = "/var/tmp"
-"""Where MLflow keeps an upload until it is stored: a disk, as a tmpfs would take memory for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +45,9 @@ class MlflowReplica(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: MlflowReplicaArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("mlflow-bench:docker:MlflowReplica", name, None, opts)
+        super().__init__(
+            "mlflow-bench:docker:MlflowReplica", args.identity.logical(name), None, opts
+        )
         spec = ContainerSpec(
             image=args.image,
             command=args.server.command(),

@@ -8,13 +8,13 @@ import pulumi
 
 from infra.docker.container import ContainerSpec, Privileges, run_container
 from infra.docker.identity import Identity
-from infra.docker.image import PROJECT_FOLDER
 from infra.docker.volume import volume
 from infra.docker.zone import Zone
+from infra.image.context import PROJECT
 
 EXPORT = "/artifacts"
 
-SECCOMP_PROFILE = PROJECT_FOLDER / "infra" / "images" / "nfs" / "seccomp.json"
+SECCOMP_PROFILE = PROJECT / "infra" / "images" / "nfs" / "seccomp.json"
 
 CAPABILITIES = ("DAC_OVERRIDE", "DAC_READ_SEARCH", "SETGID", "SETPCAP", "SETUID")
 """What the image is started with; its entrypoint says what for."""
@@ -49,7 +49,7 @@ class NfsServer(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: NfsServerArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("mlflow-bench:docker:NfsServer", name, None, opts)
+        super().__init__("mlflow-bench:docker:NfsServer", args.identity.logical(name), None, opts)
         self.address = args.zones[0].address(ADDRESS_NUMBER)
         self.volume = volume(args.identity, f"{name}-data", self, holds_data=True).name
         container = run_container(

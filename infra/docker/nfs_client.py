@@ -6,9 +6,12 @@ from pathlib import Path
 
 import docker
 
-from infra.docker.engine import shares_kernel
-from infra.external import ExternalNfs
-from infra.spec import DeploymentSpec, NfsClient, SpecError, beyond_fuse
+from infra.image.engine import shares_kernel
+from infra.specification.conflicts import beyond_fuse
+from infra.specification.deployment import DeploymentSpec
+from infra.specification.error import SpecError
+from infra.specification.external import ExternalNfs
+from infra.specification.values import NfsClient
 
 _FILE_SYSTEMS = Path("/proc/filesystems")
 _MODULES = Path("/lib/modules")
@@ -23,7 +26,7 @@ class Mounting:
     apparmor: bool
     """Whether the engine confines containers by AppArmor."""
     reason: str
-    """Why so, for a person."""
+    """The reason, as it is logged."""
 
 
 def choose(client: docker.DockerClient, spec: DeploymentSpec) -> Mounting:
@@ -35,9 +38,9 @@ def choose(client: docker.DockerClient, spec: DeploymentSpec) -> Mounting:
     shared = shares_kernel(client)
     kernel, reason = _kernel(spec.nfs_client, shared=shared, rootless="rootless" in options)
     if not kernel:
-        problems = []
+        problems: list[str] = []
         if isinstance(spec.artifacts, ExternalNfs):
-            problems = beyond_fuse(spec.artifacts)
+            problems += beyond_fuse(spec.artifacts)
         if shared and not _FUSE.exists():
             problems.append(f"nfs_client: this machine has no {_FUSE}; load its module")
         if problems:
@@ -45,9 +48,9 @@ def choose(client: docker.DockerClient, spec: DeploymentSpec) -> Mounting:
     return Mounting(kernel, "apparmor" in options, reason)
 
 
-def _kernel(wanted: NfsClient, *, shared: bool, rootless: bool) -> tuple[bool, str]:
-    if wanted is not NfsClient.AUTO:
-        return wanted is NfsClient.KERNEL, f"NFS is mounted by {wanted}, as nfs_client says"
+def _kernel(client: NfsClient, *, shared: bool, rootless: bool) -> tuple[bool, str]:
+    if client is not NfsClient.AUTO:
+        return client is NfsClient.KERNEL, f"NFS is mounted by {client}, as nfs_client says"
     if not shared:
         return False, "NFS is mounted by FUSE: the engine's kernel is not this machine's"
     if rootless:
@@ -58,9 +61,9 @@ def _kernel(wanted: NfsClient, *, shared: bool, rootless: bool) -> tuple[bool, s
 
 
 def _has_client() -> bool:
-    """Tell whether this kernel mounts NFSv4, by itself or by a module that it has."""
+    """Return whether this kernel mounts NFSv4, built in or by a module."""
     if "nfs4" in _FILE_SYSTEMS.read_text().split():
         return True
     modules = _MODULES / os.uname().release
     lists = [modules / name for name in ("modules.dep", "modules.builtin")]
-    return any("/nfsv4.ko" in one.read_text() for one in lists if one.is_file())
+    return any("/nfsv4.ko" in file.read_text() for file in lists if file.is_file())

@@ -2,29 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import pulumi
 import pulumi_docker as docker
-import pulumi_random as random
 
-from infra.data import object_store
+from infra.components.object_store import BUCKET, PORT, REGION, USER
+from infra.components.secret_files import CREDENTIALS_PATH, credentials_file
+from infra.components.server import S3Bucket
 from infra.docker.container import ContainerSpec, run_container
-from infra.docker.files import SECRETS_FOLDER
 from infra.docker.identity import Identity
 from infra.docker.volume import volume
 from infra.docker.zone import Zone
-from infra.server import S3Bucket
-from infra.spec import S3Engine
-
-CREDENTIALS_FILE = "aws-credentials"
-"""Name of the secret from which a client of the bucket reads its keys, in AWS's format."""
-
-CREDENTIALS_PATH = PurePosixPath(SECRETS_FOLDER) / CREDENTIALS_FILE
-
-BUCKET = "mlflow"
-USER = "mlflow"
-PORT = 9000
+from infra.password import password
+from infra.specification.values import S3Engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,18 +35,6 @@ class ObjectStoreArgs:
     start_timeout: int
 
 
-def credentials_file(access_key: str, secret_key: str, session_token: str | None = None) -> str:
-    """Return the content of a credentials file as boto3 reads it."""
-    lines = [
-        "[default]",
-        f"aws_access_key_id={access_key}",
-        f"aws_secret_access_key={secret_key}",
-    ]
-    if session_token is not None:
-        lines.append(f"aws_session_token={session_token}")
-    return "\n".join(lines) + "\n"
-
-
 class ObjectStore(pulumi.ComponentResource):
     """An S3 service on a volume; its user reaches this one bucket only."""
 
@@ -72,17 +50,17 @@ class ObjectStore(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: ObjectStoreArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("mlflow-bench:docker:ObjectStore", name, None, opts)
-        password = self._password(f"{name}-password")
+        super().__init__("mlflow-bench:docker:ObjectStore", args.identity.logical(name), None, opts)
+        user_password = password(args.identity.logical(f"{name}-password"), self)
         self.bucket = S3Bucket(
             bucket=BUCKET,
             endpoint=f"http://{name}:{PORT}",
-            region="us-east-1",
+            region=REGION,
             credentials_file=CREDENTIALS_PATH,
             presigned_endpoint=args.presigned_endpoint,
         )
-        self.credentials = password.apply(lambda key: credentials_file(USER, key))
-        data = volume(args.identity, f"{object_store(args.engine)}-data", self, holds_data=True)
+        self.credentials = user_password.apply(lambda key: credentials_file(USER, key))
+        data = volume(args.identity, f"{args.engine.data_component}-data", self, holds_data=True)
         container = run_container(
             args.identity,
             name,
@@ -93,8 +71,10 @@ class ObjectStore(pulumi.ComponentResource):
                 networks=[zone.attach(name) for zone in args.zones],
                 folders={"/var/lib/object-store": data.name},
                 secrets={
-                    "object-store-password": password,
-                    "object-store-root-password": self._password(f"{name}-root-password"),
+                    "object-store-password": user_password,
+                    "object-store-root-password": password(
+                        args.identity.logical(f"{name}-root-password"), self
+                    ),
                 },
                 memory=args.memory,
                 ports=args.ports,
@@ -105,8 +85,3 @@ class ObjectStore(pulumi.ComponentResource):
         )
         self.container = container.name
         self.register_outputs({"container": self.container})
-
-    def _password(self, name: str) -> pulumi.Output[str]:
-        return random.RandomPassword(
-            name, length=32, special=False, opts=pulumi.ResourceOptions(parent=self)
-        ).result

@@ -5,19 +5,15 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_docker as docker
-import pulumi_random as random
 
+from infra.components.postgres import PORT, PostgresMemory
+from infra.components.secret_files import PASSWORD_FILE
+from infra.components.server import Database
 from infra.docker.container import ContainerSpec, run_container
 from infra.docker.identity import Identity
 from infra.docker.volume import volume
 from infra.docker.zone import Zone
-from infra.postgres import PostgresMemory
-from infra.server import Database
-
-PASSWORD_FILE = "database-password"
-"""Name of the secret that both PostgreSQL and its clients read."""
-
-PORT = 5432
+from infra.password import password
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +48,9 @@ class Postgres(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("mlflow-bench:docker:Postgres", name, None, opts)
+        super().__init__("mlflow-bench:docker:Postgres", args.identity.logical(name), None, opts)
         self.database = Database(host=name, port=PORT, name="mlflow", user="mlflow")
-        self.password = random.RandomPassword(
-            f"{name}-password",
-            length=32,
-            special=False,
-            opts=pulumi.ResourceOptions(parent=self),
-        ).result
+        self.password = password(args.identity.logical(f"{name}-password"), self)
         container = run_container(
             args.identity,
             name,

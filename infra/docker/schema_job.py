@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pulumi
 
+from infra.components.server import TrackingServer
 from infra.docker.artifact_mount import ArtifactMount, with_artifacts
 from infra.docker.container import ContainerSpec, run_container
 from infra.docker.identity import Identity
 from infra.docker.preflight import LABEL_RETRY
 from infra.docker.zone import Zone
-from infra.server import TrackingServer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class SchemaJob(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: SchemaJobArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("mlflow-bench:docker:SchemaJob", name, None, opts)
+        super().__init__("mlflow-bench:docker:SchemaJob", args.identity.logical(name), None, opts)
         spec = ContainerSpec(
             image=pulumi.Output.all(args.image, *args.after).apply(lambda known: str(known[0])),
             command=args.server.schema_job_command(),

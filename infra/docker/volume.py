@@ -1,5 +1,7 @@
 """Volumes of the stack: such as are filled anew, and such as hold data."""
 
+from collections.abc import Mapping
+
 import pulumi
 import pulumi_docker as docker
 
@@ -12,18 +14,18 @@ def volume(
     parent: pulumi.Resource,
     *,
     holds_data: bool = False,
+    driver_options: Mapping[str, pulumi.Input[str]] | None = None,
 ) -> docker.Volume:
-    """Declare the volume `component` of the stack.
+    """Declare the volume `component` of the stack; with `driver_options` it is a mount.
 
     One that holds data keeps the labels that it was made with: others would replace it.
     """
     return docker.Volume(
-        component,
+        identity.logical(component),
         name=identity.name(component),
-        labels=[
-            docker.VolumeLabelArgs(label=label, value=value)
-            for label, value in identity.labels(component).items()
-        ],
+        driver="local" if driver_options else None,
+        driver_opts=driver_options,
+        labels=identity.labels(docker.VolumeLabelArgs, component),
         opts=pulumi.ResourceOptions(
             parent=parent,
             delete_before_replace=True,

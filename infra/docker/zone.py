@@ -46,19 +46,16 @@ class Zone(pulumi.ComponentResource):
         Were two networks replaced at once, the engine would remove the containers that are in both
         before one of them, and the other while they are there.
         """
-        super().__init__("mlflow-bench:docker:Zone", zone, None, opts)
+        super().__init__("mlflow-bench:docker:Zone", identity.logical(zone), None, opts)
         name = network_component(zone)
         self.zone = zone
         self.subnet = subnet
         self._declared = docker.Network(
-            name,
+            identity.logical(name),
             name=identity.name(name),
             driver="bridge",
             ipam_configs=[docker.NetworkIpamConfigArgs(subnet=str(subnet))],
-            labels=[
-                docker.NetworkLabelArgs(label=label, value=value)
-                for label, value in identity.labels(name).items()
-            ],
+            labels=identity.labels(docker.NetworkLabelArgs, name),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 delete_before_replace=True,

@@ -1,10 +1,8 @@
-"""A session with a cluster's API that goes on when a token expires or a certificate is renewed.
+"""A session with a cluster's API that survives the expiry of a token or certificate.
 
-The kubeconfig is read again where the API refuses what it gave: so exec plugins (EKS: 15 min, GKE:
-an hour) and token files are asked anew. `kubernetes.stream.portforward` of the official client
-takes a thread for each connection and keeps no bound on what it holds in memory, and the WebSocket
-client of `kubernetes.aio` knows neither `proxy-url` nor `tls-server-name`; what a kubeconfig means
-is theirs all the same.
+When the API refuses its credentials, the kubeconfig is read again, and with it exec plugins (EKS:
+15 min, GKE: an hour) and token files. The official client still interprets the kubeconfig; its
+WebSocket client for asyncio, `kubernetes.aio`, knows neither `proxy-url` nor `tls-server-name`.
 """
 
 import asyncio
@@ -19,12 +17,12 @@ import aiohttp
 from kubernetes.client.rest import should_bypass_proxies
 
 from infra.kubernetes.access import configuration
-from infra.spec import SpecError
+from infra.specification.error import SpecError
 
 UNAUTHORIZED = 401
-ANSWER_SECONDS = 5
+TIMEOUT_SECONDS = 5
 RENEW_SECONDS = 20
-"""How long a refusal stands before the kubeconfig, and with it a plugin, is asked once more."""
+"""How long to wait after a refusal before the kubeconfig, and with it a plugin, is read again."""
 
 Answer = TypeVar("Answer")
 
@@ -35,7 +33,7 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True)
 class _Access:
-    """What a kubeconfig said at one time."""
+    """What a kubeconfig contained when it was read."""
 
     host: str
     has_credentials: bool
@@ -44,7 +42,7 @@ class _Access:
 
 
 class ApiSession:
-    """Asks the API of a context, for as long as the `async with` lasts."""
+    """A client of the API of a context; use it with `async with`."""
 
     def __init__(self, context: str) -> None:
         """Read the kubeconfig; raises `SpecError` when it has no such context."""
@@ -64,13 +62,13 @@ class ApiSession:
         """Return what is at `path`; raises `NoAnswerError`."""
 
         async def ask(access: _Access) -> Any:
-            timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+            timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
             url = access.host + path
             async with self._session.get(url, timeout=timeout, **access.options) as answer:
                 answer.raise_for_status()
                 return await answer.json()
 
-        return await self._asked(ask)
+        return await self._request(ask)
 
     async def connect(self, path: str, protocol: str) -> aiohttp.ClientWebSocketResponse:
         """Open a WebSocket; raises `NoAnswerError`."""
@@ -83,12 +81,12 @@ class ApiSession:
                 compress=0,
                 **access.options,
             )
-            return await asyncio.wait_for(opening, ANSWER_SECONDS)
+            return await asyncio.wait_for(opening, TIMEOUT_SECONDS)
 
-        return await self._asked(ask)
+        return await self._request(ask)
 
-    async def _asked(self, ask: Callable[[_Access], Awaitable[Answer]]) -> Answer:
-        """Ask, and once more with another token or certificate where the first is refused."""
+    async def _request(self, ask: Callable[[_Access], Awaitable[Answer]]) -> Answer:
+        """Ask; if the credentials are refused, renew them and ask once more."""
         access = self._access
         try:
             try:
@@ -96,16 +94,16 @@ class ApiSession:
             except aiohttp.ClientResponseError as error:
                 if error.status != UNAUTHORIZED:
                     raise
-            return await ask(await self._another(access))
+            return await ask(await self._renewed(access))
         except aiohttp.ClientResponseError as error:
             raise NoAnswerError(f"the API refuses: {error.status} {error.message}") from None
         except TimeoutError:
-            raise NoAnswerError(f"the API does not answer within {ANSWER_SECONDS} s") from None
+            raise NoAnswerError(f"the API does not answer within {TIMEOUT_SECONDS} s") from None
         except (aiohttp.ClientError, OSError, json.JSONDecodeError) as error:
             raise NoAnswerError(f"the API does not answer: {error}") from None
 
-    async def _another(self, refused: _Access) -> _Access:
-        """Return what the kubeconfig says now; many that are refused at once read it once."""
+    async def _renewed(self, refused: _Access) -> _Access:
+        """Read the kubeconfig again, once for all requests that were refused at the same time."""
         async with self._renewing:
             if self._access is not refused:
                 return self._access
@@ -113,14 +111,14 @@ class ApiSession:
                 raise NoAnswerError("the API refuses the kubeconfig's credentials")
             self._renewed_at = time.monotonic()
             try:
-                # A plugin may take its time; what is connected goes on meanwhile.
-                found = await asyncio.to_thread(_read, self._context)
+                # In a thread: a plugin may be slow, and open connections go on meanwhile.
+                access = await asyncio.to_thread(_read, self._context)
             except SpecError as error:
                 raise NoAnswerError(str(error)) from None
-            if not found.has_credentials:
+            if not access.has_credentials:
                 raise NoAnswerError("the kubeconfig gives no credentials any more")
-            self._access = found
-            return found
+            self._access = access
+            return access
 
 
 def _read(context: str) -> _Access:

@@ -1,35 +1,41 @@
-"""Images of this machine's Docker where a cluster on this machine finds them."""
+"""Copies images of this machine's Docker to the nodes of a local cluster."""
 
 import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi import dynamic
 
-from infra.cluster import TEST_CONTEXT
 from infra.kubernetes.local_cluster import load_command
-from infra.kubernetes.own_provider import OwnProvider
+from infra.own_provider import OwnProvider
+from infra.specification.cluster import TEST_CONTEXT
+
+TEST_CLUSTER = [sys.executable, "-m", "scripts.offline.test_cluster"]
+"""The command of the test cluster, run in the checkout."""
+
+CHECKOUT = Path(__file__).parents[2]
 
 
 class Loader(OwnProvider):
-    """Copies images of this machine's Docker to the nodes of a cluster on this machine."""
+    """Copies an image to the nodes."""
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
-        """Copy one."""
+        """Copy it."""
         _load(props)
         return dynamic.CreateResult(id_=_name(props), outs=_outputs(props))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
-        """Tell whether the nodes lack it; only the test cluster is asked what it has."""
+        """Tell whether the nodes lack it; only the test cluster can be asked."""
         changes = _name(olds) != _name(news) or olds.get("context") != news["context"]
         if not changes and news["context"] == TEST_CONTEXT:
-            from scripts.offline.test_cluster import images
-
-            changes = not images.has(_name(news))
+            changes = not _on_test_cluster(_name(news))
         return dynamic.DiffResult(changes=changes)
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
-        """Copy another one; those before stay, for pods that still run."""
+        """Copy another image; the former stays for the pods that still run it."""
         _load(news)
         return dynamic.UpdateResult(outs=_outputs(news))
 
@@ -37,9 +43,7 @@ class Loader(OwnProvider):
 def _load(props: dict[str, Any]) -> None:
     name = _name(props)
     if props["context"] == TEST_CONTEXT:
-        from scripts.offline.test_cluster import images
-
-        images.load(props["image"], name)
+        _run([*TEST_CLUSTER, "load", props["image"], name])
         return
     command = load_command(props["context"], name)
     assert command is not None
@@ -47,19 +51,24 @@ def _load(props: dict[str, Any]) -> None:
     _run(command)
 
 
-def _run(command: list[str]) -> None:
-    """Raise `RuntimeError`, with the command's last words, when it fails."""
+def _on_test_cluster(name: str) -> bool:
+    return _run([*TEST_CLUSTER, "has", name], expected=(0, 1)) == 0
+
+
+def _run(command: list[str], expected: Sequence[int] = (0,)) -> int:
+    """Return the exit status; raise `RuntimeError` with the last line printed if unexpected."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     except FileNotFoundError:
         raise RuntimeError(f"{command[0]} is not on PATH: install it") from None
-    if done.returncode:
-        words = (done.stderr or done.stdout).strip().splitlines() or ["it printed nothing"]
-        raise RuntimeError(f"{' '.join(command)}: {words[-1]}")
+    if done.returncode not in expected:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["it printed nothing"]
+        raise RuntimeError(f"{' '.join(command)}: {lines[-1]}")
+    return done.returncode
 
 
 def _name(props: dict[str, Any]) -> str:
-    """Return the name on the node: that of the image, with its digest for the tag."""
+    """Return the name on the nodes: the image's repository, tagged by its digest."""
     repository = str(props["image"]).partition("@")[0].rpartition("/")[2].partition(":")[0]
     return f"mlflow-bench/{repository}:{str(props['digest']).removeprefix('sha256:')[:12]}"
 
@@ -69,10 +78,10 @@ def _outputs(props: dict[str, Any]) -> dict[str, Any]:
 
 
 class LoadedImage(dynamic.Resource):
-    """An image on the nodes of a cluster on this machine."""
+    """An image on the nodes of a local cluster."""
 
     name: pulumi.Output[str]
-    """What a pod names it by."""
+    """Name by which a pod refers to it."""
 
     def __init__(
         self,

@@ -1,41 +1,41 @@
 """The load balancer in front of the replicas, however many there are."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 from pulumi_kubernetes.core.v1 import Service
-from pulumi_kubernetes.networking.v1 import Ingress
+from pulumi_kubernetes.networking import v1 as networking
 
-from infra.cluster import ClusterSpec
-from infra.kubernetes.identity import Identity
-from infra.kubernetes.pod import PodSpec, patience, reachable, rolling, service
-from infra.kubernetes.rollout import rolled_out
-from infra.nginx import (
+from infra.components.nginx import (
     CONFIGURATION_FILE,
     PORT,
     STATUS_PORT,
     STREAM_SILENCE_SECONDS,
     configuration_by_name,
 )
+from infra.kubernetes.identity import Identity
+from infra.kubernetes.network import allow_ingress, service
+from infra.kubernetes.pod import PodSettings
+from infra.kubernetes.rollout import rolled_out
+from infra.kubernetes.workload import ready_timeout, rolling_deployment
+from infra.specification.cluster import ClusterSpec
 
 USER = 10005
 
 PODS = 2
-"""So that a node can go. Always as many: with another number of replicas, nginx stays as it is,
-and with it the connections of clients."""
+"""Two, so that a node can go. The number does not follow that of the replicas: nginx, and with it
+its clients' connections, stays when they are scaled."""
 
 REQUEST_MEMORY = 64 * 2**20
 
 DRAIN_SECONDS = 5
-"""How long a pod still serves after it was taken out of the Service: more than the seconds in
-which every node, and the forward to this machine, learn of that."""
-
+"""How long a pod still serves after it was taken out of the Service: more than the time until all
+nodes, and the port-forward to this machine, know of it."""
 
 INGRESS_ANNOTATIONS = {
-    # Its address comes when a controller takes it up; the stack is used without it, too.
+    # It has no address until a controller takes it up; the stack works without one.
     "pulumi.com/skipAwait": "true",
-    # For ingress-nginx, whose own limits would refuse artifacts above 1 MiB and cut off others.
+    # The defaults of ingress-nginx refuse artifacts above 1 MiB and cut off slow uploads.
     "nginx.ingress.kubernetes.io/proxy-body-size": "0",
     "nginx.ingress.kubernetes.io/proxy-request-buffering": "off",
     "nginx.ingress.kubernetes.io/proxy-read-timeout": str(STREAM_SILENCE_SECONDS),
@@ -70,10 +70,12 @@ class LoadBalancer(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("mlflow-bench:kubernetes:LoadBalancer", name, None, opts)
+        super().__init__(
+            "mlflow-bench:kubernetes:LoadBalancer", args.identity.logical(name), None, opts
+        )
         identity = args.identity
         tracking = pulumi.Output.concat(args.tracking_service, f":{args.tracking_port}")
-        pod = PodSpec(
+        pod = PodSettings(
             image=args.image,
             command=[],
             user=USER,
@@ -81,33 +83,48 @@ class LoadBalancer(pulumi.ComponentResource):
             settings={CONFIGURATION_FILE: configuration_by_name()},
             request_memory=REQUEST_MEMORY,
             port=PORT,
-            # A client is to be told that no replica answers, not that nobody is there.
+            # Without a replica, nginx still answers, with an error that says so.
             health_path="/nginx-status",
             health_port=STATUS_PORT,
             ready_while_alive=True,
-            # Also answers that are on their way have an end.
             stop_timeout=60,
             drain=DRAIN_SECONDS,
             start_timeout=args.start_timeout,
         )
-        workload = rolling(identity, name, pod, PODS, self, most=PODS)
-        front = service(identity, name, args.port, self, [workload], name=args.service, target=PORT)
-        reachable(identity, name, PORT, None, self)
+        workload = rolling_deployment(identity, name, pod, PODS, self, max_replicas=PODS)
+        front = service(
+            identity, name, args.port, self, [workload], name=args.service, target_port=PORT
+        )
+        allow_ingress(identity, name, PORT, None, self)
         if args.cluster.ingress_host is not None:
             self._ingress(name, identity, front, args.cluster)
-        self.container = rolled_out(identity.context, workload, front, patience(pod) * PODS)
+        self.container = rolled_out(identity.context, workload, front, ready_timeout(pod) * PODS)
         self.register_outputs({"container": self.container})
 
     def _ingress(self, name: str, identity: Identity, front: Service, cluster: ClusterSpec) -> None:
         """Lead a name of the cluster's Ingress controller here."""
         host = cluster.ingress_host
-        backend = {"service": {"name": front.metadata.name, "port": {"name": "main"}}}
-        path = {"path": "/", "pathType": "Prefix", "backend": backend}
-        spec: Any = {"rules": [{"host": host, "http": {"paths": [path]}}]}
+        assert host is not None
+        backend = networking.IngressServiceBackendArgs(
+            name=front.metadata.name, port=networking.ServiceBackendPortArgs(name="main")
+        )
+        path = networking.HTTPIngressPathArgs(
+            path="/", path_type="Prefix", backend=networking.IngressBackendArgs(service=backend)
+        )
+        tls = None
         if cluster.ingress_tls_secret is not None:
-            spec["tls"] = [{"hosts": [host], "secretName": cluster.ingress_tls_secret}]
-        if cluster.ingress_class is not None:
-            spec["ingressClassName"] = cluster.ingress_class
-        metadata = identity.metadata(name, name)
-        metadata["annotations"] = INGRESS_ANNOTATIONS
-        Ingress(name, metadata=metadata, spec=spec, opts=identity.options(self))
+            tls = [networking.IngressTLSArgs(hosts=[host], secret_name=cluster.ingress_tls_secret)]
+        networking.Ingress(
+            identity.logical(name),
+            metadata=identity.metadata(name, name, annotations=INGRESS_ANNOTATIONS),
+            spec=networking.IngressSpecArgs(
+                rules=[
+                    networking.IngressRuleArgs(
+                        host=host, http=networking.HTTPIngressRuleValueArgs(paths=[path])
+                    )
+                ],
+                tls=tls,
+                ingress_class_name=cluster.ingress_class,
+            ),
+            opts=identity.options(self),
+        )

@@ -1,6 +1,6 @@
-"""Clusters on this machine that take images from its Docker, known by their context.
+"""How an image of this machine's Docker gets into a local cluster: kind, k3d or minikube.
 
-Their names and the commands are the tools' own: kind.sigs.k8s.io/docs/user/quick-start,
+Contexts and commands are those of the tools: kind.sigs.k8s.io/docs/user/quick-start,
 k3d.io/stable/usage/commands/k3d_image_import, minikube.sigs.k8s.io/docs/commands/image.
 """
 
@@ -9,7 +9,7 @@ from typing import Any
 from kubernetes.config import kube_config
 
 MINIKUBE = "minikube.sigs.k8s.io"
-"""What minikube, whose contexts have any name, calls itself in a kubeconfig."""
+"""What minikube calls itself in a kubeconfig; its contexts may have any name."""
 
 
 def load_command(context: str, image: str) -> list[str] | None:
@@ -27,14 +27,14 @@ def load_command(context: str, image: str) -> list[str] | None:
 
 
 def _providers(context: str) -> set[str]:
-    """Return who, by its own mark in the kubeconfig, made a context."""
+    """Return the tools that claim, by an extension in the kubeconfig, to have made a context."""
     merged: Any = kube_config.KubeConfigMerger(kube_config.KUBE_CONFIG_DEFAULT_LOCATION).config
-    contexts: list[dict[str, Any]] = (
-        [one.value for one in merged.value["contexts"]] if merged else []
+    entries: list[dict[str, Any]] = (
+        [entry.value for entry in merged.value["contexts"]] if merged else []
     )
     return {
         str(extension.get("extension", {}).get("provider"))
-        for one in contexts
-        if one["name"] == context
-        for extension in one["context"].get("extensions") or []
+        for entry in entries
+        if entry["name"] == context
+        for extension in entry["context"].get("extensions") or []
     }

@@ -2,36 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
+from pulumi_kubernetes.autoscaling import v2 as autoscaling
 
-from infra.cluster import Monitoring
-from infra.docker.mlflow import SPOOL_FOLDER
+from infra.components.server import SPOOL_FOLDER, TrackingServer
 from infra.kubernetes.identity import Identity
-from infra.kubernetes.pod import PodSpec, patience, reachable, rolling, service
+from infra.kubernetes.network import allow_ingress, service
+from infra.kubernetes.pod import PodSettings
 from infra.kubernetes.rollout import rolled_out
-from infra.server import TrackingServer
+from infra.kubernetes.workload import ready_timeout, rolling_deployment
+from infra.specification.cluster import ClusterSpec, Monitoring
 
 USER = 10001
 
 DRAIN_SECONDS = 10
 """How long a replica still serves after it was taken out of its Service: more than the 5 s that
-the cluster's DNS gives answers for (CoreDNS' default), and the second that nginx keeps them. Where
-DNS keeps them for longer, nginx is refused by a replica that is gone, and asks another one."""
-
+CoreDNS by default lets an answer be cached, and the second that nginx caches it. With a longer
+TTL, nginx is refused by a replica that is gone, and asks the next one."""
 
 MONITOR_VERSION = "monitoring.coreos.com/v1"
 
-
-@dataclass(frozen=True)
-class Autoscale:
-    """Let the cluster have up to `most` replicas, of `busy` thousandths of a core each."""
-
-    most: int
-    busy: int
+CPU_TARGET_MILLICORES = 700
+"""Mean use of each worker above which the cluster adds replicas: a Python process uses at most one
+core, and its queue grows long before that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +36,10 @@ class MlflowArgs:
     identity: Identity
     image: pulumi.Input[str]
     schema: pulumi.Resource
+    cluster: ClusterSpec
     replicas: int
-    autoscale: Autoscale | None
-    monitoring: Monitoring | None
+    max_replicas: int
+    """With an autoscaler."""
     load_balancer: Mapping[str, str]
     """Labels of the pods that may reach the replicas."""
     server: TrackingServer
@@ -60,14 +56,14 @@ class Mlflow(pulumi.ComponentResource):
     """Name of the workload, known once every replica answers from both stores."""
 
     service: pulumi.Output[str]
-    """Name that stands for the addresses of the replicas that are ready."""
+    """Name of the headless Service, which resolves to the ready replicas."""
 
     def __init__(
         self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("mlflow-bench:kubernetes:Mlflow", name, None, opts)
+        super().__init__("mlflow-bench:kubernetes:Mlflow", args.identity.logical(name), None, opts)
         identity, port = args.identity, args.server.port
-        pod = PodSpec(
+        pod = PodSettings(
             image=args.image,
             command=args.server.command(),
             user=USER,
@@ -82,50 +78,67 @@ class Mlflow(pulumi.ComponentResource):
             client=True,
             start_timeout=args.start_timeout,
         )
-        replicas = None if args.autoscale else args.replicas
-        most = args.autoscale.most if args.autoscale else args.replicas
-        workload = rolling(identity, name, pod, replicas, self, most=most, after=[args.schema])
-        if args.autoscale is not None:
-            self._autoscaler(name, identity, args.replicas, args.autoscale)
-        front = service(
+        autoscale, monitoring = args.cluster.autoscale, args.cluster.monitoring
+        max_replicas = args.max_replicas if autoscale else args.replicas
+        workload = rolling_deployment(
+            identity,
+            name,
+            pod,
+            None if autoscale else args.replicas,
+            self,
+            max_replicas=max_replicas,
+            depends_on=[args.schema],
+        )
+        if autoscale:
+            self._autoscaler(name, args)
+        replicas_service = service(
             identity, name, port, self, [workload], name=f"{name}-replicas", headless=True
         )
-        monitoring = args.monitoring
-        others = monitoring.namespace if monitoring else None
-        reachable(identity, name, port, args.load_balancer, self, namespace=others)
+        allow_ingress(
+            identity,
+            name,
+            port,
+            args.load_balancer,
+            self,
+            from_namespace=monitoring.namespace if monitoring else None,
+        )
         if monitoring is not None:
             self._monitor(name, identity, monitoring)
-        self.service = front.metadata.name
-        self.container = rolled_out(identity.context, workload, front, patience(pod) * most)
+        self.service = replicas_service.metadata.name
+        self.container = rolled_out(
+            identity.context, workload, replicas_service, ready_timeout(pod) * max_replicas
+        )
         self.register_outputs({"container": self.container, "service": self.service})
 
     def _monitor(self, name: str, identity: Identity, monitoring: Monitoring) -> None:
-        """Tell the Prometheus operator of the replicas' Service: each pod of it has figures."""
-        metadata = identity.metadata(name, name)
-        metadata["labels"] = monitoring.labels | metadata["labels"]
+        """Let the Prometheus operator scrape each pod of the replicas' Service."""
         CustomResource(
-            f"{name}-monitor",
+            identity.logical(f"{name}-monitor"),
             api_version=MONITOR_VERSION,
             kind="ServiceMonitor",
-            metadata=metadata,
+            metadata=identity.metadata(name, name, labels=monitoring.labels),
             spec={
-                "selector": {"matchLabels": identity.selector(name)},
+                "selector": {"matchLabels": identity.pod_labels(name)},
                 "endpoints": [{"port": "main", "path": "/metrics"}],
             },
             opts=identity.options(self),
         )
 
-    def _autoscaler(self, name: str, identity: Identity, fewest: int, autoscale: Autoscale) -> None:
-        target = {"type": "AverageValue", "averageValue": f"{autoscale.busy}m"}
-        spec: Any = {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-            "minReplicas": fewest,
-            "maxReplicas": autoscale.most,
-            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
-        }
-        HorizontalPodAutoscaler(
-            name,
+    def _autoscaler(self, name: str, args: MlflowArgs) -> None:
+        identity = args.identity
+        millicores = CPU_TARGET_MILLICORES * args.server.workers
+        target = autoscaling.MetricTargetArgs(type="AverageValue", average_value=f"{millicores}m")
+        cpu = autoscaling.ResourceMetricSourceArgs(name="cpu", target=target)
+        autoscaling.HorizontalPodAutoscaler(
+            identity.logical(name),
             metadata=identity.metadata(name, name),
-            spec=spec,
+            spec=autoscaling.HorizontalPodAutoscalerSpecArgs(
+                scale_target_ref=autoscaling.CrossVersionObjectReferenceArgs(
+                    api_version="apps/v1", kind="Deployment", name=name
+                ),
+                min_replicas=args.replicas,
+                max_replicas=args.max_replicas,
+                metrics=[autoscaling.MetricSpecArgs(type="Resource", resource=cpu)],
+            ),
             opts=identity.options(self),
         )

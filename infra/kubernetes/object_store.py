@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_random as random
 
-from infra.data import object_store
-from infra.docker.object_store import BUCKET, CREDENTIALS_PATH, PORT, USER, credentials_file
+from infra.components.object_store import BUCKET, PORT, REGION, USER
+from infra.components.secret_files import CREDENTIALS_PATH, credentials_file
+from infra.components.server import S3Bucket
 from infra.kubernetes.identity import Identity
-from infra.kubernetes.pod import CLIENTS, PodSpec, claim, patience, reachable, service, single
+from infra.kubernetes.network import allow_ingress, service
+from infra.kubernetes.pod import CLIENT_LABELS, PodSettings
 from infra.kubernetes.rollout import rolled_out
-from infra.server import S3Bucket
-from infra.spec import S3Engine
+from infra.kubernetes.workload import ready_timeout, stateful_set, volume_claim
+from infra.password import password
+from infra.specification.cluster import ClusterSpec
+from infra.specification.values import S3Engine
 
 USERS = {S3Engine.MINIO: 10003, S3Engine.SEAWEEDFS: 10004}
 """The users of the images."""
@@ -25,9 +28,8 @@ class ObjectStoreArgs:
 
     identity: Identity
     image: pulumi.Input[str]
+    cluster: ClusterSpec
     engine: S3Engine
-    storage: str
-    storage_class: str | None
     memory: int | None
     start_timeout: int
 
@@ -47,25 +49,29 @@ class ObjectStore(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: ObjectStoreArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("mlflow-bench:kubernetes:ObjectStore", name, None, opts)
-        password = self._password(f"{name}-password")
+        super().__init__(
+            "mlflow-bench:kubernetes:ObjectStore", args.identity.logical(name), None, opts
+        )
+        user_password = password(args.identity.logical(f"{name}-password"), self)
         self.bucket = S3Bucket(
             bucket=BUCKET,
             endpoint=f"http://{name}:{PORT}",
-            region="us-east-1",
+            region=REGION,
             credentials_file=CREDENTIALS_PATH,
         )
-        self.credentials = password.apply(lambda key: credentials_file(USER, key))
+        self.credentials = user_password.apply(lambda key: credentials_file(USER, key))
         identity = args.identity
-        data = claim(identity, object_store(args.engine), args.storage, args.storage_class, self)
-        pod = PodSpec(
+        data = volume_claim(identity, args.engine.data_component, args.cluster, self)
+        pod = PodSettings(
             image=args.image,
             command=[],
             user=USERS[args.engine],
             environment={"OBJECT_STORE_BUCKET": BUCKET, "OBJECT_STORE_USER": USER},
             secrets={
-                "object-store-password": password,
-                "object-store-root-password": self._password(f"{name}-root-password"),
+                "object-store-password": user_password,
+                "object-store-root-password": password(
+                    args.identity.logical(f"{name}-root-password"), self
+                ),
             },
             claims={"/var/lib/object-store": data.metadata.name},
             request_memory=args.memory or REQUEST_MEMORY,
@@ -73,13 +79,8 @@ class ObjectStore(pulumi.ComponentResource):
             port=PORT,
             start_timeout=args.start_timeout,
         )
-        workload = single(identity, name, pod, self)
+        workload = stateful_set(identity, name, pod, self)
         front = service(identity, name, PORT, self, [workload])
-        reachable(identity, name, PORT, CLIENTS, self)
-        self.container = rolled_out(identity.context, workload, front, patience(pod))
+        allow_ingress(identity, name, PORT, CLIENT_LABELS, self)
+        self.container = rolled_out(identity.context, workload, front, ready_timeout(pod))
         self.register_outputs({"container": self.container})
-
-    def _password(self, name: str) -> pulumi.Output[str]:
-        return random.RandomPassword(
-            name, length=32, special=False, opts=pulumi.ResourceOptions(parent=self)
-        ).result

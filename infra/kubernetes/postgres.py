@@ -3,30 +3,33 @@
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_random as random
 
-from infra.docker.postgres import PASSWORD_FILE, PORT
+from infra.components.postgres import PORT, least_memory, memory_settings
+from infra.components.secret_files import PASSWORD_FILE
+from infra.components.server import Database
 from infra.kubernetes.identity import Identity
-from infra.kubernetes.pod import CLIENTS, PodSpec, claim, patience, reachable, service, single
+from infra.kubernetes.network import allow_ingress, service
+from infra.kubernetes.pod import CLIENT_LABELS, PodSettings
 from infra.kubernetes.rollout import rolled_out
-from infra.postgres import PostgresMemory
-from infra.server import Database
+from infra.kubernetes.workload import ready_timeout, stateful_set, volume_claim
+from infra.password import password
+from infra.specification.cluster import ClusterSpec
 
 USER = 10002
+
+PLANNED_MEMORY = 2**30
+"""Bytes that PostgreSQL plans with if it has no limit: others share the node's memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PostgresArgs:
-    """Settings of PostgreSQL; `settings` are for `planned` bytes; `memory` is the limit."""
+    """Settings of PostgreSQL; `memory` is its limit in bytes, if it has one."""
 
     identity: Identity
     image: pulumi.Input[str]
+    cluster: ClusterSpec
     max_connections: int
-    storage: str
-    storage_class: str | None
     memory: int | None
-    planned: int
-    settings: PostgresMemory
     start_timeout: int
 
 
@@ -45,21 +48,23 @@ class Postgres(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("mlflow-bench:kubernetes:Postgres", name, None, opts)
+        super().__init__(
+            "mlflow-bench:kubernetes:Postgres", args.identity.logical(name), None, opts
+        )
         self.database = Database(host=name, port=PORT, name="mlflow", user="mlflow")
         identity = args.identity
-        data = claim(identity, name, args.storage, args.storage_class, self)
-        self.password = random.RandomPassword(
-            f"{name}-password",
-            length=32,
-            special=False,
-            # A database that begins anew has another, by which the schema job runs again, and the
-            # servers start again after it.
+        data = volume_claim(identity, name, args.cluster, self)
+        self.password = password(
+            identity.logical(f"{name}-password"),
+            self,
+            # A new volume has a new password: so the schema job runs again, and then the servers.
             keepers={"claim": data.metadata.uid},
-            opts=pulumi.ResourceOptions(parent=self),
-        ).result
-        options = {"max_connections": args.max_connections, **args.settings.options()}
-        pod = PodSpec(
+        )
+        connections = args.max_connections
+        planned = max(args.memory or PLANNED_MEMORY, least_memory(connections))
+        settings = memory_settings(planned, connections)
+        options = {"max_connections": connections, **settings.options()}
+        pod = PodSettings(
             image=args.image,
             command=[word for key, value in options.items() for word in ("-c", f"{key}={value}")],
             user=USER,
@@ -70,14 +75,14 @@ class Postgres(pulumi.ComponentResource):
             secrets={PASSWORD_FILE: self.password},
             claims={"/var/lib/postgresql/data": data.metadata.name},
             scratch=["/tmp", "/run/postgresql"],
-            shared_memory=args.settings.dev_shm,
-            request_memory=args.memory or args.planned,
+            shared_memory=settings.dev_shm,
+            request_memory=args.memory or planned,
             memory=args.memory,
             port=PORT,
             start_timeout=args.start_timeout,
         )
-        workload = single(identity, name, pod, self)
+        workload = stateful_set(identity, name, pod, self)
         front = service(identity, name, PORT, self, [workload])
-        reachable(identity, name, PORT, CLIENTS, self)
-        self.container = rolled_out(identity.context, workload, front, patience(pod))
+        allow_ingress(identity, name, PORT, CLIENT_LABELS, self)
+        self.container = rolled_out(identity.context, workload, front, ready_timeout(pod))
         self.register_outputs({"container": self.container})

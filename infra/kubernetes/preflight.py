@@ -1,7 +1,6 @@
-"""Looks at the cluster and this machine before anything is created."""
+"""Checks of the cluster and of this machine before anything is created."""
 
 import shutil
-import socket
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -9,32 +8,33 @@ from kubernetes.client import ApiClient, ApisApi, CoreV1Api, VersionApi
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from infra.cluster import TEST_CONTEXT, ClusterSpec
-from infra.docker.identity import LABEL_STACK
-from infra.docker.preflight import port_problem
+from infra.checks.ports import check_free
 from infra.kubernetes import forward
 from infra.kubernetes.access import configuration
 from infra.kubernetes.local_cluster import load_command
-from infra.spec import DeploymentSpec, SpecError
+from infra.labels import LABEL_STACK
+from infra.specification.cluster import TEST_CONTEXT, ClusterSpec
+from infra.specification.deployment import DeploymentSpec
+from infra.specification.error import SpecError
 
-OLDEST = (1, 30)
+OLDEST_VERSION = (1, 30)
 TIMEOUT_SECONDS = 10
-METRICS = "metrics.k8s.io"
-MONITORING = "monitoring.coreos.com"
+METRICS_API = "metrics.k8s.io"
+MONITORING_API = "monitoring.coreos.com"
 
 
 def check_cluster(stack: str, cluster: ClusterSpec) -> None:
-    """Raise `SpecError` when the cluster is not there, too old, or the namespace another's."""
+    """Raise `SpecError` for a cluster that is away or too old, or a namespace that is another's."""
     name = cluster.namespace_of(stack)
-    access = configuration(cluster.context)
-    access.retries = False
-    where = f"kubernetes.context: {cluster.context!r} at {access.host}"
-    client = ApiClient(access)
+    client = _client(cluster.context)
+    where = f"kubernetes.context: {cluster.context!r} at {client.configuration.host}"
     try:
-        found: Any = VersionApi(client).get_code(_request_timeout=TIMEOUT_SECONDS)
-        version = int(found.major), int(found.minor.rstrip("+"))
-        if version < OLDEST:
-            raise SpecError(f"{where}: is Kubernetes {found.git_version}; 1.30 or newer is needed")
+        release: Any = VersionApi(client).get_code(_request_timeout=TIMEOUT_SECONDS)
+        version = int(release.major), int(release.minor.rstrip("+"))
+        if version < OLDEST_VERSION:
+            raise SpecError(
+                f"{where}: is Kubernetes {release.git_version}; 1.30 or newer is needed"
+            )
         namespace: Any = CoreV1Api(client).read_namespace(name, _request_timeout=TIMEOUT_SECONDS)
     except ApiException as error:
         if error.status == 404:
@@ -66,18 +66,18 @@ def takes_images(context: str) -> bool:
 
 
 def check_images(spec: DeploymentSpec, cluster: ClusterSpec) -> None:
-    """Raise `SpecError` for each image that the cluster would miss, or the tool that brings it."""
+    """Raise `SpecError` if the cluster cannot get an image, naming those that are missing."""
     if spec.image_registry is not None or takes_images(cluster.context):
         return
     command = load_command(cluster.context, "any")
-    wanted = {"mlflow_image": spec.mlflow_image, "nginx_image": spec.nginx_image}
+    images = {"mlflow_image": spec.mlflow_image, "nginx_image": spec.nginx_image}
     if spec.database is None:
-        wanted["postgres_image"] = spec.postgres_image
+        images["postgres_image"] = spec.postgres_image
     if spec.uses_own_s3:
-        wanted["object_store_image"] = spec.object_store_image
+        images["object_store_image"] = spec.object_store_image
     if cluster.load_inside:
-        wanted["load_image"] = spec.load_image
-    missing = [key for key, image in wanted.items() if image is None]
+        images["load_image"] = spec.load_image
+    missing = [key for key, image in images.items() if image is None]
     if missing:
         tool = f"install {command[0]}, which copies them there, or " if command else ""
         raise SpecError(
@@ -89,61 +89,59 @@ def check_images(spec: DeploymentSpec, cluster: ClusterSpec) -> None:
 
 
 def check_monitoring(cluster: ClusterSpec) -> None:
-    """Raise `SpecError` when the cluster does not know what the figures are to be told to."""
+    """Raise `SpecError` when monitoring is asked for and the cluster has no ServiceMonitor."""
     if cluster.monitoring is None:
         return
     groups = _groups(cluster)
-    if groups is not None and MONITORING not in groups:
+    if groups is not None and MONITORING_API not in groups:
         raise SpecError(
             f"kubernetes.monitoring: the cluster of {cluster.context!r} has no ServiceMonitor "
-            f"({MONITORING}); install the Prometheus operator, or leave monitoring out"
+            f"({MONITORING_API}); install the Prometheus operator, or leave monitoring out"
         )
 
 
 def holds_data(context: str, namespace: str, claim: str) -> bool:
-    """Tell whether a claim is there and has a volume, or the cluster does not say."""
+    """Tell whether a claim has a volume; also True when the cluster does not say."""
     try:
-        access = configuration(context)
-        access.retries = False
-        found: Any = CoreV1Api(ApiClient(access)).read_namespaced_persistent_volume_claim(
+        volume_claim: Any = CoreV1Api(_client(context)).read_namespaced_persistent_volume_claim(
             claim, namespace, _request_timeout=TIMEOUT_SECONDS
         )
     except ApiException as error:
         return bool(error.status != 404)
     except (SpecError, HTTPError, OSError):
         return True
-    return bool(found.status.phase == "Bound")
+    return bool(volume_claim.status.phase == "Bound")
 
 
 def no_metrics(cluster: ClusterSpec) -> str | None:
-    """Return a line that says so when the cluster has no metrics to choose a number of pods by."""
+    """Return a warning if the cluster has no metrics, by which an autoscaler works."""
     groups = _groups(cluster)
-    if groups is None or METRICS in groups:
+    if groups is None or METRICS_API in groups:
         return None
     return (
-        f"kubernetes.autoscale: the cluster of {cluster.context!r} has no {METRICS}, so there will "
-        "be as many replicas as `replicas` says; install metrics-server"
+        f"kubernetes.autoscale: the cluster of {cluster.context!r} has no {METRICS_API}, so there "
+        "will be as many replicas as `replicas` says; install metrics-server"
     )
 
 
 def _groups(cluster: ClusterSpec) -> set[str] | None:
-    """Return the groups of the cluster's APIs; None where it does not say."""
-    access = configuration(cluster.context)
-    access.retries = False
+    """Return the groups of the cluster's APIs; None when it does not answer."""
+    api = ApisApi(_client(cluster.context))
     try:
-        found: Any = ApisApi(ApiClient(access)).get_api_versions(_request_timeout=TIMEOUT_SECONDS)
+        versions: Any = api.get_api_versions(_request_timeout=TIMEOUT_SECONDS)
     except (ApiException, HTTPError, OSError):
-        return None  # What was asked before it said so better.
-    return {group.name for group in found.groups}
+        return None  # `check_cluster` has a better message.
+    return {group.name for group in versions.groups}
+
+
+def _client(context: str) -> Any:
+    access = configuration(context)
+    access.retries = False
+    return ApiClient(access)
 
 
 def check_port(stack: str, bind: IPv4Address, port: int) -> None:
-    """Raise `SpecError` naming who holds `port`, unless it is free or the stack's own."""
-    if port in forward.held(stack).values():
+    """Raise `SpecError`, naming who uses `port`, unless it is free or the stack's own."""
+    if port in forward.open_ports(stack).values():
         return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((str(bind), port))
-        except OSError as error:
-            raise SpecError(port_problem(error, bind, port, "port")) from None
+    check_free(bind, port, "port")

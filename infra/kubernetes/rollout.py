@@ -1,7 +1,7 @@
-"""Waits until the pods of a workload are as they were declared.
+"""Waits until the pods of a workload are as declared.
 
-Pulumi's plugin does so for a new workload. Of a changed one it may take the status from before the
-change, which comes first, for that after it: it goes on at once, while the database restarts.
+Pulumi's provider does that for a new workload. For a changed one it may take the status of before
+the change for the new one, and goes on at once, while the database restarts.
 """
 
 import asyncio
@@ -21,61 +21,65 @@ READ = {
     "deployment": "read_namespaced_deployment",
     "statefulset": "read_namespaced_stateful_set",
 }
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 TIMEOUT_SECONDS = 10
 
 
 def rolled_out(
-    context: str, workload: Deployment | StatefulSet, front: Service, patience_s: int
+    context: str, workload: Deployment | StatefulSet, front: Service, timeout: int
 ) -> pulumi.Output[str]:
     """Return a workload's name, as `deployment/mlflow`, known once all its pods are ready.
 
-    It is known after `front`, its Service, too. It ends the program with `RunError` when they are
-    not `patience_s` seconds after the workload was declared.
+    And once `front`, its Service, exists. It fails with `RunError` if they are not ready `timeout`
+    seconds after the workload was declared.
     """
     kind = "deployment" if isinstance(workload, Deployment) else "statefulset"
 
-    async def wait(known: list[Any]) -> str:
-        name, namespace, _ = known
+    async def wait(values: list[Any]) -> str:
+        name, namespace, _ = values
         if not pulumi.runtime.is_dry_run():
-            await asyncio.to_thread(_wait, context, kind, namespace, name, patience_s)
+            await asyncio.to_thread(_wait, context, kind, namespace, name, timeout)
         return f"{kind}/{name}"
 
     metadata = workload.metadata
     return pulumi.Output.all(metadata.name, metadata.namespace, front.id).apply(wait)
 
 
-def lacking(live: dict[str, Any]) -> str | None:
-    """Return what a Deployment or StatefulSet, as its API gives it, lacks; None: nothing."""
-    status, wanted = live.get("status") or {}, live["spec"].get("replicas", 1)
-    if status.get("observedGeneration", 0) < live["metadata"]["generation"]:
+def unfinished(workload: dict[str, Any]) -> str | None:
+    """Return what the rollout of a Deployment or StatefulSet, as JSON, still lacks, or None.
+
+    As `kubectl rollout status` judges it.
+    """
+    status, replicas = workload.get("status") or {}, workload["spec"].get("replicas", 1)
+    if status.get("observedGeneration", 0) < workload["metadata"]["generation"]:
         return "the cluster has not looked at it yet"
-    updated, all_ = status.get("updatedReplicas", 0), status.get("replicas", 0)
+    updated, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
     ready = status.get("readyReplicas", 0)
-    if updated < wanted:
-        return f"{updated} of {wanted} pods are as declared"
-    if all_ > wanted:
-        return f"{all_ - wanted} pods of before are still there"
-    return None if ready >= wanted else f"{ready} of {wanted} pods are ready"
+    if updated < replicas:
+        return f"{updated} of {replicas} pods are as declared"
+    if total > replicas:
+        return f"{total - replicas} pods of before are still there"
+    return None if ready >= replicas else f"{ready} of {replicas} pods are ready"
 
 
-def _wait(context: str, kind: str, namespace: str, name: str, patience_s: int) -> None:
-    end = time.monotonic() + patience_s
+def _wait(context: str, kind: str, namespace: str, name: str, timeout: int) -> None:
+    deadline = time.monotonic() + timeout
     client: Any = None
     while True:
         try:
             client = client or AppsV1Api(ApiClient(configuration(context)))
-            found = getattr(client, READ[kind])(name, namespace, _request_timeout=TIMEOUT_SECONDS)
-            missing = lacking(ApiClient().sanitize_for_serialization(found))
+            read = getattr(client, READ[kind])
+            workload = read(name, namespace, _request_timeout=TIMEOUT_SECONDS)
+            missing = unfinished(ApiClient().sanitize_for_serialization(workload))
         except ApiException as error:
             client, missing = None, f"the cluster refuses: {error.status} {error.reason}"
         except (HTTPError, OSError) as error:
             client, missing = None, f"the cluster does not answer: {type(error).__name__}"
         if missing is None:
             return
-        if time.monotonic() > end:
+        if time.monotonic() > deadline:
             raise pulumi.RunError(
-                f"{kind}/{name} of {namespace}: {missing}, {patience_s} s after it was declared; "
+                f"{kind}/{name} of {namespace}: {missing}, {timeout} s after it was declared; "
                 "./scripts/doctor says why"
             )
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)

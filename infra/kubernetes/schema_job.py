@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
-from pulumi_kubernetes.batch.v1 import Job
+from pulumi_kubernetes.batch.v1 import Job, JobSpecArgs
 
+from infra.components.server import TrackingServer
 from infra.kubernetes.identity import Identity
 from infra.kubernetes.mlflow import USER
-from infra.kubernetes.pod import PodSpec, template
-from infra.server import TrackingServer
-from infra.spec import WORKER_MEMORY
+from infra.kubernetes.pod import PodSettings, pod_template
+from infra.specification.deployment import WORKER_MEMORY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,27 +33,27 @@ class SchemaJob(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: SchemaJobArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("mlflow-bench:kubernetes:SchemaJob", name, None, opts)
+        super().__init__(
+            "mlflow-bench:kubernetes:SchemaJob", args.identity.logical(name), None, opts
+        )
         identity = args.identity
-        pod = PodSpec(
-            image=pulumi.Output.all(args.image, *args.after).apply(lambda known: str(known[0])),
+        pod = PodSettings(
+            image=pulumi.Output.all(args.image, *args.after).apply(lambda values: str(values[0])),
             command=args.server.schema_job_command(),
             user=USER,
             environment=args.server.environment(),
             secrets=args.secrets,
             request_memory=WORKER_MEMORY,
-            ready=False,
             client=True,
-            restart="Never",
         )
-        # It refuses for good, and its stores answered before: nothing to try again.
-        spec: Any = {"backoffLimit": 0, "template": template(identity, name, pod, self)}
-        # A job that failed is made anew, though nothing about it has changed.
-        again = {"annotations": {"pulumi.com/replaceUnready": "true"}}
         Job(
-            name,
-            metadata=identity.metadata(name, name) | again,
-            spec=spec,
+            identity.logical(name),
+            # A job that failed is replaced, though nothing about it has changed.
+            metadata=identity.metadata(
+                name, name, annotations={"pulumi.com/replaceUnready": "true"}
+            ),
+            # Its stores have answered already, so a failure is a refusal, and final.
+            spec=JobSpecArgs(backoff_limit=0, template=pod_template(identity, name, pod, self)),
             opts=pulumi.ResourceOptions.merge(
                 identity.options(self), pulumi.ResourceOptions(delete_before_replace=True)
             ),

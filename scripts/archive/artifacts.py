@@ -38,14 +38,14 @@ class Artifacts:
 
     def paths(self) -> list[str]:
         """Return the path of every artifact."""
-        found: list[str] = []
+        paths: list[str] = []
         folders = [""]
         with ThreadPoolExecutor(WORKERS) as pool:
             while folders:
                 listed = list(pool.map(self._list, folders))
-                found += [path for files, _ in listed for path in files]
+                paths += [path for files, _ in listed for path in files]
                 folders = [path for _, below in listed for path in below]
-        return sorted(found)
+        return sorted(paths)
 
     def fetch(
         self, paths: Iterable[str], folder: Path
@@ -54,19 +54,23 @@ class Artifacts:
 
         Large ones are kept in files of `folder` until they are closed.
         """
-        left = iter(paths)
+        remaining = iter(paths)
         pool = ThreadPoolExecutor(WORKERS)
-        coming: deque[Future[tuple[str, IO[bytes] | None, str]]] = deque()
+        downloads: deque[Future[tuple[str, IO[bytes] | None, str]]] = deque()
         try:
-            coming += (pool.submit(self._fetch, one, folder) for one in islice(left, AHEAD))
-            while coming:
-                yield coming.popleft().result()
-                coming.extend(pool.submit(self._fetch, one, folder) for one in islice(left, 1))
+            downloads += (
+                pool.submit(self._fetch, path, folder) for path in islice(remaining, AHEAD)
+            )
+            while downloads:
+                yield downloads.popleft().result()
+                downloads.extend(
+                    pool.submit(self._fetch, path, folder) for path in islice(remaining, 1)
+                )
         finally:
             pool.shutdown(cancel_futures=True)
-            for left_over in coming:
-                if not left_over.cancelled() and left_over.exception() is None:
-                    _close(left_over.result()[1])
+            for download in downloads:
+                if not download.cancelled() and download.exception() is None:
+                    _close(download.result()[1])
 
     def store(self, path: str, content: IO[bytes]) -> None:
         """Store an artifact, and return when the server has it."""
@@ -78,11 +82,11 @@ class Artifacts:
         answer = _session().get(self._root, params=parameters, timeout=SECONDS)
         answer.raise_for_status()
         files: list[str] = []
-        below: list[str] = []
-        for one in answer.json().get("files", []):
-            path = f"{folder}/{one['path'].rsplit('/', 1)[-1]}".lstrip("/")
-            (below if one["is_dir"] else files).append(path)
-        return files, below
+        folders: list[str] = []
+        for entry in answer.json().get("files", []):
+            path = f"{folder}/{entry['path'].rsplit('/', 1)[-1]}".lstrip("/")
+            (folders if entry["is_dir"] else files).append(path)
+        return files, folders
 
     def _fetch(self, path: str, folder: Path) -> tuple[str, IO[bytes] | None, str]:
         content: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(folder))  # noqa: SIM115

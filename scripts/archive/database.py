@@ -39,14 +39,14 @@ class Database:
     """The database of a stack; all raise `RefusedError` with PostgreSQL's own words."""
 
     def __init__(self, target: Target, host: Host) -> None:
-        found = [c for c in target.components if c.kind == "postgres"]
-        if not found:
+        servers = [c for c in target.components if c.kind == "postgres"]
+        if not servers:
             raise RefusedError(
                 f"stack {target.stack!r} is on a database of your own: back that up, and its "
                 "artifacts after it"
             )
         self._host = host
-        self._component = found[0]
+        self._component = servers[0]
         self._name = target.backend_store.database
         self._role = target.backend_store.user
 
@@ -77,8 +77,8 @@ class Database:
 
     def content(self) -> str | None:
         """Say what people have put there; None: nothing."""
-        found = self.ask(_CONTENT)
-        return None if found == _NOTHING else found
+        counts = self.ask(_CONTENT)
+        return None if counts == _NOTHING else counts
 
     def destination(self) -> str:
         """Return the artifact destination that the schema job wrote down."""

@@ -76,14 +76,14 @@ def read(path: Path) -> Manifest:
 
     Raises `RefusedError` if the file is no backup, or is damaged.
     """
-    found: dict[str, str] = {}
+    checksums: dict[str, str] = {}
     text = b""
     try:
         for name, content in members(path):
             if name == MANIFEST:
                 text = content.read()
             else:
-                found[name] = checksum(content)
+                checksums[name] = checksum(content)
         manifest = Manifest.model_validate_json(text)
     except OSError as error:
         raise RefusedError(f"{path}: {error.strerror or error}") from None
@@ -95,8 +95,8 @@ def read(path: Path) -> Manifest:
         raise RefusedError(f"{path}: is no whole backup ({where}: {first['msg']})") from None
     wrong = [
         name
-        for name in sorted({*found, *manifest.sha256} - {MANIFEST})
-        if found.get(name) != manifest.sha256.get(name)
+        for name in sorted({*checksums, *manifest.sha256} - {MANIFEST})
+        if checksums.get(name) != manifest.sha256.get(name)
     ]
     if wrong:
         raise RefusedError(

@@ -35,8 +35,8 @@ class OnDocker:
             check=False,
         )
         if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-            raise RefusedError(f"{command[0]} in {container}: {said[0]}")
+            message = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+            raise RefusedError(f"{command[0]} in {container}: {message[0]}")
         return (done.stdout or b"").decode()
 
     @contextmanager
@@ -60,5 +60,5 @@ class OnDocker:
 def _docker(*arguments: str) -> None:
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = (done.stdout + done.stderr).strip().splitlines() or ["no message"]
-        raise RefusedError(f"docker {' '.join(arguments[:3])}: {said[-1]}")
+        message = (done.stdout + done.stderr).strip().splitlines() or ["no message"]
+        raise RefusedError(f"docker {' '.join(arguments[:3])}: {message[-1]}")

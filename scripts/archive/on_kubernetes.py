@@ -9,10 +9,11 @@ from typing import IO, Any
 from kubernetes.client import AppsV1Api, BatchV1Api
 from kubernetes.client.exceptions import ApiException
 
+from infra.labels import LABEL_COMPONENT
 from infra.outputs import Component, Target
 from scripts.archive import RefusedError
-from workloads.pods import LABEL_COMPONENT, ClusterError, Pods
-from workloads.talk import talk
+from workloads.target.pod_exec import exec_in_pod
+from workloads.target.pods import ClusterError, Pods
 
 READY_SECONDS = 300
 ASKED_S = 30
@@ -55,12 +56,12 @@ class OnKubernetes:
             size = stdin.seek(0, io.SEEK_END)
             stdin.seek(0)
             argv = ["bash", "-euo", "pipefail", "-c", _TAKE, "bash", str(size), *argv]
-        taken = stdout or io.BytesIO()
+        output = stdout or io.BytesIO()
         with _one_line(command[0]):
-            said = talk(self._pods, pod.metadata.name, argv, stdin, taken)
-        if said:
-            raise RefusedError(f"{command[0]} in {pod.metadata.name}: {said}")
-        return "" if stdout else taken.getvalue().decode()  # type: ignore[attr-defined]
+            message = exec_in_pod(self._pods, pod.metadata.name, argv, stdin, output)
+        if message:
+            raise RefusedError(f"{command[0]} in {pod.metadata.name}: {message}")
+        return "" if stdout else output.getvalue().decode()  # type: ignore[attr-defined]
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
@@ -69,8 +70,8 @@ class OnKubernetes:
             c.container.rpartition("/")[2] for c in self._target.components if c.kind == "mlflow"
         }
         with _one_line(name):
-            found = self._apps.read_namespaced_deployment_scale(name, self._namespace)
-        replicas = int(found.spec.replicas)
+            scale = self._apps.read_namespaced_deployment_scale(name, self._namespace)
+        replicas = int(scale.spec.replicas)
         self._scale(name, 0)
         try:
             self._until(lambda: not self._pods_of(name), "the replicas have ended")
@@ -112,16 +113,16 @@ class OnKubernetes:
         pods = self._pods.core.list_namespaced_pod(
             self._namespace, label_selector=f"job-name={job}"
         )
-        said = "".join(
+        log = "".join(
             self._pods.core.read_namespaced_pod_log(pod.metadata.name, self._namespace)
             for pod in pods.items
         )
-        return (said.strip().splitlines() or ["no message"])[-1]
+        return (log.strip().splitlines() or ["no message"])[-1]
 
     def _pods_of(self, name: str) -> list[Any]:
         label = f"{LABEL_COMPONENT}={name}"
-        found = self._pods.core.list_namespaced_pod(self._namespace, label_selector=label)
-        return list(found.items)
+        pods = self._pods.core.list_namespaced_pod(self._namespace, label_selector=label)
+        return list(pods.items)
 
     def _scale(self, name: str, replicas: int) -> None:
         with _one_line(name):
@@ -130,13 +131,13 @@ class OnKubernetes:
             )
 
     def _ready(self, name: str) -> int:
-        found = self._apps.read_namespaced_deployment_status(name, self._namespace)
-        return int(found.status.ready_replicas or 0)
+        deployment = self._apps.read_namespaced_deployment_status(name, self._namespace)
+        return int(deployment.status.ready_replicas or 0)
 
-    def _until(self, seen: Callable[[], bool], what: str) -> None:
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
         with _one_line(what):
-            while not seen():
+            while not condition():
                 if time.monotonic() > deadline:
                     raise RefusedError(f"waited {READY_SECONDS} s in vain until {what}")
                 time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""What gave out first: the resource that was at its limit in a stage, with the evidence.
+"""The bottleneck: the resource that was at its limit in a stage, with the evidence.
 
 The order is that of the USE method (Brendan Gregg: utilization, saturation, errors): a limit that
 is set is looked at before the machine, since it gives out whatever the machine still has.
@@ -6,8 +6,8 @@ is set is looked at before the machine, since it gives out whatever the machine 
 
 from collections.abc import Iterator
 
-from workloads.plan import Plan
-from workloads.result import Bottleneck, Observed, StageFigures
+from workloads.plan.plan import Plan
+from workloads.verdict.result import Bottleneck, Observed, StageFigures
 
 AT_LIMIT = 0.85
 """Share of a limit above which, as a mean over the stage, queues in front of it are long."""
@@ -29,11 +29,11 @@ def find(plan: Plan, stage: StageFigures | None, *, saturated: bool) -> Bottlene
     """
     if stage is None or stage.observed is None or plan.target is None:
         return None
-    found = next(_limits(plan, stage.observed), None)
-    if found or not saturated:
-        return found
+    limit = next(_limits(plan, stage.observed), None)
+    if limit or not saturated:
+        return limit
     return Bottleneck(
-        what=None,
+        resource=None,
         evidence=_overview(stage.observed),
         remedy="Look at locks and at the server's log; a network or a sleep limits it too.",
     )
@@ -43,14 +43,14 @@ def _limits(plan: Plan, seen: Observed) -> Iterator[Bottleneck]:
     machine, database = seen.machine, seen.database
     if database and database.most_connections >= MOST_CONNECTIONS * database.max_connections:
         yield Bottleneck(
-            what="PostgreSQL's connections",
+            resource="PostgreSQL's connections",
             evidence=[f"{database.most_connections} of {database.max_connections} were open"],
             remedy="Allow more connections, or give each worker a smaller pool.",
         )
     for name, component in seen.components.items():
         if component.cpu_limit and component.cpu >= AT_LIMIT * component.cpu_limit:
             yield Bottleneck(
-                what=f"the CPU limit of {name}",
+                resource=f"the CPU limit of {name}",
                 evidence=[f"{component.cpu:.2f} of {component.cpu_limit:.2f} cores in use"],
                 remedy=f"Raise the CPU limit of {name}, or add a replica.",
             )
@@ -58,19 +58,19 @@ def _limits(plan: Plan, seen: Observed) -> Iterator[Bottleneck]:
         limit = component.memory_limit_bytes
         if limit and component.memory_bytes >= MOST_CONNECTIONS * limit:
             yield Bottleneck(
-                what=f"the memory limit of {name}",
+                resource=f"the memory limit of {name}",
                 evidence=[f"{component.memory_bytes >> 20} of {limit >> 20} MiB in use"],
                 remedy=f"Raise the memory limit of {name}.",
             )
     if machine.cpu >= AT_LIMIT * machine.cores:
         yield Bottleneck(
-            what="the machine's CPU",
+            resource="the machine's CPU",
             evidence=_overview(seen),
             remedy=_more_cpu(seen),
         )
     if machine.io_wait >= IO_WAIT * machine.cores:
         yield Bottleneck(
-            what="the disk",
+            resource="the disk",
             evidence=[f"{machine.io_wait:.1f} of {machine.cores} cores idle for it"],
             remedy="Put PostgreSQL's volume on a faster disk.",
         )
@@ -78,15 +78,17 @@ def _limits(plan: Plan, seen: Observed) -> Iterator[Bottleneck]:
         for what, sessions in database.waiting.items():
             if what != "Client" and sessions >= WAITING * database.active:
                 yield Bottleneck(
-                    what=f"PostgreSQL's sessions waiting for {what}",
+                    resource=f"PostgreSQL's sessions waiting for {what}",
                     evidence=[f"{sessions:.1f} of {database.active:.1f} active ones at any moment"],
                     remedy=_WAITS.get(what, "See pg_stat_activity for what they wait for."),
                 )
     busy = [(name, part.cpu) for name, part in seen.components.items() if name.startswith("mlflow")]
-    if busy and all(cpu >= AT_LIMIT for _, cpu in busy):
+    workers = plan.target.workers if plan.target else 1
+    if busy and all(cpu >= AT_LIMIT * workers for _, cpu in busy):
         yield Bottleneck(
-            what="the worker processes of the tracking servers",
-            evidence=[f"{name} {cpu:.2f} cores" for name, cpu in busy],
+            resource="the worker processes of the tracking servers",
+            evidence=[f"{name} {cpu:.2f} cores" for name, cpu in busy]
+            + [f"{workers} {'worker' if workers == 1 else 'workers'} each"],
             remedy="A Python process uses one core at most: add workers or replicas.",
         )
 

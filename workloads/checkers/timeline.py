@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from workloads.history.tables import Tables, events
+
 OVER = frozenset({"healed", "failed"})
 """States of a fault that is not there any more, or never took."""
 
@@ -54,3 +56,11 @@ class Timeline:
             if at > mono_ns and state not in OVER:
                 return f"{(at - mono_ns) / 1e9:.1f} s before {fault}"
         return ""
+
+
+def timeline_of(tables: Tables) -> Timeline:
+    """Return the clocks and faults of a history."""
+    timeline = Timeline()
+    for line in events(tables, "plan", "phase", "fault"):
+        timeline.note(line)
+    return timeline

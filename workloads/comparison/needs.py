@@ -19,13 +19,15 @@ UNITS = {
 
 
 class Loss(StrEnum):
-    """What may fail while people go on."""
+    """What may fail while people go on; an outage ends with all data as it was, a loss does not."""
 
     REPLICA = "replica"
     ZONE = "zone"
+    BALANCER_OUTAGE = "balancer-outage"
+    DATABASE_OUTAGE = "database-outage"
+    STORE_OUTAGE = "store-outage"
     DATABASE = "database"
     STORE = "store"
-    BALANCER = "balancer"
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,13 @@ class Needs:
         users: people who log at once.
         artifact_bytes: largest artifact.
         must_survive: what may fail without anything acknowledged being lost.
-        longest_gap_s: seconds without any answer that are still survived.
+        outage_limit_s: seconds without any answer that are still survived.
     """
 
     users: int | None = None
     artifact_bytes: int | None = None
     must_survive: tuple[Loss, ...] = ()
-    longest_gap_s: float = LONGEST_GAP_S
+    outage_limit_s: float = LONGEST_GAP_S
 
     @property
     def any(self) -> bool:
@@ -64,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--longest-gap",
         metavar="S",
-        help="for a recommendation: seconds without an answer that are still survived "
+        help="for a recommendation: longest outage in seconds that is still survived "
         f"(default: {LONGEST_GAP_S:g})",
     )
 
@@ -75,19 +77,21 @@ def read(options: argparse.Namespace) -> Needs:
         users=_users(options.users),
         artifact_bytes=_bytes(options.artifact_size),
         must_survive=tuple(_losses(options.must_survive)),
-        longest_gap_s=_gap(options.longest_gap),
+        outage_limit_s=_gap(options.longest_gap),
     )
 
 
 def arguments(options: argparse.Namespace) -> list[str]:
     """Return the same as arguments for another command line that takes needs."""
-    given = {
+    options_given = {
         "--users": options.users,
         "--artifact-size": options.artifact_size,
         "--must-survive": options.must_survive,
         "--longest-gap": options.longest_gap,
     }
-    return [word for name, value in given.items() if value is not None for word in (name, value)]
+    return [
+        word for name, value in options_given.items() if value is not None for word in (name, value)
+    ]
 
 
 def _users(text: str | None) -> int | None:
@@ -101,11 +105,11 @@ def _users(text: str | None) -> int | None:
 def _bytes(text: str | None) -> int | None:
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", text)
-    unit = UNITS.get((found[2] or "B").upper()) if found else None
-    if not found or unit is None or float(found[1]) <= 0:
+    size = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", text)
+    unit = UNITS.get((size[2] or "B").upper()) if size else None
+    if not size or unit is None or float(size[1]) <= 0:
         raise ValueError(f"--artifact-size {text}: give a size as 200MB or 1GiB")
-    return round(float(found[1]) * unit)
+    return round(float(size[1]) * unit)
 
 
 def _losses(text: str | None) -> Iterator[Loss]:
@@ -113,8 +117,8 @@ def _losses(text: str | None) -> Iterator[Loss]:
         try:
             yield Loss(word.strip())
         except ValueError:
-            there = ", ".join(Loss)
-            raise ValueError(f"--must-survive {word.strip()}: there are {there}") from None
+            names = ", ".join(Loss)
+            raise ValueError(f"--must-survive {word.strip()}: there are {names}") from None
 
 
 def _gap(text: str | None) -> float:

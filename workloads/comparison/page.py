@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-from workloads.comparison import terminal
-from workloads.comparison.comparison import Comparison
-from workloads.comparison.plots import plots
+from workloads.comparison import console
+from workloads.comparison.comparison_plots import plots
 from workloads.comparison.recommend import Recommendation, table
-from workloads.judge import REPORT
-from workloads.report import html
+from workloads.comparison.table import Comparison, Row, how_far
+from workloads.report import html, script
+from workloads.verdict.judge import REPORT
 
 HERE = Path(__file__).parent
 PAGE = "comparison.html"
@@ -28,24 +28,37 @@ def render(comparison: Comparison, advice: Recommendation | None, folder: Path) 
     return html.page(
         HERE / PAGE,
         plots(comparison),
+        script.inline(),
         saved=saved,
         rows=comparison.rows,
-        shown=terminal.shown,
-        remarks=terminal.remarks(comparison),
-        verdicts={stack: terminal.worst_verdict(comparison, stack) for stack in saved.stacks},
+        shown=console.shown,
+        interval=_interval,
+        remarks=console.remarks(comparison),
+        verdicts={stack: console.worst_verdict(comparison, stack) for stack in saved.stacks},
         advice=advice,
         answers=list(table(advice)) if advice else [],
         reports=_reports(comparison, folder),
     )
 
 
+def _interval(row: Row, stack: str) -> str:
+    """Return how far a stack is from the baseline, with the interval; empty where it is not known.
+
+    It is said also where the two are not distinguishable: how far they could be from each other.
+    """
+    cell = row.cells.get(stack)
+    if cell is None or cell.contrast is None or cell.contrast.same:
+        return ""
+    return how_far(cell.contrast, row.quantity.unit)
+
+
 def _reports(comparison: Comparison, folder: Path) -> list[tuple[str, str, str]]:
     """Return stack and block, step and address of each run's report."""
-    found = []
-    for one in comparison.saved.deployments:
-        again = ", A/A" if one.duplicate else ""
-        where = f"{one.stack}, block {one.block + 1}{again}"
-        for step, path in one.folders.items():
+    links = []
+    for deployment in comparison.saved.deployments:
+        again = ", A/A" if deployment.duplicate else ""
+        where = f"{deployment.stack}, block {deployment.block + 1}{again}"
+        for step, path in deployment.folders.items():
             address = os.path.relpath(path.resolve(), folder.resolve())
-            found.append((where, step, f"{address}/{REPORT}"))
-    return found
+            links.append((where, step, f"{address}/{REPORT}"))
+    return links

@@ -1,11 +1,21 @@
 """What is compared: figures of a deployment by name, from its results."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from workloads.comparison.load import Deployment
-from workloads.figures import ALL_CALLS
-from workloads.result import Judgement, OperationFigures, Result, StageFigures
+from workloads.checkers.availability import WINDOW_NS
+from workloads.comparison.bounded import Bound, Figure
+from workloads.comparison.saved_results import Deployment, machine
+from workloads.plan.plan import Load
+from workloads.verdict.figures import ALL_CALLS
+from workloads.verdict.result import (
+    FaultFigures,
+    Gate,
+    Judgement,
+    OperationFigures,
+    Result,
+    StageFigures,
+)
 
 MIB = 2**20
 
@@ -19,51 +29,86 @@ class Quantity:
         name: what a person reads; unique in its part.
         unit: as `s`; empty for a count.
         more_is_better: None where neither is.
+        resolution: smallest difference that a figure can show, in its unit.
+        fact: whether it counts what must never be: its first is told, whatever the noise.
     """
 
     part: str
     name: str
     unit: str
     more_is_better: bool | None
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure of one deployment; `counts` is whether its run's gates let it be compared."""
-
-    value: float
-    counts: bool = True
+    resolution: float = 0.0
+    fact: bool = False
 
 
 TIMES = {"up_s": "deploy", "noop_s": "deploy again, nothing changed", "destroy_s": "destroy"}
 
+Found = Iterator[tuple[Quantity, Figure]]
+
 
 def figures(deployment: Deployment) -> dict[Quantity, Figure]:
     """Return every figure of a deployment; what was not measured is not there."""
-    found: dict[Quantity, Figure] = {}
+    by_quantity: dict[Quantity, Figure] = {}
     for key, name in TIMES.items():
         if key in deployment.times:
-            found[Quantity("deployment", name, "s", False)] = Figure(deployment.times[key])
+            time = Figure(deployment.times[key], machine=deployment.machine)
+            by_quantity[Quantity("deployment", name, "s", False)] = time
     for result in deployment.runs.values():
-        found.update(_of_run(result))
-    found.update(_durability(deployment))
-    return found
+        by_quantity.update(_of_run(result))
+    by_quantity.update(_durability(deployment))
+    return by_quantity
 
 
-def judged(result: Result) -> StageFigures | None:
-    """The stage that decided the verdict of a run."""
-    return next((s for s in result.stages if s.stage.name == result.judged_stage), None)
+def is_valid(result: Result, stage: StageFigures | None = None) -> bool:
+    """Whether figures of a run, of its judged stage if none is given, may be compared."""
+    return all(gate.passed is not False or gate.one_sided for gate in _gates(result, stage))
 
 
-def counts(result: Result) -> bool:
-    """Whether a run's figures may be compared: the generator was not the limit, and the like."""
-    stage = judged(result)
-    gates = [*result.gates, *(stage.gates if stage else [])]
-    gates += result.resilience.gates if result.resilience else []
-    return all(gate.passed is not False for gate in gates)
+def bounded(result: Result, stage: StageFigures | None = None) -> bool:
+    """Whether the generator was late: times are then at most, rates at least, what was seen."""
+    return any(gate.passed is False and gate.one_sided for gate in _gates(result, stage))
 
 
-def _of_run(result: Result) -> Iterator[tuple[Quantity, Figure]]:
+def _gates(result: Result, stage: StageFigures | None) -> list[Gate]:
+    of = stage or result.judged
+    broken = result.resilience.gates if result.resilience else []
+    return [*result.gates, *(of.gates if of else []), *broken]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Makes figures of what a run, or a stage of it, found."""
+
+    result: Result
+    stage: StageFigures | None = None
+
+    def time(self, value: float) -> Figure:
+        """Also of other costs: a late generator may have made it longer."""
+        return self._figure(value, Bound.AT_MOST)
+
+    def rate(self, value: float) -> Figure:
+        """Also of other gains, and of what a fuller load would have raised."""
+        return self._figure(value, Bound.AT_LEAST)
+
+    def count(self, value: float) -> Figure:
+        """Return what was seen as it was seen."""
+        return self._figure(value, Bound.EXACT)
+
+    def not_ended(self, observed_s: float) -> Figure:
+        """Return a time that had not ended by then; it says nothing where that may be the load's.
+
+        What a late generator delays is neither a bound from below nor one from above.
+        """
+        late = bounded(self.result, self.stage)
+        good = is_valid(self.result, self.stage) and not late
+        return Figure(observed_s, good, Bound.AT_LEAST, machine(self.result))
+
+    def _figure(self, value: float, late: Bound) -> Figure:
+        bound = late if bounded(self.result, self.stage) else Bound.EXACT
+        return Figure(value, is_valid(self.result, self.stage), bound, machine(self.result))
+
+
+def _of_run(result: Result) -> Found:
     match result.plan.scenario:
         case "training":
             yield from _training(result)
@@ -76,105 +121,107 @@ def _of_run(result: Result) -> Iterator[tuple[Quantity, Figure]]:
         case "artifacts":
             yield from _artifacts(result)
         case "resilience":
-            yield from _faults(result)
+            for fault in result.resilience.faults if result.resilience else []:
+                if not fault.fault_error:
+                    yield from _fault(result, fault)
 
 
-def _training(result: Result) -> Iterator[tuple[Quantity, Figure]]:
+def _training(result: Result) -> Found:
     """One training is its steps in a row: the sum of their medians."""
     steps = [row for row in result.operations if row.type == "step"]
     medians = [row.p50_ms for row in steps if row.p50_ms is not None]
-    good = counts(result)
+    read = _Read(result)
     users = result.plan.profile.users
     if medians and len(medians) == len(steps):
         name = f"one training, {users} at once"
-        yield Quantity("training", name, "s", False), Figure(sum(medians) / 1000, good)
+        yield Quantity("training", name, "s", False), read.time(sum(medians) / 1000)
     calls = _calls(result)
     if calls and calls.p95_ms is not None:
         name = f"p95 of a call, {users} trainers"
-        yield Quantity("training", name, "ms", False), Figure(calls.p95_ms, good)
+        yield Quantity("training", name, "ms", False), read.time(calls.p95_ms)
 
 
-def _load(result: Result) -> Iterator[tuple[Quantity, Figure]]:
-    stage, good = judged(result), counts(result)
+def _load(result: Result) -> Found:
+    stage, read = result.judged, _Read(result)
     if stage is None:
         return
     where = f"{result.plan.scenario}, {stage.stage.name}"
     calls = stage.calls
-    yield Quantity(where, "calls", "1/s", True), Figure(calls.rate, good)
-    counted = calls.intended or calls
+    yield Quantity(where, "calls", "1/s", True), read.rate(calls.rate)
+    counted = calls.response_time or calls
     for name, value in (("median", counted.p50_ms), ("p95", counted.p95_ms)):
         if value is not None:
-            yield Quantity(where, name, "ms", False), Figure(value, good)
+            yield Quantity(where, name, "ms", False), read.time(value)
     seen = stage.observed
     if seen and seen.components:
         if seen.cpu_ms_per_call is not None:
-            yield Quantity(where, "CPU of a call", "ms", False), Figure(seen.cpu_ms_per_call, good)
+            yield Quantity(where, "CPU of a call", "ms", False), read.time(seen.cpu_ms_per_call)
         memory = sum(part.memory_bytes for part in seen.components.values()) / MIB
-        yield Quantity(where, "memory of all components", "MiB", False), Figure(memory, good)
+        yield Quantity(where, "memory of all components", "MiB", False), read.rate(memory)
 
 
-def _capacity(result: Result) -> Iterator[tuple[Quantity, Figure]]:
+def _capacity(result: Result) -> Found:
     climbed = result.capacity
-    if climbed is None or climbed.knee.users is None:
+    if climbed is None:
         return
-    good = counts(result)
-    reached = "knee" if climbed.knee.reached else "most users tried, no knee yet"
-    yield Quantity("capacity", reached, "users", True), Figure(climbed.knee.users, good)
-    yield Quantity("capacity", "calls there", "1/s", True), Figure(climbed.knee.rate, good)
-    if climbed.users_within_objectives:
-        most = Figure(climbed.users_within_objectives, good)
-        yield Quantity("capacity", "most users within the objectives", "users", True), most
+    knee, read = climbed.knee, _Read(result)
+    beyond = Bound.EXACT if knee.reached else Bound.AT_LEAST
+    if knee.users is not None:
+        users = replace(read.count(knee.users), bound=beyond)
+        yield Quantity("capacity", "knee", "users", True), users
+    most = knee.rate if knee.reached else climbed.rate_at_least
+    yield Quantity("capacity", "most calls", "1/s", True), replace(read.count(most), bound=beyond)
+    within = climbed.users_within_objectives or 0
+    after = next(
+        (s for s in result.stages if s.stage.load is Load.CLOSED and s.stage.users > within), None
+    )
+    missed = after is not None and after.valid and not after.bounded
+    held = replace(read.count(within), bound=Bound.EXACT if missed else Bound.AT_LEAST)
+    yield Quantity("capacity", "most users within the objectives", "users", True), held
 
 
-def _bursts(result: Result) -> Iterator[tuple[Quantity, Figure]]:
+def _bursts(result: Result) -> Found:
     for stage in result.stages:
-        counted = stage.calls.intended or stage.calls
+        counted = stage.calls.response_time or stage.calls
         if counted.p95_ms is not None:
             name = f"p95 of {stage.stage.name}"
-            yield Quantity("burst", name, "ms", False), Figure(counted.p95_ms, stage.counts)
+            time = _Read(result, stage).time(counted.p95_ms)
+            yield Quantity("burst", name, "ms", False), time
 
 
-def _artifacts(result: Result) -> Iterator[tuple[Quantity, Figure]]:
-    good = counts(result)
+def _artifacts(result: Result) -> Found:
     for row in result.operations:
         if row.size_bytes and row.mib_per_s is not None:
-            yield Quantity("artifacts", row.name, "MiB/s", True), Figure(row.mib_per_s, good)
+            rate = _Read(result).rate(row.mib_per_s)
+            yield Quantity("artifacts", row.name, "MiB/s", True), rate
 
 
-def _faults(result: Result) -> Iterator[tuple[Quantity, Figure]]:
-    if result.resilience is None:
-        return
-    good = counts(result)
-    for fault in result.resilience.faults:
-        if fault.why_failed:
-            continue
-        part = f"fault {fault.fault}"
-        gap = Quantity(part, "longest time without an answer", "s", False)
-        yield gap, Figure(fault.gap_s, good)
-        if fault.recovery_s is not None:
-            recovery = Quantity(part, "until all was as before", "s", False)
-            yield recovery, Figure(fault.recovery_s, good)
-        failed = Quantity(part, "calls that failed in the end", "", False)
-        yield failed, Figure(fault.failed, good)
-        mended = Quantity(part, "calls that the client mended by a repeat", "", None)
-        yield mended, Figure(fault.mended, good)
+def _fault(result: Result, fault: FaultFigures) -> Found:
+    read, part = _Read(result), f"fault {fault.fault}"
+    outage = Quantity(part, "longest outage", "s", False)
+    yield outage, read.time(fault.outage_s)
+    recovered = fault.recovered_s
+    recovery = Quantity(part, "service restored after", "s", False, resolution=WINDOW_NS / 1e9)
+    yield recovery, read.not_ended(fault.observed_s) if recovered is None else read.time(recovered)
+    failed = Quantity(part, "failed calls", "", False)
+    yield failed, read.count(fault.failed)
+    retried = Quantity(part, "calls that succeeded after a retry", "", None)
+    yield retried, read.count(fault.succeeded_after_retry)
 
 
-def _durability(deployment: Deployment) -> Iterator[tuple[Quantity, Figure]]:
-    """What was acknowledged, lost and doubled in all runs of a deployment together."""
+def _durability(deployment: Deployment) -> Found:
+    """What was acknowledged, lost and duplicated in all runs of a deployment together."""
     kinds = [k for run in deployment.runs.values() for k in run.durability.kinds.values()]
     if not kinds:
         return
-    for name, what, better in (
-        ("acknowledged and read back", "present", None),
-        ("lost", "lost", False),
-        ("duplicates", "duplicates", False),
-        ("acknowledged, never read", "unread", False),
+    for name, what, better, fact in (
+        ("acknowledged and read back", "present", None, False),
+        ("lost", "lost", False, True),
+        ("duplicates", "duplicates", False, True),
+        ("acknowledged, never read", "unread", False, False),
     ):
-        yield (
-            Quantity("durability, all runs", name, "", better),
-            Figure(sum(getattr(kind, what) for kind in kinds)),
-        )
+        count = Figure(sum(getattr(kind, what) for kind in kinds), machine=deployment.machine)
+        yield Quantity("durability, all runs", name, "", better, fact=fact), count
 
 
 def _calls(result: Result) -> OperationFigures | None:
@@ -184,5 +231,5 @@ def _calls(result: Result) -> OperationFigures | None:
 def verdict(deployment: Deployment) -> Judgement | None:
     """Return the worst verdict of a deployment's runs; None without a run."""
     order = (Judgement.GOOD, Judgement.INVALID, Judgement.BAD)
-    found = [run.verdict.judgement for run in deployment.runs.values()]
-    return max(found, key=order.index, default=None)
+    judgements = [run.verdict.judgement for run in deployment.runs.values()]
+    return max(judgements, key=order.index, default=None)

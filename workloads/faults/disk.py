@@ -3,9 +3,9 @@
 from docker.errors import DockerException
 
 from infra.outputs import Component, Target
-from workloads.errors import summary
-from workloads.faults.containers import OnContainer, connect, shell
+from workloads import error_summary
 from workloads.faults.fault import FaultError
+from workloads.faults.on_container import OnContainer, connect, shell
 
 FOLDER = "/var/lib/postgresql/data"
 BALLAST = f"{FOLDER}/mlflow-bench-ballast"
@@ -45,12 +45,14 @@ class DiskFull(OnContainer):
 
 def disk_of_its_own(target: Target) -> str | None:
     """Filling the disk that the machine itself runs on would stop much more than PostgreSQL."""
-    database: Component = next(one for one in target.components if one.kind == "postgres")
+    database: Component = next(
+        component for component in target.components if component.kind == "postgres"
+    )
     try:
         container = connect().containers.get(database.container)
         size, blocks, _, ours, root = shell(container, DISK).split()
     except (DockerException, FaultError) as error:
-        return f"its disk cannot be looked at: {summary(error)}"
+        return f"its disk cannot be looked at: {error_summary(error)}"
     if ours == root or int(size) * int(blocks) > LARGEST:
         return (
             "PostgreSQL's volume is on the machine's own disk, which would be full for everything; "

@@ -11,7 +11,7 @@ from typing import Any
 import requests
 
 from infra.outputs import Component, Target
-from workloads.faults import proxy
+from workloads.faults import toxiproxy
 from workloads.faults.fault import Injection
 
 LATENCY_MS = 200
@@ -52,7 +52,7 @@ class Toxic(Injection):
     """A toxic of the stack's proxy, in effect once calls show it and healed once none does."""
 
     def __init__(self, target: Target, name: str, toxic: dict[str, Any], sees: Sees) -> None:
-        self._proxy = proxy.running(target)
+        self._proxy = toxiproxy.running(target)
         self._name, self._toxic, self._sees = name, toxic, sees
 
     def inject(self) -> None:

@@ -37,11 +37,11 @@ class Process:
 
 def parse(listed: str) -> list[Process]:
     """Read what `LIST` printed."""
-    found = []
+    processes = []
     for line in listed.splitlines():
         pid, parent, user, *command = line.split(maxsplit=3)
-        found.append(Process(int(pid), int(parent), user, "".join(command).strip()))
-    return found
+        processes.append(Process(int(pid), int(parent), user, "".join(command).strip()))
+    return processes
 
 
 def own(processes: list[Process]) -> list[Process]:
@@ -49,7 +49,7 @@ def own(processes: list[Process]) -> list[Process]:
     kept = {1}
     while new := {p.pid for p in processes if p.parent in kept} - kept:
         kept |= new
-    return [one for one in processes if one.pid in kept]
+    return [process for process in processes if process.pid in kept]
 
 
 def main_process(processes: list[Process]) -> Process:
@@ -57,13 +57,13 @@ def main_process(processes: list[Process]) -> Process:
 
     Raises `LookupError` if there is none.
     """
-    first = next((one for one in processes if one.pid == 1), None)
+    first = next((process for process in processes if process.pid == 1), None)
     if first is None:
         raise LookupError("no process is running")
     is_init = "docker-init" in first.command or "tini" in first.command
     if not is_init:
         return first
-    child = next((one for one in processes if one.parent == 1), None)
+    child = next((process for process in processes if process.parent == 1), None)
     if child is None:
         raise LookupError("nothing runs below the init")
     return child
@@ -75,14 +75,14 @@ def worker_process(processes: list[Process]) -> Process:
     Raises `LookupError` if there is none.
     """
     inside = own(processes)
-    parents = {one.parent for one in inside}
+    parents = {process.parent for process in inside}
     leaves = [
-        one
-        for one in inside
-        if one.pid not in parents
-        and "python" in one.command
-        and "resource_tracker" not in one.command
+        process
+        for process in inside
+        if process.pid not in parents
+        and "python" in process.command
+        and "resource_tracker" not in process.command
     ]
     if not leaves:
         raise LookupError("no worker process is running")
-    return max(leaves, key=lambda one: one.pid)
+    return max(leaves, key=lambda process: process.pid)

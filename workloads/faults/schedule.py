@@ -5,16 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.outputs import Component, Target
-from workloads.errors import CannotRunError
+from workloads import CannotRunError
+from workloads.faults.catalogue import FAULTS, NOOP
 from workloads.faults.fault import Fault, FaultError
-from workloads.faults.registry import FAULTS, NOOP
-from workloads.faults.strike import State, strike
+from workloads.faults.lifecycle import State, inject_and_heal
 
 ALL = "all"
 RANDOM = "random"
 
 
-def chosen(wanted: str, target: Target | None, seed: int, count: int) -> tuple[str, ...]:
+def selected(selection: str, target: Target | None, seed: int, count: int) -> tuple[str, ...]:
     """Return the faults that `--fault` names: by name with commas between, `all`, or `random`.
 
     `random` draws `count` of those that the stack can have, by the seed. Raises `CannotRunError`
@@ -22,14 +22,14 @@ def chosen(wanted: str, target: Target | None, seed: int, count: int) -> tuple[s
     """
     able = [name for name, fault in FAULTS.items() if why_not(fault, target) is None]
     breaking = [name for name in able if name != NOOP]
-    if wanted in (ALL, RANDOM):
+    if selection in (ALL, RANDOM):
         if not breaking:
-            raise CannotRunError(f"--fault {wanted}: nothing can be broken there; give noop")
-        if wanted == ALL:
+            raise CannotRunError(f"--fault {selection}: nothing can be broken there; give noop")
+        if selection == ALL:
             return tuple(breaking)
         draw = random.Random(seed)  # noqa: S311 - repeatable
         return tuple(draw.choice(breaking) for _ in range(count))
-    names = tuple(wanted.split(","))
+    names = tuple(selection.split(","))
     for name in names:
         if name not in FAULTS:
             raise CannotRunError(
@@ -47,9 +47,9 @@ def why_not(fault: Fault, target: Target | None) -> str | None:
     return fault.unavailable(target)
 
 
-def struck(fault: Fault, target: Target | None, seed: int, number: int) -> Component | None:
-    """Return the component that the fault with this number strikes, drawn by the seed."""
-    among = fault.struck(target) if target else []
+def pick_component(fault: Fault, target: Target | None, seed: int, number: int) -> Component | None:
+    """Return the component that the fault with this number hits, drawn by the seed."""
+    among = fault.candidates(target) if target else []
     draw = random.Random(f"{seed}/{number}/{fault.name}")  # noqa: S311 - repeatable
     return draw.choice(among) if among else None
 
@@ -70,10 +70,10 @@ def carry_out(
     """
     for number, name in enumerate(names):
         fault = FAULTS[name]
-        component = struck(fault, target, seed, number)
+        component = pick_component(fault, target, seed, number)
         known = {"fault": name, "component": component.name if component else None}
 
-        def say(state: State, why: str | None, known: dict[str, Any] = known) -> None:
+        def on_state(state: State, why: str | None, known: dict[str, Any] = known) -> None:
             event("fault", **known, state=state.value, **({"why": why} if why else {}))
 
         try:
@@ -82,10 +82,10 @@ def carry_out(
             )
             injection = make(target, component)  # type: ignore[arg-type]
         except Exception as error:
-            say(State.FAILED, str(error))
+            on_state(State.FAILED, str(error))
             return
         try:
-            strike(injection, lambda name=name: hold(name), say, sleep)  # type: ignore[misc]
+            inject_and_heal(injection, lambda name=name: hold(name), on_state, sleep)  # type: ignore[misc]
         except FaultError:
             return
         rest(name)

@@ -5,8 +5,8 @@ both ends they stay open and silent, as when a link between zones is lost.
 """
 
 from infra.outputs import Component, Target
-from workloads.faults.containers import connect, is_ready
 from workloads.faults.fault import FaultError, Injection
+from workloads.faults.on_container import connect, is_ready
 
 
 class ZoneCut(Injection):
@@ -17,7 +17,9 @@ class ZoneCut(Injection):
         zone = target.zones[-1]
         self.network = self.client.networks.get(zone.network)
         self.replicas = [
-            one for one in target.components if one.kind == "mlflow" and one.zone == zone.name
+            component
+            for component in target.components
+            if component.kind == "mlflow" and component.zone == zone.name
         ]
 
     def inject(self) -> None:
@@ -42,7 +44,7 @@ class ZoneCut(Injection):
 
     def healed(self) -> bool:
         """Whether all are in the network and ready, which takes the database and the store."""
-        containers = [self.client.containers.get(one.container) for one in self.replicas]
+        containers = [self.client.containers.get(replica.container) for replica in self.replicas]
         return all(map(self._connected, self.replicas)) and all(map(is_ready, containers))
 
     def left(self) -> bool:

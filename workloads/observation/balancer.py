@@ -1,7 +1,7 @@
 """What nginx's log says of each replica: requests, answer times, and how many it worked on.
 
-The log is that of `infra.nginx`: one JSON object a line, with the replica's address and its time
-as lists where a request was passed on; the last one is the replica that answered.
+The log is that of `infra.components.nginx`: one JSON object a line, with the replica's address and
+its time as lists where a request was passed on; the last one is the replica that answered.
 """
 
 import itertools
@@ -18,8 +18,8 @@ import docker
 import numpy as np
 
 from infra.outputs import Platform, Target
-from workloads.figures import latency
-from workloads.pods import Pods
+from workloads.target.pods import Pods
+from workloads.verdict.figures import latency
 
 Span = tuple[str, float, float]
 """A stage's name with begin and end of its load phase, in s of the Unix clock."""
@@ -57,13 +57,15 @@ def _on_docker(target: Target, balancer: str, spans: list[Span]) -> Iterator[dic
 
 def _on_kubernetes(target: Target, spans: list[Span]) -> Iterator[dict[str, Any]]:
     pods = Pods(target)
-    found = pods.find()
+    by_component = pods.find()
     kinds = {c.name: c.kind for c in target.components}
-    names = {pod.status.pod_ip: name for name, pod in found.items() if kinds[name] == "mlflow"}
+    names = {
+        pod.status.pod_ip: name for name, pod in by_component.items() if kinds[name] == "mlflow"
+    }
     seconds = math.ceil(time.time() - spans[0][1]) + 1
     lines = itertools.chain.from_iterable(
         pods.log(pod.metadata.name, seconds)
-        for name, pod in found.items()
+        for name, pod in by_component.items()
         if kinds[name] == "nginx"
     )
     yield from summary(lines, spans, names)
@@ -91,17 +93,17 @@ def summary(
             if begin <= at < end and address in names:
                 took[name].setdefault(names[address], array("d")).append(seconds)
     for name, begin, end in spans:
-        found = {}
+        replicas_seen = {}
         for replica, seconds_of in sorted(took[name].items()):
             spread = latency(np.array(seconds_of) * 1000)
-            found[replica] = {
+            replicas_seen[replica] = {
                 "requests": len(seconds_of),
                 "in_flight": round(sum(seconds_of) / (end - begin), 3),
                 "p50_ms": spread.p50_ms,
                 "p95_ms": spread.p95_ms,
             }
-        if found:
-            yield {"stage": name, "replicas": found}
+        if replicas_seen:
+            yield {"stage": name, "replicas": replicas_seen}
 
 
 def _addresses(client: docker.DockerClient, target: Target) -> Iterator[tuple[str, str]]:

@@ -12,10 +12,10 @@ from pg_stat_activity
 where backend_type = 'client backend' and pid <> pg_backend_pid()
 group by 1, 2
 """
-"""Sessions of clients, this one left out (PostgreSQL's manual, 27.2.3)."""
+"""DatabaseSessions of clients, this one left out (PostgreSQL's manual, 27.2.3)."""
 
 
-class Sessions:
+class DatabaseSessions:
     """Looks at a database's sessions; raises `psycopg2.Error` where it cannot be reached."""
 
     def __init__(self, store: BackendStore, password: str) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 import gevent  # type: ignore[import-untyped]
 
 from infra.outputs import Target
-from workloads.errors import summary
-from workloads.history import Appender, Kind, Operation
+from workloads import error_summary
+from workloads.history.history import Appender, Kind, Operation
 from workloads.readback import postgres, stores
+from workloads.readback.attempted import Attempted
 from workloads.readback.lines import Lines
 from workloads.readback.server import Server
-from workloads.readback.wanted import Wanted
-from workloads.target import Subject
+from workloads.target.target import Subject
 
 ADDRESS = "address"
 POSTGRES = "postgres"
@@ -34,10 +34,10 @@ def read_back(
 
     `progress` gets the number of runs and models read and of all that are known of.
     """
-    wanted = Wanted(operations)
+    attempted = Attempted(operations)
     out = Appender(path)
-    servers = list(_servers(subject, experiment_id, wanted, out))
-    known = len(servers) * (len(wanted.runs) + len(wanted.models) + len(wanted.registered))
+    servers = list(_servers(subject, experiment_id, attempted, out))
+    known = len(servers) * (len(attempted.runs) + len(attempted.models) + len(attempted.registered))
     done = 0
 
     def tick() -> None:
@@ -47,21 +47,21 @@ def read_back(
 
     reading = [gevent.spawn(server.read, tick) for server in servers]
     gevent.joinall(reading, raise_error=True)
-    _database(subject, experiment_id, wanted, Lines(out, POSTGRES))
-    _store(subject, experiment_id, wanted, out)
+    _database(subject, experiment_id, attempted, Lines(out, POSTGRES))
+    _store(subject, experiment_id, attempted, out)
     out.close()
 
 
 def _servers(
-    subject: Subject, experiment_id: str, wanted: Wanted, out: Appender
+    subject: Subject, experiment_id: str, attempted: Attempted, out: Appender
 ) -> Iterator[Server]:
     """Yield a reader for each replica that has an address of its own, else for the address."""
     target = subject.target
     reached = [c for c in target.components if c.kind == "mlflow" and c.audit] if target else []
     for replica in reached:
-        yield Server(f"http://{replica.audit}", experiment_id, wanted, Lines(out, replica.name))
+        yield Server(f"http://{replica.audit}", experiment_id, attempted, Lines(out, replica.name))
     if not reached:
-        yield Server(subject.tracking_uri, experiment_id, wanted, Lines(out, ADDRESS))
+        yield Server(subject.tracking_uri, experiment_id, attempted, Lines(out, ADDRESS))
     if target and len(reached) < target.replicas:
         Lines(out, "replicas").not_done(
             f"{len(reached)} of {target.replicas} replicas were read by themselves: the others "
@@ -69,35 +69,39 @@ def _servers(
         )
 
 
-def _database(subject: Subject, experiment_id: str, wanted: Wanted, lines: Lines) -> None:
+def _database(subject: Subject, experiment_id: str, attempted: Attempted, lines: Lines) -> None:
     target, secrets = subject.target, subject.secrets
     if target is None or secrets is None:
         lines.not_done("PostgreSQL was not read itself: its address is not known")
         return
     try:
-        postgres.read(target.backend_store, secrets.database_password, experiment_id, wanted, lines)
+        postgres.read(
+            target.backend_store, secrets.database_password, experiment_id, attempted, lines
+        )
     except Exception as error:
         if _own(target, POSTGRES):
             lines.begin(postgres.HOLDS, error)
         else:
-            lines.not_done(f"the external database was not read itself: {summary(error)}")
+            lines.not_done(f"the external database was not read itself: {error_summary(error)}")
 
 
-def _store(subject: Subject, experiment_id: str, wanted: Wanted, out: Appender) -> None:
+def _store(subject: Subject, experiment_id: str, attempted: Attempted, out: Appender) -> None:
     target, secrets = subject.target, subject.secrets
     lines = Lines(out, target.artifacts if target else "artifact store")
     if target is None or secrets is None:
         lines.not_done("the artifact store was not read itself: its address is not known")
         return
     try:
-        stores.read(target, secrets.s3_credentials, experiment_id, wanted, lines)
+        stores.read(target, secrets.s3_credentials, experiment_id, attempted, lines)
     except stores.NotHereError as error:
         lines.not_done(f"the artifact store was not read itself: {error}")
     except Exception as error:
         if _own(target, "minio", "seaweedfs", "nfs") or target.artifacts == "volume":
             lines.begin({Kind.ARTIFACT}, error)
         else:
-            lines.not_done(f"the external artifact store was not read itself: {summary(error)}")
+            lines.not_done(
+                f"the external artifact store was not read itself: {error_summary(error)}"
+            )
 
 
 def _own(target: Target, *kinds: str) -> bool:

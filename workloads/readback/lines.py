@@ -9,17 +9,32 @@ source that could not be had and why. Judging needs this file and the history, a
 
 from collections.abc import Iterable, Mapping
 
-from workloads.errors import summary
-from workloads.history import Appender, Kind
+from workloads import error_summary
+from workloads.history.history import Appender, Kind
 
-RUN_KINDS = (Kind.STATUS, Kind.PARAM, Kind.TAG, Kind.DATASET, Kind.OUTPUT, Kind.METRIC)
+RUN_KINDS = (
+    Kind.STATUS,
+    Kind.FIELD,
+    Kind.PARAM,
+    Kind.TAG,
+    Kind.DATASET,
+    Kind.OUTPUT,
+    Kind.METRIC,
+    Kind.LATEST,
+)
 """What belongs to a run, artifacts left out."""
 
-MODEL_KINDS = (Kind.STATUS, Kind.PARAM, Kind.TAG)
+MODEL_KINDS = (Kind.STATUS, Kind.FIELD, Kind.PARAM, Kind.TAG, Kind.MODEL_METRIC)
 """What belongs to a logged model, artifacts left out."""
 
-REGISTERED_KINDS = (Kind.TAG, Kind.ALIAS, Kind.VERSION)
+REGISTERED_KINDS = (Kind.FIELD, Kind.TAG, Kind.ALIAS, Kind.VERSION)
 """What belongs to a registered model."""
+
+NAMED_KINDS = (Kind.FIELD, Kind.TAG)
+"""What belongs to a model version or an experiment."""
+
+READ = frozenset(Kind) - {Kind.DELETION}
+"""Kinds of things that can be read."""
 
 
 class Lines:
@@ -32,7 +47,7 @@ class Lines:
     def begin(self, holds: Iterable[Kind], error: Exception | None = None) -> None:
         """Say what this source is read for; with `error`, that it could not be read."""
         line = {"source": self.source, "holds": sorted(holds)}
-        self._out.append(line | ({"error": summary(error)} if error else {}))
+        self._out.append(line | ({"error": error_summary(error)} if error else {}))
 
     def not_done(self, why: str) -> None:
         """Say that this source is not there to be read."""
@@ -54,6 +69,6 @@ class Lines:
                 "owner": owner,
                 "items": items or {},
                 "unread": unread or {},
-                "error": summary(error) if error else None,
+                "error": error_summary(error) if error else None,
             }
         )

@@ -1,12 +1,12 @@
 """What there is of a run's own: its experiment and its registered models, listed by search."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
-from mlflow.entities import LoggedModel, Run
+from mlflow.entities import LifecycleStage, LoggedModel, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.tracking import MlflowClient
 
-from workloads.wire import TOKEN_TAG, registered_prefix
+from workloads.history.wire import TOKEN_TAG, registered_prefix
 
 
 class Listing:
@@ -16,13 +16,22 @@ class Listing:
         self.client = MlflowClient(uri, registry_uri=uri)
         self.experiment_id = experiment_id
 
-    def runs(self) -> Iterator[tuple[str, str, Run]]:
-        """Yield token, id and run of every run that is not deleted."""
+    def runs(self, known: Container[str]) -> Iterator[tuple[str, str, Run]]:
+        """Yield token, id and run of every run that is not deleted, and of deleted known ones.
+
+        A deleted run that no client knows of is a double that was removed.
+        """
         token = None
         while token is None or token:
-            page = self.client.search_runs([self.experiment_id], max_results=500, page_token=token)
+            page = self.client.search_runs(
+                [self.experiment_id],
+                run_view_type=ViewType.ALL,
+                max_results=500,
+                page_token=token,
+            )
             for run in page:
-                yield run.data.tags.get(TOKEN_TAG, ""), run.info.run_id, run
+                if run.info.lifecycle_stage == LifecycleStage.ACTIVE or run.info.run_id in known:
+                    yield run.data.tags.get(TOKEN_TAG, ""), run.info.run_id, run
             token = page.token or ""
 
     def models(self) -> Iterator[tuple[str, str, LoggedModel]]:

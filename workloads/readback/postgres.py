@@ -15,12 +15,19 @@ from psycopg2 import sql
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 
 from infra.outputs import BackendStore
-from workloads.history import Kind
-from workloads.readback.lines import MODEL_KINDS, REGISTERED_KINDS, RUN_KINDS, Lines
-from workloads.readback.wanted import Wanted
-from workloads.wire import REGISTRY, TOKEN_TAG, point, registered_prefix
+from workloads.history.history import Kind
+from workloads.history.wire import REGISTRY, TOKEN_TAG, model_point, point, registered_prefix
+from workloads.readback.attempted import Attempted
+from workloads.readback.lines import (
+    MODEL_KINDS,
+    NAMED_KINDS,
+    READ,
+    REGISTERED_KINDS,
+    RUN_KINDS,
+    Lines,
+)
 
-HOLDS = frozenset(Kind) - {Kind.ARTIFACT}
+HOLDS = READ - {Kind.ARTIFACT}
 
 ROWS_AT_ONCE = 5000
 
@@ -30,10 +37,13 @@ with our_runs as (
     where (experiment_id = %(experiment)s and lifecycle_stage = 'active')
        or run_uuid = any(%(runs)s::text[])
 ), our_models as (
-    select model_id, coalesce(source_run_id, '') || '/' || name as key, status from logged_models
+    select model_id, coalesce(source_run_id, '') || '/' || name as key, status, model_type
+    from logged_models
     where experiment_id = %(experiment)s and lifecycle_stage = 'active'
 ), our_versions as (
-    select workspace, name, version, name || '/' || version as id from model_versions
+    select workspace, name, version, name || '/' || version as id,
+        description, source, run_id, run_link
+    from model_versions
     where starts_with(name, %(prefix)s) and current_stage <> 'Deleted_Internal'
 )
 """)
@@ -43,12 +53,22 @@ _QUERIES: tuple[tuple[Kind, str], ...] = (
     (
         Kind.RUN,
         """
-        select experiment_id::text, coalesce(value, ''), runs.run_uuid from runs
+        select experiment_id::text, coalesce(value, ''), runs.run_uuid
+        from runs join our_runs using (run_uuid)
         left join tags on tags.run_uuid = runs.run_uuid and key = %(token)s
-        where experiment_id = %(experiment)s and lifecycle_stage = 'active'
+        where experiment_id = %(experiment)s
         """,
     ),
     (Kind.STATUS, "select run_uuid, 'status', status from our_runs order by 1"),
+    (
+        Kind.FIELD,
+        """
+        select run_uuid, key, field from runs join our_runs using (run_uuid), lateral (values
+            ('name', name), ('start_time', start_time::text), ('end_time', end_time::text),
+            ('lifecycle_stage', lifecycle_stage), ('user_id', user_id)
+        ) fields (key, field) where field <> '' order by 1
+        """,
+    ),
     (
         Kind.PARAM,
         "select run_uuid, key, value from params join our_runs using (run_uuid) order by 1",
@@ -59,6 +79,13 @@ _QUERIES: tuple[tuple[Kind, str], ...] = (
         """
         select run_uuid, key, step, timestamp, case when is_nan then 'NaN' else value end
         from metrics join our_runs using (run_uuid) order by 1
+        """,
+    ),
+    (
+        Kind.LATEST,
+        """
+        select run_uuid, key, step, timestamp, case when is_nan then 'NaN' else value end
+        from latest_metrics join our_runs using (run_uuid) order by 1
         """,
     ),
     (
@@ -81,6 +108,11 @@ _QUERIES: tuple[tuple[Kind, str], ...] = (
     (Kind.MODEL, "select %(experiment)s::text, key, model_id from our_models"),
     (Kind.STATUS, "select model_id, 'status', status from our_models order by 1"),
     (
+        Kind.FIELD,
+        "select model_id, 'model_type', model_type from our_models where model_type <> '' "
+        "order by 1",
+    ),
+    (
         Kind.PARAM,
         """
         select model_id, param_key, param_value
@@ -95,6 +127,14 @@ _QUERIES: tuple[tuple[Kind, str], ...] = (
         """,
     ),
     (
+        Kind.MODEL_METRIC,
+        """
+        select model_id, metric_name, metric_step, metric_timestamp_ms, metric_value, run_id,
+            dataset_name, dataset_digest
+        from logged_model_metrics join our_models using (model_id) order by 1
+        """,
+    ),
+    (
         Kind.REGISTERED,
         """
         select %(registry)s, name, name from registered_models where starts_with(name, %(prefix)s)
@@ -105,6 +145,13 @@ _QUERIES: tuple[tuple[Kind, str], ...] = (
         """
         select name, key, value from registered_model_tags where starts_with(name, %(prefix)s)
         order by 1
+        """,
+    ),
+    (
+        Kind.FIELD,
+        """
+        select name, 'description', description from registered_models
+        where starts_with(name, %(prefix)s) and description <> '' order by 1
         """,
     ),
     (
@@ -130,12 +177,36 @@ _QUERIES: tuple[tuple[Kind, str], ...] = (
         from model_version_tags join our_versions using (workspace, name, version) order by 1
         """,
     ),
+    (
+        Kind.FIELD,
+        """
+        select id, key, field from our_versions, lateral (values
+            ('description', description), ('source', source), ('run_id', run_id),
+            ('run_link', run_link)
+        ) fields (key, field) where field <> '' order by 1
+        """,
+    ),
+    (
+        Kind.FIELD,
+        """
+        select experiment_id::text, 'name', name from experiments
+        where experiment_id = any(%(experiments)s::int[]) order by 1
+        """,
+    ),
+    (
+        Kind.TAG,
+        """
+        select experiment_id::text, key, value from experiment_tags
+        where experiment_id = any(%(experiments)s::int[]) and key = any(%(keys)s::text[])
+        order by 1
+        """,
+    ),
 )
-"""Kind, and the query for owner, key and value (of a point: step, time in ms, value), by owner."""
+"""Kind, and the query for owner, key and value (of points more than one column), by owner."""
 
 
 def read(
-    store: BackendStore, password: str, experiment_id: str, wanted: Wanted, lines: Lines
+    store: BackendStore, password: str, experiment_id: str, attempted: Attempted, lines: Lines
 ) -> None:
     """Read it; raises `psycopg2.Error` where the database cannot be reached or read."""
     with closing(
@@ -156,7 +227,9 @@ def read(
             "registry": REGISTRY,
             "token": TOKEN_TAG,
             "prefix": registered_prefix(experiment_id),
-            "runs": sorted(wanted.runs),
+            "runs": sorted(attempted.runs),
+            "experiments": sorted(map(int, attempted.experiments)),
+            "keys": sorted(set().union(*attempted.experiments.values())),
         }
         written: dict[Kind, set[str]] = defaultdict(set)
         found: dict[Kind, set[str]] = defaultdict(set)
@@ -167,38 +240,45 @@ def read(
                 for owner, rows in groupby(cursor, key=lambda row: row[0]):
                     items: dict[str, list[str]] = defaultdict(list)
                     for row in rows:
-                        items[row[1]].append(_value(kind, row[2:]))
+                        key, value = _item(kind, row[1:])
+                        items[key].append(value)
                     lines.add(kind, owner, items)
                     written[kind].add(owner)
                     if kind in (Kind.RUN, Kind.MODEL, Kind.REGISTERED, Kind.VERSION):
                         found[kind].update(one for ids in items.values() for one in ids)
-    _say_what_is_empty(experiment_id, wanted, lines, written, found)
+    _say_what_is_empty(experiment_id, attempted, lines, written, found)
 
 
-def _value(kind: Kind, columns: tuple[Any, ...]) -> str:
-    if kind is Kind.METRIC:
-        step, timestamp_ms, value = columns
-        return point(step, timestamp_ms, value)
-    [value] = columns
-    return str(LoggedModelStatus.from_int(value)) if isinstance(value, int) else value or ""
+def _item(kind: Kind, columns: tuple[Any, ...]) -> tuple[str, str]:
+    """Return key and value of a row."""
+    if kind in (Kind.METRIC, Kind.LATEST):
+        key, step, timestamp_ms, value = columns
+        return key, point(step, timestamp_ms, value)
+    if kind is Kind.MODEL_METRIC:
+        key, step, timestamp_ms, value, run_id, name, digest = columns
+        metric = {"key": key, "step": step, "timestamp": timestamp_ms, "value": value}
+        return model_point(metric | {"dataset_name": name, "dataset_digest": digest}, run_id)
+    key, value = columns
+    said = str(LoggedModelStatus.from_int(value)) if isinstance(value, int) else value or ""
+    return key, said
 
 
 def _say_what_is_empty(
     experiment_id: str,
-    wanted: Wanted,
+    attempted: Attempted,
     lines: Lines,
     written: dict[Kind, set[str]],
     found: dict[Kind, set[str]],
 ) -> None:
     """Write a line for each place that was read and holds nothing."""
-    versions = set().union(*wanted.versions.values())
+    versions = set().union(*attempted.versions.values())
     places = (
         ((Kind.RUN, Kind.MODEL), {experiment_id}),
         ((Kind.REGISTERED,), {REGISTRY}),
-        (RUN_KINDS, wanted.runs | found[Kind.RUN]),
-        (MODEL_KINDS, wanted.models | found[Kind.MODEL]),
-        (REGISTERED_KINDS, wanted.registered | found[Kind.REGISTERED]),
-        ((Kind.TAG,), versions | found[Kind.VERSION]),
+        (RUN_KINDS, attempted.runs | found[Kind.RUN]),
+        (MODEL_KINDS, attempted.models | found[Kind.MODEL]),
+        (REGISTERED_KINDS, attempted.registered | found[Kind.REGISTERED]),
+        (NAMED_KINDS, versions | found[Kind.VERSION] | set(attempted.experiments)),
     )
     for kinds, owners in places:
         for kind in kinds:

@@ -15,12 +15,19 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-from workloads.errors import summary
-from workloads.history import Kind
-from workloads.readback.lines import MODEL_KINDS, REGISTERED_KINDS, RUN_KINDS, Lines
+from workloads import error_summary
+from workloads.history.history import Kind
+from workloads.history.wire import REGISTRY, model_point, point
+from workloads.readback.attempted import Attempted
+from workloads.readback.lines import (
+    MODEL_KINDS,
+    NAMED_KINDS,
+    READ,
+    REGISTERED_KINDS,
+    RUN_KINDS,
+    Lines,
+)
 from workloads.readback.listing import Listing
-from workloads.readback.wanted import Wanted
-from workloads.wire import REGISTRY, point
 
 T = TypeVar("T")
 
@@ -34,15 +41,17 @@ RUNS_AT_ONCE = 50
 MOST_POINTS = 25_000
 """Points in one answer to it; the server gives no more, and does not say that it left some out."""
 
+RUN_FIELDS = ("start_time", "end_time", "lifecycle_stage", "user_id")
+
 BLOCK = 1 << 20
 
 
 class Server:
-    """Lists what there is in the run's experiment and reads it, and whatever else is wanted."""
+    """Lists what there is in the run's experiment and reads it, and whatever else is attempted."""
 
-    def __init__(self, uri: str, experiment_id: str, wanted: Wanted, lines: Lines) -> None:
+    def __init__(self, uri: str, experiment_id: str, attempted: Attempted, lines: Lines) -> None:
         self._uri = uri
-        self._wanted = wanted
+        self._attempted = attempted
         self._lines = lines
         self._listing = Listing(uri, experiment_id)
         self._client = self._listing.client
@@ -52,20 +61,21 @@ class Server:
         try:
             self._wait()
         except MlflowException as error:
-            self._lines.begin(Kind, error)
+            self._lines.begin(READ, error)
             return
-        self._lines.begin(Kind)
+        self._lines.begin(READ)
         experiment = self._listing.experiment_id
-        runs = self._list(Kind.RUN, experiment, self._listing.runs)
+        runs = self._list(Kind.RUN, experiment, lambda: self._listing.runs(self._attempted.runs))
         models = self._list(Kind.MODEL, experiment, self._listing.models)
         registered = self._list(Kind.REGISTERED, REGISTRY, self._listing.registered)
-        wanted = self._wanted
-        all_runs = sorted(wanted.runs | set(runs))
-        metrics = {i: wanted.metrics.get(i, set()) for i in all_runs}
+        attempted = self._attempted
+        all_runs = sorted(attempted.runs | set(runs))
+        metrics = {i: attempted.metrics.get(i, set()) for i in all_runs}
         jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = [
             *((self._run, (i, runs.get(i), metrics)) for i in all_runs),
-            *((self._model, (i, models.get(i))) for i in sorted(wanted.models | set(models))),
-            *((self._versions, (n,)) for n in sorted(wanted.registered | set(registered))),
+            *((self._model, (i, models.get(i))) for i in sorted(attempted.models | set(models))),
+            *((self._versions, (n,)) for n in sorted(attempted.registered | set(registered))),
+            *((self._experiment, (i, keys)) for i, keys in sorted(attempted.experiments.items())),
         ]
         pool = Pool(READERS)
         for _ in pool.imap_unordered(_call, jobs):
@@ -110,18 +120,34 @@ class Server:
             for kind in REGISTERED_KINDS:
                 lines.add(kind, name, error=error)
             return
+        lines.add(Kind.FIELD, name, _fields(model, "description"))
         lines.add(Kind.TAG, name, {k: [v] for k, v in (model.tags if model else {}).items()})
         aliases = model.aliases if model else {}
         lines.add(Kind.ALIAS, name, {alias: [str(v)] for alias, v in aliases.items()})
         items: dict[str, list[str]] = defaultdict(list)
-        absent = set(self._wanted.versions.get(name, ()))
+        absent = set(self._attempted.versions.get(name, ()))
         for token, identity, version in versions:
             items[token].append(identity)
             absent.discard(identity)
             lines.add(Kind.TAG, identity, {k: [v] for k, v in version.tags.items()})
+            fields = _fields(version, "description", "source", "run_id", "run_link")
+            lines.add(Kind.FIELD, identity, fields)
         for identity in sorted(absent):
-            lines.add(Kind.TAG, identity)
+            for kind in NAMED_KINDS:
+                lines.add(kind, identity)
         lines.add(Kind.VERSION, name, items)
+
+    def _experiment(self, experiment_id: str, keys: set[str]) -> None:
+        """Read an experiment's name and those of its tags."""
+        try:
+            found = _or_none(lambda: self._client.get_experiment(experiment_id))
+        except Exception as error:
+            for kind in NAMED_KINDS:
+                self._lines.add(kind, experiment_id, error=error)
+            return
+        tags = {k: [v] for k, v in (found.tags if found else {}).items() if k in keys}
+        self._lines.add(Kind.FIELD, experiment_id, _fields(found, "name"))
+        self._lines.add(Kind.TAG, experiment_id, tags)
 
     def _run(self, run_id: str, run: Run | None, metrics: dict[str, set[str]]) -> None:
         """Read a run, without its curves; its metrics' keys are added to `metrics`."""
@@ -139,6 +165,7 @@ class Server:
                 lines.add(kind, run_id)
             return
         lines.add(Kind.STATUS, run_id, {"status": [run.info.status]})
+        lines.add(Kind.FIELD, run_id, _fields(run.info, *RUN_FIELDS, name=run.info.run_name))
         lines.add(Kind.PARAM, run_id, {k: [v] for k, v in run.data.params.items()})
         lines.add(Kind.TAG, run_id, {k: [v] for k, v in run.data.tags.items()})
         sets: dict[str, list[str]] = defaultdict(list)
@@ -147,8 +174,10 @@ class Server:
         lines.add(Kind.DATASET, run_id, sets)
         outputs = run.outputs.model_outputs if run.outputs else []
         lines.add(Kind.OUTPUT, run_id, {o.model_id: [str(o.step)] for o in outputs})
+        latest = {p.key: [point(p.step, p.timestamp, p.value)] for p in run.data._metric_objs}
+        lines.add(Kind.LATEST, run_id, latest)
         metrics[run_id] = metrics[run_id] | set(run.data.metrics)
-        if run_id in self._wanted.with_files:
+        if run_id in self._attempted.with_files:
             self._files(run_id, run.info.artifact_uri or "")
 
     def _curves(self, run_ids: list[str], metrics: dict[str, set[str]]) -> None:
@@ -161,7 +190,7 @@ class Server:
                 points = self._points(key, having)
             except Exception as error:
                 for run_id in having:
-                    unread[run_id][key] = summary(error)
+                    unread[run_id][key] = error_summary(error)
             else:
                 for run_id in having:
                     items[run_id][key] = points[run_id]
@@ -200,8 +229,14 @@ class Server:
                 lines.add(kind, model_id)
             return
         lines.add(Kind.STATUS, model_id, {"status": [str(model.status)]})
+        lines.add(Kind.FIELD, model_id, _fields(model, "model_type"))
         lines.add(Kind.PARAM, model_id, {k: [v] for k, v in (model.params or {}).items()})
         lines.add(Kind.TAG, model_id, {k: [v] for k, v in (model.tags or {}).items()})
+        metrics: dict[str, list[str]] = defaultdict(list)
+        for one in model.metrics or []:
+            key, value = model_point(dict(one), one.run_id or "")
+            metrics[key].append(value)
+        lines.add(Kind.MODEL_METRIC, model_id, metrics)
         self._files(model_id, model.artifact_location)
 
     def _files(self, owner_id: str, uri: str) -> None:
@@ -222,7 +257,7 @@ class Server:
             try:
                 items[path] = [self._sha256(f"{root}/{path}")]
             except Exception as error:
-                unread[path] = summary(error)
+                unread[path] = error_summary(error)
         self._lines.add(Kind.ARTIFACT, owner_id, items, unread)
 
     def _walk(self, root: str, folder: str) -> Iterator[str]:
@@ -251,6 +286,12 @@ class Server:
 
 
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+
+
+def _fields(thing: Any, *names: str, **named: str | None) -> dict[str, list[str]]:
+    """Return the attributes of this name that there are, and others as given."""
+    found = named | {name: getattr(thing, name, None) for name in names}
+    return {name: [str(value)] for name, value in found.items() if value not in (None, "")}
 
 
 def _expect(answer: requests.Response) -> None:

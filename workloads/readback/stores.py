@@ -19,10 +19,10 @@ from botocore.config import Config  # type: ignore[import-untyped]
 from gevent.pool import Pool  # type: ignore[import-untyped]
 
 from infra.outputs import ArtifactStore, Platform, Target
-from workloads.errors import summary
-from workloads.history import Kind
+from workloads import error_summary
+from workloads.history.history import Kind
+from workloads.readback.attempted import Attempted
 from workloads.readback.lines import Lines
-from workloads.readback.wanted import Wanted
 
 READERS = 6
 BLOCK = 1 << 20
@@ -46,7 +46,7 @@ class NotHereError(Exception):
 
 
 def read(
-    target: Target, credentials: str | None, experiment_id: str, wanted: Wanted, lines: Lines
+    target: Target, credentials: str | None, experiment_id: str, attempted: Attempted, lines: Lines
 ) -> None:
     """Read the artifacts of the experiment's runs and logged models.
 
@@ -54,12 +54,12 @@ def read(
     client raises.
     """
     if target.artifact_store.uri.startswith("s3://"):
-        _read_s3(target.artifact_store, credentials, experiment_id, wanted, lines)
+        _read_s3(target.artifact_store, credentials, experiment_id, attempted, lines)
     else:
         container, folder = folder_of(target)
         sums = _checksums(container, f"{folder}/{experiment_id}")
         lines.begin({Kind.ARTIFACT})
-        _write(((path, digest, None) for path, digest in sums), wanted, lines)
+        _write(((path, digest, None) for path, digest in sums), attempted, lines)
 
 
 def folder_of(target: Target) -> tuple[str, str]:
@@ -103,7 +103,7 @@ def _read_s3(
     store: ArtifactStore,
     credentials: str | None,
     experiment_id: str,
-    wanted: Wanted,
+    attempted: Attempted,
     lines: Lines,
 ) -> None:
     client, bucket, base = bucket_of(store, credentials)
@@ -118,10 +118,10 @@ def _read_s3(
                 for block in body.iter_chunks(BLOCK):
                     found.update(block)
         except Exception as error:
-            return key.removeprefix(root), "", summary(error)
+            return key.removeprefix(root), "", error_summary(error)
         return key.removeprefix(root), found.hexdigest(), None
 
-    _write(Pool(READERS).imap_unordered(digest, keys), wanted, lines)
+    _write(Pool(READERS).imap_unordered(digest, keys), attempted, lines)
 
 
 def _checksums(container: str, folder: str) -> Iterator[tuple[str, str]]:
@@ -145,7 +145,7 @@ def _checksums(container: str, folder: str) -> Iterator[tuple[str, str]]:
 
 def _write(
     found: Iterable[tuple[str, str, str | None]],
-    wanted: Wanted,
+    attempted: Attempted,
     lines: Lines,
 ) -> None:
     """Write path, SHA-256 and error of each file by the run or logged model that it belongs to."""
@@ -159,5 +159,5 @@ def _write(
             unread[place["owner"]][place["path"]] = error
         else:
             items[place["owner"]][place["path"]] = [digest]
-    for owner in sorted(wanted.with_files | wanted.models | items.keys() | unread.keys()):
+    for owner in sorted(attempted.with_files | attempted.models | items.keys() | unread.keys()):
         lines.add(Kind.ARTIFACT, owner, items.get(owner), unread.get(owner))

@@ -1,4 +1,4 @@
-"""The result as one HTML file that needs nothing else: no server, no network, no other file."""
+"""The result as one HTML file that needs nothing else, but in a comparison the plotting script."""
 
 import shlex
 from collections.abc import Iterable, Iterator
@@ -7,39 +7,48 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
-from workloads.figures import ALL_CALLS
-from workloads.plan import Plan
-from workloads.record import Record
-from workloads.report.plots import COLOURS, Plot, plots
+from workloads.checkers.kinds import KINDS
+from workloads.history.record import Record
+from workloads.plan import limits
+from workloads.plan.plan import Plan
+from workloads.report import script
+from workloads.report.run_plots import COLOURS, Plot, plots
+from workloads.report.script import Script
 from workloads.report.terminal import UNKNOWN, number
-from workloads.result import Gate, Result
 from workloads.scenarios import SCENARIOS
+from workloads.target.probe_paths import RATES
+from workloads.verdict.figures import ALL_CALLS
+from workloads.verdict.result import Gate, Result
 
 HERE = Path(__file__).parent
 
 
-def render(result: Result, record: Record) -> str:
-    """Render the report."""
+def render(result: Result, record: Record, folder: Path) -> str:
+    """Render the report as it is to lie in `folder`."""
     plan = result.plan
+    judged = result.judged
     return page(
         HERE / "report.html",
         plots(record, result),
+        script.of(folder),
         result=result,
         plan=plan,
         calls=next((row for row in result.operations if row.name == ALL_CALLS), None),
         lost=sum(sets.lost for sets in result.durability.kinds.values()),
         kept=sum(sets.acknowledged for sets in result.durability.kinds.values()),
         unknown=UNKNOWN,
-        used=next((s.observed for s in result.stages if s.stage.name == result.judged_stage), None),
+        used=judged.observed if judged else None,
+        bounded=judged.bounded if judged else False,
         gates=list(_gates(result)),
-        planned=any(stage.calls.intended for stage in result.stages),
+        planned=any(stage.calls.response_time for stage in result.stages),
         repeat=repeat(plan),
+        rates=RATES,
+        kinds=KINDS,
     )
 
 
-def page(template: Path, drawn: Iterable[Plot], **values: Any) -> str:
+def page(template: Path, drawn: Iterable[Plot], plotly: Script, **values: Any) -> str:
     """Render a template with these plots, and with the style and scripts that all pages share."""
     environment = Environment(
         loader=FileSystemLoader([template.parent, HERE]),
@@ -57,7 +66,7 @@ def page(template: Path, drawn: Iterable[Plot], **values: Any) -> str:
         colours={stand_in: f"--{variable}" for variable, stand_in in COLOURS.items()},
         style=_own("report.css"),
         script=_own("report.js"),
-        plotly=Markup(get_plotlyjs()),  # noqa: S704
+        plotly=plotly,
         **values,
     )
 
@@ -83,12 +92,16 @@ def repeat(plan: Plan) -> str:
     if plan.faults:
         command += ["--fault", ",".join(plan.faults)]
     command += ["--duration", f"{plan.profile.load_s:g}", "--seed", str(plan.seed)]
+    command += ["--fail-fast"] if plan.fail_fast else []
     own = SCENARIOS[plan.scenario].parameters_of(plan.profile_name).model_dump()
     for name, value in plan.parameters.items():
         if name not in own:  # made by the set-up
             continue
         shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
         command += ["--set", f"{name}={shown}"]
+    defaults = SCENARIOS[plan.scenario].objectives[plan.profile_name]
+    for option in limits.options(plan.objectives, defaults):
+        command += ["--objective", option]
     return shlex.join(command)
 
 

@@ -12,8 +12,9 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from workloads.plan import Plan
+from workloads.plan.plan import Plan
 from workloads.report.terminal import PLAIN, UNKNOWN
+from workloads.web import Web
 
 PLAIN_EVERY_S = 5.0
 
@@ -21,12 +22,13 @@ PLAIN_EVERY_S = 5.0
 class LiveView:
     """Shows the phase, its progress and time left, and the load's rate, errors and p95."""
 
-    def __init__(self, plan: Plan, console: Console | None = None) -> None:
+    def __init__(self, plan: Plan, console: Console | None = None, web: Web | None = None) -> None:
+        self._web = web
         self._console = console or Console()
         self._plan = plan
         self._name = ""
         self._seconds: float | None = None
-        self._since = self._said = time.monotonic()
+        self._since = self._printed = time.monotonic()
         self._figures = ""
         self._live: Live | None = None
         if self._console.is_terminal:
@@ -42,6 +44,8 @@ class LiveView:
         )
         if self._live:
             self._live.start()
+        if self._web:
+            self._web.begin(plan)
         return self
 
     def __exit__(
@@ -54,10 +58,12 @@ class LiveView:
             self._live.stop()
 
     def phase(self, name: str, seconds: float | None) -> None:
-        """Begin a phase of so many seconds, None if nobody knows how many."""
+        """Begin a phase of so many seconds, None if that is not known."""
         self._name, self._seconds, self._figures = name, seconds, ""
         self._since = time.monotonic()
-        self._show(said=True)
+        if self._web:
+            self._web.phase(name, seconds)
+        self._show(at_once=True)
 
     def load(self, stats: RequestStats) -> None:
         """Show what Locust has counted so far."""
@@ -67,24 +73,27 @@ class LiveView:
         self._figures = (
             f"{total.current_rps:.0f} calls/s   {total.num_failures} errors   p95 {shown}"
         )
+        if self._web:
+            self._web.load(stats)
         self._show()
 
-    def figures(self, said: str) -> None:
+    def figures(self, text: str) -> None:
         """Show figures that were put into words elsewhere."""
-        self._figures = said
+        self._figures = text
+        if self._web:
+            self._web.figures(text)
         self._show()
 
     def progress(self, done: int, total: int) -> None:
-        """Show how many things of all are done."""
-        self._figures = f"{done} of {total}"
-        self._show()
+        """Show how many of all are done."""
+        self.figures(f"{done} of {total}")
 
-    def _show(self, *, said: bool = False) -> None:
+    def _show(self, *, at_once: bool = False) -> None:
         now = time.monotonic()
         if self._live:
             self._live.update(self._picture(now - self._since), refresh=True)
-        elif said or now - self._said >= PLAIN_EVERY_S:
-            self._said = now
+        elif at_once or now - self._printed >= PLAIN_EVERY_S:
+            self._printed = now
             left = "" if self._seconds is None else f" {self._left(now - self._since):.0f} s left"
             self._console.print(f"{self._name}{left}  {self._figures}".rstrip(), **PLAIN)
 

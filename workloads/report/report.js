@@ -6,6 +6,12 @@
     json: data.textContent,
   }));
   const colours = JSON.parse(document.getElementById("colours").textContent);
+  if (typeof Plotly === "undefined") {
+    // The page was taken out of its comparison's folder, where the script is.
+    for (const { element } of figures)
+      element.textContent = "Not drawn: plotly-….min.js of the comparison's folder is not there.";
+    return;
+  }
   const draw = () => {
     const style = getComputedStyle(document.documentElement);
     const narrow = window.innerWidth < 640;

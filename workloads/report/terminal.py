@@ -8,11 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from workloads.result import (
+from workloads.target.probe_paths import RATES
+from workloads.verdict.result import (
     Durability,
     Gate,
     Judgement,
     OperationFigures,
+    Outage,
     Resilience,
     Result,
 )
@@ -37,12 +39,13 @@ def show(result: Result, console: Console) -> None:
     console.print(_operations(result))
     if result.resilience:
         console.print(_faults(result.resilience))
+        console.print(_outages(result.resilience))
     show_durability(result.durability, console)
     for where, gate in _gates(result):
         mark = "not checked" if gate.passed is None else "failed"
         console.print(f"gate {mark}: {where}{gate.name}: {gate.measured}", **PLAIN)
-    for said in result.not_done:
-        console.print(f"not done: {escape(said)}", **PLAIN)
+    for reason in result.not_done:
+        console.print(f"not done: {escape(reason)}", **PLAIN)
     verdict = result.verdict
     style = STYLES[verdict.judgement]
     console.print(f"\n[bold {style}]verdict: {verdict.judgement}[/]", **PLAIN)
@@ -65,14 +68,14 @@ def _gates(result: Result) -> Iterator[tuple[str, Gate]]:
 def _stages(result: Result) -> Table:
     table = Table(title="stages", title_justify="left")
     table.add_column("stage")
-    planned = any(stage.calls.intended for stage in result.stages)
+    planned = any(stage.calls.response_time for stage in result.stages)
     names = ["calls", "errors", "per s", "p50 ms", "p95 ms", "p99 ms"]
-    names += ["planned p95", "planned p99"] if planned else []
-    for name in (*names, "CPU ms/call", "counts"):
+    names += ["response p95", "response p99"] if planned else []
+    for name in (*names, "CPU ms/call", "valid"):
         table.add_column(name, justify="right")
     for stage in result.stages:
         calls, seen = stage.calls, stage.observed
-        waits = [getattr(calls.intended, name, None) for name in ("p95_ms", "p99_ms")]
+        waits = [getattr(calls.response_time, name, None) for name in ("p95_ms", "p99_ms")]
         table.add_row(
             f"{stage.stage.name}{' *' if stage.stage.name == result.judged_stage else ''}",
             str(calls.count),
@@ -81,7 +84,7 @@ def _stages(result: Result) -> Table:
             *(number(value) for value in (calls.p50_ms, calls.p95_ms, calls.p99_ms)),
             *(number(value) for value in waits if planned),
             number(seen.cpu_ms_per_call if seen else None),
-            "yes" if stage.counts else "[yellow]no[/]",
+            stage.validity if stage.validity == "yes" else f"[yellow]{stage.validity}[/]",
         )
     return table
 
@@ -95,7 +98,10 @@ def number(value: float | None) -> str:
 
 def _operations(result: Result) -> Table:
     of = f" of {result.judged_stage}" if len(result.stages) > 1 else ""
-    table = Table(title=f"load phase{of}, {result.load_s:.1f} s", title_justify="left")
+    judged = result.judged
+    bound = ", times are at most and rates at least these" if judged and judged.bounded else ""
+    title = f"load phase{of}, {result.load_s:.1f} s{bound}"
+    table = Table(title=title, title_justify="left")
     table.add_column("operation")
     for name in ("count", "errors", "p50 ms", "p95 ms", "p99 ms", "per s"):
         table.add_column(name, justify="right")
@@ -118,26 +124,47 @@ def _operations(result: Result) -> Table:
 
 def _faults(resilience: Resilience) -> Table:
     table = Table(title="faults, times in s", title_justify="left")
-    for name in ("fault", "struck", "seen by clients"):
+    for name in ("fault", "component", "errors that clients saw"):
         table.add_column(name)
-    for name in ("gap", "recovered", "healed", "failed", "retried", "calls"):
+    for name in ("recovered", "healed", "failed", "retried", "calls"):
         table.add_column(name, justify="right")
     for fault in resilience.faults:
-        missed = fault.gap_limit_s is not None and fault.gap_s > fault.gap_limit_s
-        gap = f"{fault.gap_s:.2f}"
         table.add_row(
             fault.fault,
             fault.component or UNKNOWN,
-            ", ".join(f"{escape(word)} x {count}" for word, count in fault.saw.items())
+            ", ".join(f"{escape(word)} x {count}" for word, count in fault.client_errors.items())
             or "nothing",
-            f"[red]{gap}[/]" if missed else gap,
-            UNKNOWN if fault.recovery_s is None else f"{fault.recovery_s:.0f}",
+            UNKNOWN if fault.recovered_s is None else f"{fault.recovered_s:.0f}",
             UNKNOWN if fault.healed_s is None else f"{fault.healed_s:.1f}",
             f"[red]{fault.failed}[/]" if fault.failed else "0",
-            str(fault.mended),
+            str(fault.succeeded_after_retry),
             str(fault.calls),
         )
     return table
+
+
+def _outages(resilience: Resilience) -> Table:
+    """The longest outage of each path: from what is certain to at most."""
+    table = Table(title="longest outage by path, s: at least to at most", title_justify="left")
+    table.add_column("fault")
+    for path, rate in RATES.items():
+        table.add_column(f"{path} ({rate}/s)", justify="right")
+    table.add_column("objective", justify="right")
+    for fault in resilience.faults:
+        table.add_row(
+            fault.fault,
+            *(_outage(fault.outages.get(path), fault.outage_limit_s) for path in RATES),
+            "none" if fault.outage_limit_s is None else f"≤ {fault.outage_limit_s:g}",
+        )
+    return table
+
+
+def _outage(outage: Outage | None, limit_s: float | None) -> str:
+    if outage is None:
+        return UNKNOWN
+    met = outage.within(limit_s) if outage.affected else True
+    colour = {True: "", None: "yellow", False: "red"}[met]
+    return f"[{colour}]{outage}[/]" if colour else str(outage)
 
 
 def show_durability(durability: Durability, console: Console) -> None:

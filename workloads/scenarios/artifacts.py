@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field, field_validator
 
-from workloads.plan import Objectives, Profile
+from workloads.plan.plan import Objectives, Profile
 from workloads.scenarios.scenario import Parameters, Scenario
 
 
@@ -45,11 +45,26 @@ class ArtifactsParameters(Parameters):
         return value
 
 
+KIB = 1024
+
+
+def size_name(size: int) -> str:
+    """Name of a number of bytes, as `16 KiB` or `4 MiB`."""
+    return f"{size // KIB**2} MiB" if size % KIB**2 == 0 else f"{size // KIB} KiB"
+
+
+def file_steps(parameters: Parameters) -> tuple[str, ...]:
+    """Names of the steps of people who store files of these sizes."""
+    assert isinstance(parameters, ArtifactsParameters)
+    sizes = [size_name(size * KIB) for size in parameters.sizes_kib]
+    return tuple(f"{direction} {size}" for size in sizes for direction in ("upload", "download"))
+
+
 ARTIFACTS = Scenario(
     name="artifacts",
     summary="files up and down through the server or past it, compared by SHA-256; closed load",
-    users="workloads.users.artifacts:Keeper",
-    set_up="workloads.users.artifacts:check_way",
+    users="workloads.users.artifact_files:ArtifactUser",
+    set_up="workloads.users.artifact_files:check_transfer",
     profiles={
         "quick": Profile(users=2, warm_up_s=4, load_s=15, finish_s=60),
         "full": Profile(users=4, warm_up_s=15, load_s=180, finish_s=300),
@@ -65,4 +80,5 @@ ARTIFACTS = Scenario(
     # Reading, hashing and comparing a file is computing: it must delay nobody else's calls.
     computes=True,
     can_be_open=False,
+    steps=file_steps,
 )

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from workloads.plan import Load, Objectives, Plan, Profile, Stage
-from workloads.scenarios.scenario import Measured, Parameters, Scenario, levels
+from workloads.plan.plan import Load, Objectives, Plan, Profile, Stage
+from workloads.scenarios.scenario import PROFILES, Measured, Parameters, Scenario, levels
 
 LEAST_USERS = 8
 
@@ -40,11 +40,8 @@ BURST = Scenario(
         "quick": Profile(users=128, warm_up_s=3, load_s=9, finish_s=60),
         "full": Profile(users=128, warm_up_s=6, load_s=60, finish_s=60),
     },
-    objectives={
-        "quick": Objectives(error_rate=0, p95_ms=5000, min_rate=1),
-        "full": Objectives(error_rate=0, p95_ms=5000, min_rate=1),
-    },
+    objectives=dict.fromkeys(PROFILES, Objectives(error_rate=0, p95_ms=5000, min_rate=1)),
     stages=bursts,
-    parameters={"quick": BurstParameters(), "full": BurstParameters()},
+    parameters=dict.fromkeys(PROFILES, BurstParameters()),
     can_be_open=False,
 )

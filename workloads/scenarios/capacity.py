@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from workloads.plan import Objectives, Plan, Profile, Stage
+from workloads.plan.plan import Objectives, Plan, Profile, Stage
 from workloads.scenarios.metrics import MetricsParameters
-from workloads.scenarios.scenario import Measured, Scenario, levels
+from workloads.scenarios.scenario import PROFILES, Measured, Scenario, levels
 
 
 def climb(plan: Plan, measured: Measured) -> Iterator[Stage]:
@@ -27,11 +27,8 @@ CAPACITY = Scenario(
         "quick": Profile(users=64, warm_up_s=2, load_s=6, finish_s=60),
         "full": Profile(users=128, warm_up_s=5, load_s=30, finish_s=60),
     },
-    objectives={
-        "quick": Objectives(error_rate=0, p95_ms=1000, min_rate=20),
-        "full": Objectives(error_rate=0, p95_ms=1000, min_rate=20),
-    },
+    objectives=dict.fromkeys(PROFILES, Objectives(error_rate=0, p95_ms=1000, min_rate=20)),
     stages=climb,
-    parameters={"quick": MetricsParameters(), "full": MetricsParameters()},
+    parameters=dict.fromkeys(PROFILES, MetricsParameters()),
     can_be_open=False,
 )

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from workloads.plan import Load, Objectives, Plan, Profile, Stage
+from workloads.plan.plan import Load, Objectives, Plan, Profile, Stage
 from workloads.scenarios.climb import rate_at_knee
 from workloads.scenarios.metrics import MetricsParameters
-from workloads.scenarios.scenario import Measured, Scenario
+from workloads.scenarios.scenario import PROFILES, Measured, Scenario
 
 SHARES = (0.25, 0.5, 0.75, 0.9)
 JUDGED = 0.75
@@ -58,10 +58,7 @@ LATENCY = Scenario(
         "quick": Profile(users=64, warm_up_s=3, load_s=15, finish_s=60),
         "full": Profile(users=128, warm_up_s=10, load_s=60, finish_s=60),
     },
-    objectives={
-        "quick": Objectives(error_rate=0, p95_ms=500, min_rate=1),
-        "full": Objectives(error_rate=0, p95_ms=500, min_rate=1),
-    },
+    objectives=dict.fromkeys(PROFILES, Objectives(error_rate=0, p95_ms=500, min_rate=1)),
     stages=shares,
-    parameters={"quick": LatencyParameters(), "full": LatencyParameters()},
+    parameters=dict.fromkeys(PROFILES, LatencyParameters()),
 )

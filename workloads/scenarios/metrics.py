@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from workloads.plan import Objectives, Profile
-from workloads.scenarios.scenario import Parameters, Scenario
+from workloads.plan.plan import Objectives, Profile
+from workloads.scenarios.scenario import PROFILES, Parameters, Scenario
 
 
 class MetricsParameters(Parameters):
@@ -21,9 +21,6 @@ METRICS = Scenario(
         "quick": Profile(users=8, warm_up_s=4, load_s=15, finish_s=60),
         "full": Profile(users=16, warm_up_s=15, load_s=120, finish_s=60),
     },
-    objectives={
-        "quick": Objectives(error_rate=0, p95_ms=1000, min_rate=20),
-        "full": Objectives(error_rate=0, p95_ms=1000, min_rate=20),
-    },
-    parameters={"quick": MetricsParameters(), "full": MetricsParameters()},
+    objectives=dict.fromkeys(PROFILES, Objectives(error_rate=0, p95_ms=1000, min_rate=20)),
+    parameters=dict.fromkeys(PROFILES, MetricsParameters()),
 )

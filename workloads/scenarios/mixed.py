@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from workloads.plan import Objectives, Profile
-from workloads.scenarios.artifacts import ArtifactsParameters
+from workloads.plan.plan import Objectives, Profile
+from workloads.scenarios.artifacts import ArtifactsParameters, file_steps
 from workloads.scenarios.metrics import MetricsParameters
-from workloads.scenarios.scenario import Scenario
+from workloads.scenarios.scenario import PROFILES, Scenario
 
 
 class MixedParameters(MetricsParameters, ArtifactsParameters):
@@ -19,14 +19,12 @@ class MixedParameters(MetricsParameters, ArtifactsParameters):
 MIXED = Scenario(
     name="mixed",
     summary="a team: logging, looking around, small files, models; closed, or open by --rate",
-    users="workloads.users.mixed:Team",
+    users="workloads.users.team:Team",
     profiles={
         "quick": Profile(users=8, warm_up_s=4, load_s=15, finish_s=60),
         "full": Profile(users=16, warm_up_s=15, load_s=120, finish_s=60),
     },
-    objectives={
-        "quick": Objectives(error_rate=0, p95_ms=1000, min_rate=10),
-        "full": Objectives(error_rate=0, p95_ms=1000, min_rate=10),
-    },
-    parameters={"quick": MixedParameters(), "full": MixedParameters()},
+    objectives=dict.fromkeys(PROFILES, Objectives(error_rate=0, p95_ms=1000, min_rate=10)),
+    parameters=dict.fromkeys(PROFILES, MixedParameters()),
+    steps=file_steps,
 )

@@ -1,13 +1,14 @@
-"""What users notice while something breaks, and how soon all is served as before."""
+"""Faults under load: what users notice of them, and the recovery time."""
 
 from collections.abc import Iterator
+from typing import Any, Self
 
 from pydantic import Field
 
-from workloads.plan import Load, Objectives, Plan, Profile, Stage
+from workloads.plan.plan import Load, Objectives, Plan, Profile, Stage
+from workloads.scenarios.artifacts import ArtifactsParameters, file_steps
 from workloads.scenarios.climb import rate_at_knee
-from workloads.scenarios.mixed import MixedParameters
-from workloads.scenarios.scenario import Measured, Scenario
+from workloads.scenarios.scenario import PROFILES, Measured, Scenario
 
 SHARE = 0.5
 """Share of the knee: what is left of a stack while a part of it is away should carry it."""
@@ -16,26 +17,50 @@ CLIMB_S = 4.0
 CLIMB_TO = 16
 
 
-class ResilienceParameters(MixedParameters):
+RENAMED = {
+    "gap_s": "outage_limit_s",
+    "failed_share": "error_rate_limit",
+    "served_s": "recovery_time_limit_s",
+}
+"""Parameters of older histories and their present names."""
+
+
+class ResilienceParameters(ArtifactsParameters):
     """How long faults last, and what the stack has to reach; times in s."""
 
+    metrics: int = Field(default=10, ge=1, le=1000, description="metrics in a batch")
+    sizes_kib: tuple[int, ...] = Field(
+        default=(16, 64), description="sizes in KiB, with commas between"
+    )
     fault_s: float = Field(default=4, gt=0, description="seconds that a fault is in effect")
     recovery_s: float = Field(
         default=8, gt=0, description="least seconds of load after each fault is healed"
     )
     patience_s: float = Field(
-        default=30, gt=0, description="most of them: it goes on until all is as before"
+        default=30, gt=0, description="most of them: the load goes on until service is restored"
     )
     count: int = Field(default=10, ge=1, description="how many faults of `--fault random`")
-    gap_s: float | None = Field(
-        default=None, gt=0, description="longest time without an answer; without it, each fault's"
+    outage_limit_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="objective: longest outage of a path that a fault affects, in s; without it, "
+        "that of each fault",
     )
-    failed_share: float = Field(
-        default=0.1, ge=0, le=1, description="highest share of calls that may fail by a fault"
+    error_rate_limit: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="objective: highest share of failed calls until service is restored",
     )
-    served_s: float = Field(
-        default=10, ge=0, description="seconds after a fault is healed until all is served"
+    recovery_time_limit_s: float = Field(
+        default=10, ge=0, description="objective: longest recovery time, in s"
     )
+
+    @classmethod
+    def recorded(cls, parameters: dict[str, Any]) -> Self:
+        """Return the parameters of a history, without what the set-up added to them."""
+        present = {RENAMED.get(name, name): value for name, value in parameters.items()}
+        return cls.model_validate({k: v for k, v in present.items() if k in cls.model_fields})
 
 
 def baseline(plan: Plan, measured: Measured) -> Iterator[Stage]:
@@ -61,21 +86,19 @@ def baseline(plan: Plan, measured: Measured) -> Iterator[Stage]:
 
 RESILIENCE = Scenario(
     name="resilience",
-    summary="a team at half of the knee (or --rate) while --fault breaks something; open load",
-    users="workloads.users.mixed:Team",
+    summary="a team that does everything at half of the knee or --rate, while --fault breaks it",
+    users="workloads.users.relay:Relay",
     profiles={
         # Users by far enough that a call finds a free one while others wait to try again.
-        "quick": Profile(users=96, rate=20, warm_up_s=3, load_s=7, finish_s=40),
+        "quick": Profile(users=96, rate=20, warm_up_s=3, load_s=10, finish_s=40),
         "full": Profile(users=128, warm_up_s=15, load_s=60, finish_s=60),
     },
-    objectives={
-        "quick": Objectives(error_rate=0, p95_ms=1000, min_rate=10),
-        "full": Objectives(error_rate=0, p95_ms=1000, min_rate=10),
-    },
+    objectives=dict.fromkeys(PROFILES, Objectives(error_rate=0, p95_ms=1000, min_rate=10)),
     stages=baseline,
     parameters={
         "quick": ResilienceParameters(),
         "full": ResilienceParameters(fault_s=30, recovery_s=60, patience_s=180),
     },
     breaks=True,
+    steps=file_steps,
 )

@@ -5,10 +5,26 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
-from workloads.plan import Load, Objectives, Plan, Profile, Stage
+from workloads.plan.plan import Load, Objectives, Plan, Profile, Stage
 
-Measured = Callable[[], dict[int, float]]
-"""Gives the rate in calls/s by number of users of each closed stage so far."""
+PROFILES = ("quick", "full")
+
+
+@dataclass(frozen=True)
+class Level:
+    """What a closed stage of a climb reached.
+
+    Attributes:
+        rate: successful calls/s.
+        limited: whether the load generator was the limit, so that the server might serve more.
+    """
+
+    rate: float
+    limited: bool
+
+
+Measured = Callable[[], dict[int, Level]]
+"""Returns the levels of the closed stages so far, by number of users."""
 
 
 class Parameters(BaseModel):
@@ -18,7 +34,7 @@ class Parameters(BaseModel):
 
 
 def one_stage(plan: Plan, measured: Measured) -> Iterator[Stage]:
-    """Everything at once: closed, or open where a rate is planned."""
+    """One stage: a closed loop, or an open one where a rate is planned."""
     profile = plan.profile
     opened = profile.rate is not None
     yield Stage(
@@ -32,23 +48,26 @@ def one_stage(plan: Plan, measured: Measured) -> Iterator[Stage]:
 
 
 def levels(most: int, least: int = 1) -> list[int]:
-    """Numbers of users from `least`, doubled each time, and `most` at the end."""
-    found = []
+    """Return numbers of users: `least`, doubled each time, and `most` at the end."""
+    counts = []
     while least < most:
-        found.append(least)
+        counts.append(least)
         least *= 2
-    return [*found, most]
+    return [*counts, most]
 
 
 @dataclass(frozen=True)
 class Scenario:
     """A kind of load with its profiles and objectives.
 
-    `users` names the Locust user class as `module:class`; it is imported when it is run, since
-    Locust and mlflow take seconds to import. `set_up` names a function in the same way: it makes
-    what the users need, before the load, and gives what they have to know of it. `computes` says
-    that users compute between calls; each then has a process of its own, and the load is closed.
-    `breaks` says that faults follow on its last stage.
+    Attributes:
+        users: Locust user class as `module:class`; imported late, as Locust and mlflow take
+            seconds to import.
+        stages: yields the stages of a plan; later ones may depend on what was measured.
+        set_up: function, named likewise, that makes what users need before the load.
+        computes: users compute between calls: each has a process of its own, in a closed loop.
+        breaks: faults follow on the last stage.
+        steps: names of the users' steps, by the scenario's parameters.
     """
 
     name: str
@@ -62,6 +81,7 @@ class Scenario:
     computes: bool = False
     can_be_open: bool = True
     breaks: bool = False
+    steps: Callable[[Parameters], tuple[str, ...]] = lambda _: ()
 
     def parameters_of(self, profile: str) -> Parameters:
         """Return the scenario's own parameters in this profile."""

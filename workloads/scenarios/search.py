@@ -2,8 +2,13 @@
 
 from pydantic import Field
 
-from workloads.plan import Objectives, Profile
+from workloads.plan.plan import Objectives, Profile
 from workloads.scenarios.scenario import Parameters, Scenario
+
+BY_METRIC = "search by metric, in order"
+BY_PARAMETER = "search by parameter and tag"
+BY_ALL = "search by all"
+PAGES = "first two pages"
 
 
 class SearchParameters(Parameters):
@@ -26,4 +31,5 @@ SEARCH = Scenario(
     },
     parameters={"quick": SearchParameters(), "full": SearchParameters(runs=10_000)},
     set_up="workloads.users.searching:make_runs",
+    steps=lambda _: (BY_METRIC, BY_PARAMETER, BY_ALL, PAGES),
 )

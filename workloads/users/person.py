@@ -1,77 +1,91 @@
-"""The base of all users: one call or one step at a time, at once or when it is planned."""
+"""The base of all users: one call or step a turn, in a closed loop or when it is planned."""
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import gevent  # type: ignore[import-untyped]
 from locust import User, task
-from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from workloads.client import Process, Session
+from workloads import error_summary
+from workloads.load.process import Process
+from workloads.load.session import Session
 
 AFTER_FAILURE_S = 0.1
-"""Rest after a failed call: a refusal that comes at once must not turn users into a flood."""
+"""Pause after a failed call, so that refusals do not turn users into a flood."""
 
-Life = Callable[["Person"], Iterator[None]]
-"""What a user does, for ever: each `next` makes one call (or one step)."""
+Activity = Callable[["Person"], Iterator[None]]
+"""What a user does, without end: each `next` makes one call or one step."""
 
 
 class Person(User):
-    """A user of a tracking server; subclasses say what it does."""
+    """A user of a tracking server; subclasses name its activities."""
 
     abstract = True
     process: ClassVar[Process]
-    lives: ClassVar[dict[Life, int]]
-    """What this user does, with how often: each turn one of them goes on by one call."""
+    activities: ClassVar[dict[Activity, int]]
+    """Activities with their weights: each turn continues one of them by one call."""
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self.session: Session = self.process.enter()
+        self.session: Session = self.process.new_session()
         self.client = MlflowClient(self.process.plan.tracking_uri)
         self.parameters = self.process.plan.parameters
-        self._lives: dict[Life, Iterator[None]] = {}
-        self._planned_ns: int | None = None
-        self._queued = False
+        self._running: dict[Activity, Iterator[None]] = {}
+        self._due: tuple[int, bool] | None = None
         self._waited = False
 
     def on_start(self) -> None:
-        """Begin in the greenlet that is this user."""
-        self.session.begin()
-        if self.process.pace is None:  # nothing to do before the schedule comes
+        """Begin, in this user's greenlet."""
+        self.session.begin(waits=True)
+        if self.process.schedule is None:  # there is nothing to do before the schedule
             self.session.warm()
 
     def wait_time(self) -> float:
-        """Seconds until the next call; Locust asks after each turn, and may end the user here."""
-        self._planned_ns = self.process.due(self.session.user)
+        """Wait for the next turn; Locust calls this after each one, and may end the user here."""
+        self._due = self.process.wait_for_turn(self.session.user)
         self._waited = True
-        if self._planned_ns is None:
-            return 0.0
-        left_s = (self._planned_ns - time.monotonic_ns()) / 1e9
-        self._queued = left_s < 0  # an idle user would have waited for it
-        return max(0.0, left_s)
+        return 0.0
 
     @task
     def turn(self) -> None:
-        """Do the next thing. Locust's first turn comes unasked, before any wait."""
+        """Take a turn. Locust's first one comes before any wait, and does nothing."""
         if not self._waited:
             return
-        self.session.plan_call(self._planned_ns, queued=self._queued)
+        if self._due is None:
+            self._continue()
+            return
+        planned_ns, queued = self._due
+        self.session.plan_turn(planned_ns, queued=queued)
+        try:
+            self._continue()
+        finally:
+            self.session.plan_turn(None)
+            self.process.finish_turn()
+
+    def _continue(self) -> None:
         chosen = self._choose()
         try:
-            next(self._lives.setdefault(chosen, chosen(self)))
-        except MlflowException:
-            # The call is in the history as what it was; the life is over with it.
-            del self._lives[chosen]
-            gevent.sleep(AFTER_FAILURE_S)
+            next(self._running.setdefault(chosen, chosen(self)))
         except AssertionError as error:
-            # An answer that is wrong is a failure, whatever its status was.
-            del self._lives[chosen]
-            self.session.wrong(str(error))
+            # A wrong answer is a failure, whatever its status.
+            del self._running[chosen]
+            self.session.record_wrong_answer(str(error))
+        except Exception as error:
+            # The history has the failed call; the activity ends with it.
+            del self._running[chosen]
+            if self.session.answered:  # with success, but the client could not use it
+                self.session.record_wrong_answer(f"{self.session.answered}: {error_summary(error)}")
+            gevent.sleep(AFTER_FAILURE_S)
         self.session.warm()
 
-    def _choose(self) -> Life:
-        if len(self.lives) == 1:
-            return next(iter(self.lives))
-        return self.session.random.choices(list(self.lives), list(self.lives.values()))[0]
+    def read_run(self, run_id: str) -> None:
+        """Read a run; raises `AssertionError` if the answer is another one."""
+        answered_id = self.client.get_run(run_id).info.run_id
+        if answered_id != run_id:
+            raise AssertionError(f"run {run_id} was asked for, and another run came: {answered_id}")
+
+    def _choose(self) -> Activity:
+        if len(self.activities) == 1:
+            return next(iter(self.activities))
+        return self.session.random.choices(list(self.activities), list(self.activities.values()))[0]

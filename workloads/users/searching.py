@@ -1,16 +1,20 @@
 """People who look for runs, among many that are there, and know what they have to find."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import ClassVar
 
 import mlflow
+import numpy as np
 from gevent.pool import Pool  # type: ignore[import-untyped]
-from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+from numpy.typing import NDArray
 
-from workloads.errors import CannotRunError
-from workloads.plan import Plan
-from workloads.users.person import Life, Person
-from workloads.wire import TOKEN_TAG
+from workloads import CannotRunError
+from workloads.history.wire import TOKEN_TAG
+from workloads.plan.plan import Plan
+from workloads.scenarios.search import BY_ALL, BY_METRIC, BY_PARAMETER, PAGES
+from workloads.users.person import Activity, Person
 
 MODELS = ("forest", "linear", "network")
 TEAMS = 10
@@ -32,14 +36,14 @@ def make_runs(plan: Plan, progress: Callable[[int, int], None]) -> dict[str, str
     client = mlflow.MlflowClient(plan.tracking_uri)
     runs = int(plan.parameters["runs"])
     name = f"mlflow-bench search, {runs} runs"
-    known = client.get_experiment_by_name(name)
-    if known and known.lifecycle_stage == "active":
-        if known.tags.get("complete") == "yes":
-            return {"seeded": known.experiment_id}
+    experiment = client.get_experiment_by_name(name)
+    if experiment and experiment.lifecycle_stage == "active":
+        if experiment.tags.get("complete") == "yes":
+            return {"seeded": experiment.experiment_id}
         raise CannotRunError(
             f"experiment {name!r} is there and was never completed: delete it, or --set runs="
         )
-    if known:
+    if experiment:
         raise CannotRunError(f"experiment {name!r} is deleted: restore it, or --set another runs=")
     experiment_id = client.create_experiment(name)
 
@@ -54,31 +58,53 @@ def make_runs(plan: Plan, progress: Callable[[int, int], None]) -> dict[str, str
         )
         client.set_terminated(run.info.run_id)
 
-    for done, _ in enumerate(Pool(MAKERS).imap_unordered(make, range(runs)), 1):
-        progress(done, runs)
+    for made, _ in enumerate(Pool(MAKERS).imap_unordered(make, range(runs)), 1):
+        progress(made, runs)
     client.set_experiment_tag(experiment_id, "complete", "yes")
     return {"seeded": experiment_id}
+
+
+@cache
+def _columns(runs: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Numbers and scores of all runs."""
+    numbers = np.arange(runs)
+    return numbers, numbers % 1000 / 1000
+
+
+def expected(runs: int, limit: float, model: str | None = None, team: str | None = None) -> int:
+    """How many of so many runs have a score above the limit, and that model and team."""
+    numbers, scores = _columns(runs)
+    matches = scores > limit
+    if model is not None:
+        matches = matches & (numbers % len(MODELS) == MODELS.index(model))
+    if team is not None:
+        matches = matches & (numbers % TEAMS == int(team.removeprefix("team-")))
+    return int(matches.sum())
 
 
 def search_runs(person: Person) -> Iterator[None]:
     """Search by metric, parameter, tag and all of them; order; page on; read one run.
 
-    Each search is a step that fails when the answer is not the known one. After each round its
-    number is noted on a run of the searcher's own.
+    Each search is a step that fails when the answer is not the known one, which is counted before
+    its time begins. After each round its number is noted on a run of the searcher's own.
     """
     session, client = person.session, person.client
     runs = int(person.parameters["runs"])
     experiment = [str(person.parameters["seeded"])]
 
-    def expect(limit: float, model: str | None = None, team: str | None = None) -> int:
-        found = (values(number) for number in range(runs))
-        return sum(
-            score > limit and model in (None, m) and team in (None, t) for m, t, score in found
-        )
+    def check(
+        query: str, page: list[Run], total: int, fits: Callable[[Run], bool] = lambda _: True
+    ) -> None:
+        if len(page) != min(total, PAGE):
+            raise AssertionError(f"{query}: {len(page)} runs, and there are {total}")
+        if wrong := [run.info.run_id for run in page if not fits(run)]:
+            raise AssertionError(f"{query}: {len(wrong)} wrong runs of {len(page)}, as {wrong[0]}")
 
-    def check(what: str, got: int, wanted: int) -> None:
-        if got != min(wanted, PAGE):
-            raise AssertionError(f"{what}: {got} runs, and there are {wanted}")
+    def scores_above(run: Run) -> bool:
+        return bool(run.data.metrics["score"] > limit)
+
+    def is_theirs(run: Run) -> bool:
+        return run.data.params["model"] == model and run.data.tags["team"] == team
 
     token = session.token()
     note = client.create_run(session.experiment_id, tags={TOKEN_TAG: token}, run_name=token)
@@ -87,7 +113,8 @@ def search_runs(person: Person) -> Iterator[None]:
         limit = session.random.randrange(1000) / 1000
         model = session.random.choice(MODELS)
         team = f"team-{session.random.randrange(TEAMS)}"
-        with session.step("search by metric, in order"):
+        total = expected(runs, limit)
+        with session.step(BY_METRIC):
             page = client.search_runs(
                 experiment,
                 f"metrics.score > {limit}",
@@ -95,30 +122,35 @@ def search_runs(person: Person) -> Iterator[None]:
                 PAGE,
                 ["metrics.score DESC"],
             )
-            check(f"score > {limit}", len(page), expect(limit))
+            check(f"score > {limit}", page, total, scores_above)
             scores = [run.data.metrics["score"] for run in page]
             if scores != sorted(scores, reverse=True):
                 raise AssertionError(f"score > {limit}: the runs are not in order")
         yield
-        with session.step("search by parameter and tag"):
-            by = f"params.model = '{model}' and tags.team = '{team}'"
+        by = f"params.model = '{model}' and tags.team = '{team}'"
+        total = expected(runs, -1, model, team)
+        with session.step(BY_PARAMETER):
             page = client.search_runs(experiment, by, max_results=PAGE)
-            check(by, len(page), expect(-1, model, team))
+            check(by, page, total, is_theirs)
         yield
-        with session.step("search by all"):
-            by = f"metrics.score > {limit} and params.model = '{model}' and tags.team = '{team}'"
+        by = f"metrics.score > {limit} and params.model = '{model}' and tags.team = '{team}'"
+        total = expected(runs, limit, model, team)
+        with session.step(BY_ALL):
             page = client.search_runs(experiment, by, max_results=PAGE)
-            check(by, len(page), expect(limit, model, team))
+            check(by, page, total, lambda run: is_theirs(run) and scores_above(run))
         yield
-        with session.step("first two pages"):
+        with session.step(PAGES):
             page = client.search_runs(experiment, max_results=PAGE)
-            check("all runs", len(page), runs)
+            check("all runs", page, runs)
             if page.token:
+                first_page = {run.info.run_id for run in page}
                 page = client.search_runs(experiment, max_results=PAGE, page_token=page.token)
-                check("all runs, page 2", len(page), runs - PAGE)
+                check("all runs, page 2", page, runs - PAGE)
+                if repeated := first_page & {run.info.run_id for run in page}:
+                    raise AssertionError(f"all runs, page 2: {len(repeated)} are those of page 1")
         yield
         if page:
-            client.get_run(session.random.choice(list(page)).info.run_id)
+            person.read_run(session.random.choice(list(page)).info.run_id)
             yield
         rounds += 1
         client.set_tag(note.info.run_id, "rounds", rounds)
@@ -128,4 +160,4 @@ def search_runs(person: Person) -> Iterator[None]:
 class Searcher(Person):
     """Someone who searches without a pause."""
 
-    lives: ClassVar[dict[Life, int]] = {search_runs: 1}
+    activities: ClassVar[dict[Activity, int]] = {search_runs: 1}

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from mlflow.entities import Metric, Param, RunTag
 
-from workloads.users.person import Life, Person
-from workloads.wire import TOKEN_TAG
+from workloads.history.wire import TOKEN_TAG
+from workloads.users.person import Activity, Person
 
 
 def log_runs(person: Person) -> Iterator[None]:
@@ -33,7 +33,7 @@ def log_runs(person: Person) -> Iterator[None]:
                 [Metric(f"metric-{k}", session.random.random(), now, step) for k in range(metrics)],
             )
             yield
-        client.get_run(run_id)
+        person.read_run(run_id)
         yield
         client.set_terminated(run_id)
         yield
@@ -42,16 +42,17 @@ def log_runs(person: Person) -> Iterator[None]:
 class Tracker(Person):
     """Someone whose training takes no time, so that the server gets all of the load."""
 
-    lives: ClassVar[dict[Life, int]] = {log_runs: 1}
+    activities: ClassVar[dict[Activity, int]] = {log_runs: 1}
 
 
 def log_to_one_run(person: Person) -> Iterator[None]:
-    """Log batches of metrics to one run; its creation is no turn."""
+    """Create a run, then log batches of metrics to it, and to no other."""
     session, client = person.session, person.client
     metrics = int(person.parameters["metrics"])
     tags = {TOKEN_TAG: session.token()}
     name = f"run of user {session.user}"
     run_id = client.create_run(session.experiment_id, tags=tags, run_name=name).info.run_id
+    yield
     step = 0
     while True:
         now = int(time.time() * 1000)
@@ -66,4 +67,4 @@ def log_to_one_run(person: Person) -> Iterator[None]:
 class Batcher(Person):
     """Someone who logs to one run only."""
 
-    lives: ClassVar[dict[Life, int]] = {log_to_one_run: 1}
+    activities: ClassVar[dict[Activity, int]] = {log_to_one_run: 1}

@@ -24,7 +24,7 @@ def build(engine: str) -> None:
     def log(severity: "engine_pb2.LogSeverity.ValueType", line: str) -> None:
         console.Log(engine_pb2.LogRequest(severity=severity, message=line.strip()), timeout=5)
 
-    command = [sys.executable, "-m", "scripts.offline.build_kubernetes_plugin"]
+    command = [sys.executable, "-m", "scripts.offline.kubernetes_plugin"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr
         try:

@@ -1,16 +1,15 @@
-"""The cluster's programs, built from Go modules and kept in the person's cache."""
+"""The cluster's programs, built from Go modules and kept in the user's cache."""
 
 import hashlib
 import re
 import shutil
 from pathlib import Path
 
-from scripts.offline import build_engine
-from scripts.prepare import machine, ui
-from scripts.prepare.pins import CACHE, LOGS
+from scripts.shared import go, machine, ui
+from scripts.shared.project import CACHE, LOGS
 
 PART = "cluster"
-SOURCE = Path(__file__).parents[1] / "kubernetes"
+SOURCE = Path(__file__).parents[1] / "modules" / "kubernetes"
 NETWORK_PLUGINS = tuple(
     f"github.com/containernetworking/plugins/plugins/{name}"
     for name in ("ipam/host-local", "main/loopback", "main/ptp")
@@ -27,10 +26,10 @@ def folder() -> Path:
 
 def version() -> str:
     """Return the release of Kubernetes, as `1.36.3`."""
-    found = re.search(r"k8s\.io/kubernetes v(\S+)", (SOURCE / "go.mod").read_text())
-    if not found:
+    match = re.search(r"k8s\.io/kubernetes v(\S+)", (SOURCE / "go.mod").read_text())
+    if not match:
         raise ui.SetupError(f"{SOURCE / 'go.mod'} names no k8s.io/kubernetes")
-    return found[1]
+    return match[1]
 
 
 def ensure() -> str:
@@ -53,7 +52,7 @@ def ensure() -> str:
 def _build(target: Path, scratch: Path) -> float:
     needed = re.search(r"^go (\S+)$", (SOURCE / "go.mod").read_text(), re.MULTILINE)
     assert needed
-    go, took = build_engine.find_go(tuple(int(part) for part in needed[1].split(".")))
+    compiler, took = go.find(tuple(int(part) for part in needed[1].split(".")))
     source, parts = scratch / "kubernetes", scratch / "parts"
     shutil.copytree(SOURCE, source)
     (parts / "cni").mkdir(parents=True)
@@ -66,11 +65,11 @@ def _build(target: Path, scratch: Path) -> float:
         took += ui.run(
             PART,
             f"compiling {what}",
-            ["nice", "-n", "10", go, "build", "-v", "-trimpath", "-ldflags", stamp, *options],
+            ["nice", "-n", "10", compiler, "build", "-v", "-trimpath", "-ldflags", stamp, *options],
             log=LOGS / f"cluster-{what.split()[0].lower()}.log",
-            env=build_engine.GO_ENVIRONMENT,
+            env=go.ENVIRONMENT,
             cwd=source,
-            detail=build_engine.packages,
+            detail=go.progress,
         )
     (parts / "kubectl").symlink_to("cluster")
     printed = machine.output([parts / "kubectl", "version", "--client", "-o", "yaml"]) or "nothing"

@@ -28,10 +28,10 @@ from scripts.offline.test_cluster.layout import (
 )
 
 RUN = Path("/run")
-"""A file system in memory that only the cluster's own processes see."""
+"""A file system in memory that only the cluster's processes see."""
 
 OWN_KUBECONFIG = CONFIG / "kubeconfig"
-"""What the cluster's programs read; the one for people names no current context."""
+"""For the cluster's programs; that for people has no current context."""
 
 ETCD = "http://127.0.0.1:2379"
 
@@ -67,7 +67,7 @@ COREFILE = f"""\
 
 
 def write(programs: Path) -> None:
-    """Write every file; `programs` is the folder that was built, with its `cni` inside."""
+    """Write every file; `programs` is the folder that was built, with `cni` inside."""
     (CONFIG / "cni").mkdir(parents=True)
     (CONFIG / "containerd.toml").write_text(CONTAINERD_TOML.format(cni=programs / "cni"))
     (CONFIG / "Corefile").write_text(COREFILE)
@@ -85,7 +85,7 @@ def commands(programs: Path) -> dict[str, list[str]]:
     own = str(programs / "cluster")
     return {
         "containerd": ["containerd", "--config", f"{CONFIG}/containerd.toml"],
-        # Nothing outlives the cluster, so its database needs no disk.
+        # In memory: nothing outlives the cluster.
         "etcd": [
             own,
             "etcd",
@@ -144,9 +144,9 @@ def commands(programs: Path) -> dict[str, list[str]]:
 
 
 def kubeconfig() -> dict[str, Any]:
-    """Return the administrator's kubeconfig, without a current context.
+    """Return the administrator's kubeconfig.
 
-    So whoever merges it with their own is never on this cluster without saying so.
+    Without a current context: merged with one's own, it never leads here by default.
     """
 
     def content(name: str) -> str:
@@ -167,10 +167,10 @@ def kubeconfig() -> dict[str, Any]:
 
 
 def _network() -> dict[str, Any]:
-    """Pods are routed, not bridged: so a Service also leads from a pod to its neighbour.
+    """Return the network's configuration: pods are routed, not bridged.
 
-    With a bridge, the answer would pass by the node's address translation unless the kernel
-    had br_netfilter.
+    With a bridge, and without br_netfilter, a Service would not lead a pod to its neighbour: the
+    answer would bypass the node's address translation.
     """
     addresses = {
         "type": "host-local",

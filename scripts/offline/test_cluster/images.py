@@ -6,25 +6,28 @@ import json
 import platform
 import subprocess
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from scripts.offline.test_cluster.layout import CONTAINERD_SOCKET, HOME, PAUSE_IMAGE
-from scripts.prepare import ui
+from scripts.shared import ui
 
 CTR = ("ctr", "--address", str(CONTAINERD_SOCKET), "--namespace", "k8s.io")
 NOBODY = "65535:65535"
 
-OWN = "docker.io/mlflow-bench/"
-"""What the names of this project's images begin with."""
+OWN_PREFIX = "docker.io/mlflow-bench/"
+"""Prefix of the names of this project's images."""
 
 KEPT = 2
-"""Images of one repository that a new life of the cluster begins with."""
+"""How many images of each repository `prune` keeps."""
 
 USES = HOME / "uses"
+"""A file for each image, whose time is that of its last use."""
 
 
 def references() -> dict[str, str]:
-    """Return the names of the node's images, each with the digest that it stands for."""
+    """Return the names of the node's images, each with its digest."""
     done = subprocess.run([*CTR, "images", "ls"], capture_output=True, text=True)
     if done.returncode:
         raise ui.SetupError(f"the test cluster's containerd does not answer: {done.stderr.strip()}")
@@ -33,33 +36,33 @@ def references() -> dict[str, str]:
 
 
 def has(name: str) -> bool:
-    """Tell whether the node has an image of this name."""
-    there = _full(name) in references()
-    if there:
+    """Tell whether the node has an image of this name, and note its use."""
+    present = _full_name(name) in references()
+    if present:
         _note_use(name)
-    return there
+    return present
 
 
 def prune() -> None:
-    """Remove all but the images of each repository that were used last; none may be in use."""
-    known = references()
+    """Remove all but the `KEPT` last used images of each repository; none may be in use."""
+    digests = references()
     repositories: dict[str, list[str]] = {}
-    for full in known:
-        if full.startswith(OWN) and full != _full(PAUSE_IMAGE):
-            repositories.setdefault(full.rpartition(":")[0], []).append(full)
+    for full_name in digests:
+        if full_name.startswith(OWN_PREFIX) and full_name != _full_name(PAUSE_IMAGE):
+            repositories.setdefault(full_name.rpartition(":")[0], []).append(full_name)
     old = {
-        full
+        full_name
         for tags in repositories.values()
-        for full in sorted(tags, key=_last_use, reverse=True)[KEPT:]
+        for full_name in sorted(tags, key=_last_use, reverse=True)[KEPT:]
     }
-    kept = {digest for full, digest in known.items() if full.startswith(OWN) and full not in old}
-    gone = {known[full] for full in old} - kept
-    # The kubelet's interface keeps a second name, by which the content would stay.
-    old |= {full for full, digest in known.items() if digest in gone}
+    own = {full_name for full_name in digests if full_name.startswith(OWN_PREFIX)}
+    unused = {digests[name] for name in old} - {digests[name] for name in own - old}
+    # The kubelet's interface adds a second name, which would keep the content.
+    old |= {full_name for full_name, digest in digests.items() if digest in unused}
     if old:
         subprocess.run([*CTR, "images", "rm", *sorted(old)], capture_output=True)
-    for full in old:
-        _marker(full).unlink(missing_ok=True)
+    for full_name in old:
+        _use_file(full_name).unlink(missing_ok=True)
 
 
 def load(image: str, name: str) -> bool:
@@ -69,80 +72,80 @@ def load(image: str, name: str) -> bool:
     """
     if has(name):
         return False
-    full = _full(name)
-    saved = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
-    with saved:
-        argv = [*CTR, "images", "import", "-"]
-        done = subprocess.run(argv, stdin=saved.stdout, capture_output=True, text=True)
-    if saved.returncode or done.returncode:
-        reason = (done.stderr or "docker save failed").strip().splitlines()[-1]
-        raise ui.SetupError(f"{image} cannot be loaded into the test cluster: {reason}")
-    first = done.stdout.split()[1]
-    if first != full:
-        tagged = subprocess.run(
-            [*CTR, "images", "tag", "--force", first, full], capture_output=True, text=True
-        )
-        if tagged.returncode:
-            raise ui.SetupError(f"{image} cannot be named {name}: {tagged.stderr.strip()}")
-        subprocess.run([*CTR, "images", "rm", first], capture_output=True)
+    full_name = _full_name(name)
+    with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as archive:
+        imported = _import(image, stdin=archive.stdout)
+    if archive.returncode:
+        raise ui.SetupError(f"{image} cannot be loaded into the test cluster: docker save failed")
+    if imported != full_name:
+        tag = [*CTR, "images", "tag", "--force", imported, full_name]
+        done = subprocess.run(tag, capture_output=True, text=True)
+        if done.returncode:
+            raise ui.SetupError(f"{image} cannot be named {name}: {done.stderr.strip()}")
+        subprocess.run([*CTR, "images", "rm", imported], capture_output=True)
     _note_use(name)
     return True
 
 
 def load_pause(program: Path) -> None:
-    """Make the image of the process that holds a pod's namespaces, unless it is there."""
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as archive:
-        entry = tarfile.TarInfo("pause")
-        content = program.read_bytes()
-        entry.size, entry.mode = len(content), 0o755
-        archive.addfile(entry, io.BytesIO(content))
+    """Load the image of the process that holds a pod's namespaces, made from `program`."""
+    layer = _tar({"pause": program.read_bytes()})
     processors = {"x86_64": "amd64", "aarch64": "arm64"}
-    config = {
-        "architecture": processors.get(platform.machine(), platform.machine()),
-        "os": "linux",
-        "config": {"Entrypoint": ["/pause"], "User": NOBODY},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{_digest(layer.getvalue())}"]},
+    config = json.dumps(
+        {
+            "architecture": processors.get(platform.machine(), platform.machine()),
+            "os": "linux",
+            "config": {"Entrypoint": ["/pause"], "User": NOBODY},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{_digest(layer)}"]},
+        }
+    ).encode()
+    config_name = f"{_digest(config)}.json"
+    manifest = [{"Config": config_name, "RepoTags": [PAUSE_IMAGE], "Layers": ["layer.tar"]}]
+    archive = {
+        config_name: config,
+        "layer.tar": layer,
+        "manifest.json": json.dumps(manifest).encode(),
     }
-    known = json.dumps(config).encode()
-    name = f"{_digest(known)}.json"
-    manifest = [{"Config": name, "RepoTags": [PAUSE_IMAGE], "Layers": ["layer.tar"]}]
-    image = io.BytesIO()
-    files = {name: known, "layer.tar": layer.getvalue()}
-    files["manifest.json"] = json.dumps(manifest).encode()
-    with tarfile.open(fileobj=image, mode="w") as archive:
-        for path, data in files.items():
-            entry = tarfile.TarInfo(path)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    _import(image.getvalue())
+    _import("the pause image", input=_tar(archive))
 
 
-def _full(name: str) -> str:
+def _import(image: str, **source: Any) -> str:
+    """Import an archive, the standard input of `source`; return the image's name on the node."""
+    done = subprocess.run([*CTR, "images", "import", "-"], capture_output=True, **source)
+    if done.returncode:
+        lines = done.stderr.decode().strip().splitlines() or ["ctr printed nothing"]
+        raise ui.SetupError(f"{image} cannot be loaded into the test cluster: {lines[-1]}")
+    return str(done.stdout.decode().split()[1])
+
+
+def _tar(files: Mapping[str, bytes]) -> bytes:
+    """Return an archive of executable files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o755
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _full_name(name: str) -> str:
     """Return a name as the node keeps it."""
     return f"docker.io/{name if '/' in name else f'library/{name}'}"
 
 
-def _marker(full: str) -> Path:
-    """Return the file whose time tells when an image was asked for last."""
-    return USES / full.replace("/", "_")
+def _use_file(full_name: str) -> Path:
+    return USES / full_name.replace("/", "_")
 
 
 def _note_use(name: str) -> None:
     USES.mkdir(parents=True, exist_ok=True)
-    _marker(_full(name)).touch()
+    _use_file(_full_name(name)).touch()
 
 
-def _last_use(full: str) -> float:
-    marker = _marker(full)
-    return marker.stat().st_mtime if marker.exists() else 0.0
-
-
-def _import(image: bytes) -> None:
-    argv = [*CTR, "images", "import", "-"]
-    done = subprocess.run(argv, input=image, capture_output=True)
-    if done.returncode:
-        raise ui.SetupError(f"the pause image cannot be loaded: {done.stderr.decode().strip()}")
+def _last_use(full_name: str) -> float:
+    file = _use_file(full_name)
+    return file.stat().st_mtime if file.exists() else 0.0
 
 
 def _digest(content: bytes) -> str:

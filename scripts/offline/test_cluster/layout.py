@@ -1,10 +1,10 @@
-"""Where the test cluster keeps things, and its addresses."""
+"""The test cluster's files, addresses and names."""
 
 import os
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from scripts.prepare.pins import CACHE
+from scripts.shared.project import CACHE
 
 CONTEXT = "mlflow-bench-test"
 """Name of the cluster's kubeconfig context."""
@@ -13,10 +13,10 @@ HOME = CACHE / "test-cluster"
 LOCK = CACHE / "test-cluster.lock"
 KUBECONFIG = HOME / "kubeconfig"
 STATE = HOME / "state"
-"""Everything of one life of the cluster; removed when it ends."""
+"""All files of one run of the cluster; removed when it ends."""
 
 CONTAINERD = HOME / "containerd"
-"""Images, which are kept for the next life."""
+"""Images, which are kept for the next run."""
 
 CONTAINERD_SOCKET = STATE / "containerd.sock"
 COMPONENTS = STATE / "components.json"
@@ -28,7 +28,7 @@ LOGS = STATE / "logs"
 HOST_INTERFACE = "mlfb-cluster"
 NODE_INTERFACE = "node0"
 LINK = IPv4Network("10.97.0.0/30")
-"""The one thing that the host sees of the cluster's network: a link to its node."""
+"""A link to the node, all that the host sees of the cluster's network."""
 HOST, NODE = LINK[1], LINK[2]
 PODS = IPv4Network("10.97.64.0/20")
 SERVICES = IPv4Network("10.97.128.0/20")
@@ -47,7 +47,7 @@ PROVISIONER = "mlflow-bench/local"
 
 
 def kubeconfig_path(environ_value: str) -> str:
-    """Return KUBECONFIG with the cluster's file at its end; a person's own come first."""
+    """Return KUBECONFIG with the cluster's file last, after those of the user."""
     own = environ_value or str(Path("~/.kube/config").expanduser())
     files = [name for name in own.split(os.pathsep) if name and name != str(KUBECONFIG)]
     return os.pathsep.join([*files, str(KUBECONFIG)])

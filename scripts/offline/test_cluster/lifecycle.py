@@ -1,4 +1,4 @@
-"""Starting and ending the test cluster, whatever is left of an earlier one."""
+"""Starting and stopping the test cluster, whatever is left of an earlier one."""
 
 import contextlib
 import fcntl
@@ -35,11 +35,11 @@ from scripts.offline.test_cluster.layout import (
     STATE,
     VOLUMES,
 )
-from scripts.prepare import machine, ui
-from scripts.prepare.pins import ROOT
+from scripts.shared import machine, ui
+from scripts.shared.project import ROOT
 
 PART = build.PART
-NEEDED = {
+PACKAGES = {
     "containerd": "containerd",
     "ctr": "containerd",
     "runc": "runc",
@@ -47,14 +47,14 @@ NEEDED = {
     "ip": "iproute2",
     "unshare": "util-linux",
 }
-"""Programs of the machine's own that the node runs on, and their Debian packages."""
+"""Programs of this machine that the node needs, and the Debian packages that have them."""
 
-START_S = 120.0
-END_S = 30.0
-LOOK_S = 0.2
+START_SECONDS = 120.0
+STOP_SECONDS = 30.0
+POLL_SECONDS = 0.2
 
 SUPERVISOR = ["-m", supervisor.__name__, str(HOME)]
-"""Arguments of Python that the cluster's first process is known by."""
+"""Arguments of Python that identify the cluster's first process."""
 
 STORAGE_CLASS = {
     "apiVersion": "storage.k8s.io/v1",
@@ -71,54 +71,55 @@ STORAGE_CLASS = {
 def up() -> str:
     """Start the cluster unless it runs and answers; return a line that says which."""
     _check_machine()
-    told = build.ensure()
-    with _alone():
-        if _supervisor() and not _problem():
-            return f"{told}; runs already: context {CONTEXT} in {KUBECONFIG}"
-        _end()
+    built = build.ensure()
+    with _lock():
+        if _supervisor() and not _unready_reason():
+            return f"{built}; runs already: context {CONTEXT} in {KUBECONFIG}"
+        _stop()
         began = time.monotonic()
         try:
             _start()
-            # Again and again: containerd is started twice where an earlier life left containers.
-            _wait(lambda: not _failure(lambda: images.load_pause(build.folder() / "pause")))
+            # Repeated: containerd is restarted if an earlier run left containers.
+            _wait(lambda: not _error(lambda: images.load_pause(build.folder() / "pause")))
             images.prune()
-            _wait(lambda: not _problem())
+            _wait(lambda: not _unready_reason())
         except BaseException:
-            _end(keep_logs=True)
+            _stop(keep_logs=True)
             raise
         took = ui.elapsed(time.monotonic() - began)
-    return f"{told}; ready after {took}: context {CONTEXT} in {KUBECONFIG}"
+    return f"{built}; ready after {took}: context {CONTEXT} in {KUBECONFIG}"
 
 
 def down() -> str:
-    """End the cluster and all that is in it, but for its images."""
-    with _alone():
-        there = _supervisor() is not None or STATE.exists()
-        _end()
-    return "ended; nothing of it is left but its images" if there else "there was none"
+    """Stop the cluster and remove all that is in it except images; return what was done."""
+    with _lock():
+        existed = _supervisor() is not None or STATE.exists()
+        _stop()
+    return "ended; nothing of it is left but its images" if existed else "there was none"
 
 
 def status() -> tuple[bool, str]:
-    """Tell whether the cluster answers, and what runs."""
+    """Return whether the cluster is ready, and a line about its programs."""
     if _supervisor() is None:
         return False, "does not run; start it with scripts/offline/cluster up"
-    known = json.loads(COMPONENTS.read_text()) if COMPONENTS.exists() else {}
-    parts = [
+    components = json.loads(COMPONENTS.read_text()) if COMPONENTS.exists() else {}
+    programs = [
         name
-        + ("" if one["running"] else " (down)")
-        + (f" (started {one['starts']} times)" if one["starts"] > 1 else "")
-        for name, one in known.items()
+        + ("" if component["running"] else " (down)")
+        + (f" (started {component['starts']} times)" if component["starts"] > 1 else "")
+        for name, component in components.items()
     ]
-    problem = _problem()
-    return not problem, f"{problem or 'ready'}: {', '.join(parts)}"
+    reason = _unready_reason()
+    return not reason, f"{reason or 'ready'}: {', '.join(programs)}"
 
 
 def kubectl(*arguments: str, stdin: str | None = None, timeout: float = 20.0) -> str:
-    """Return what kubectl prints about this cluster; raise `SetupError` when it fails."""
-    own = [str(build.folder() / "kubectl"), f"--kubeconfig={KUBECONFIG}", f"--context={CONTEXT}"]
+    """Run kubectl on this cluster; return its output, or raise `SetupError`."""
+    kubectl_path = str(build.folder() / "kubectl")
+    command = [kubectl_path, f"--kubeconfig={KUBECONFIG}", f"--context={CONTEXT}"]
     try:
         done = subprocess.run(
-            [*own, *arguments], input=stdin, capture_output=True, text=True, timeout=timeout
+            [*command, *arguments], input=stdin, capture_output=True, text=True, timeout=timeout
         )
     except subprocess.TimeoutExpired:
         raise ui.SetupError(f"kubectl {arguments[0]} did not end in {timeout:.0f} s") from None
@@ -134,7 +135,7 @@ def _check_machine() -> None:
             "the test cluster needs root on Linux; elsewhere use kind, minikube or k3d, and name "
             "its context in the stack"
         )
-    missing = sorted({package for name, package in NEEDED.items() if not shutil.which(name)})
+    missing = sorted({package for name, package in PACKAGES.items() if not shutil.which(name)})
     if missing:
         raise ui.SetupError(f"missing: apt-get install {' '.join(missing)}")
     routes = json.loads(machine.output(["ip", "-j", "route"]) or "[]")
@@ -149,8 +150,8 @@ def _check_machine() -> None:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Keep two commands on the one cluster of this person from meeting."""
+def _lock() -> Iterator[None]:
+    """Let one command at a time change the one cluster of this user."""
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     with LOCK.open("w") as lock:
         try:
@@ -168,49 +169,52 @@ def _start() -> None:
     programs = build.folder()
     certificates.write(CERTIFICATES)
     configuration.write(programs)
-    apart = ["unshare", "--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child"]
-    # Its own /proc, and a network of its own in /sys.
-    apart += ["--mount-proc", "--"]
+    unshare = ["unshare", "--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child"]
+    unshare += ["--mount-proc", "--"]
     with configuration.log("supervisor").open("wb") as log:
         parent = subprocess.Popen(
-            [*apart, sys.executable, *SUPERVISOR, programs],
+            [*unshare, sys.executable, *SUPERVISOR, programs],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd=ROOT,
             start_new_session=True,
         )
-    first = _wait_for_first(parent)
-    parent.returncode = 0  # It outlives this command, and nobody here waits for it.
+    supervisor = _wait_for_supervisor(parent)
+    parent.returncode = 0  # It outlives this command: spare it the warning about a running child.
     _host("ip", "link", "add", HOST_INTERFACE, "type", "veth", "peer", "name", NODE_INTERFACE)
     _host("ip", "address", "add", f"{HOST}/{LINK.prefixlen}", "dev", HOST_INTERFACE)
     _host("ip", "link", "set", HOST_INTERFACE, "up")
-    _host("ip", "link", "set", NODE_INTERFACE, "netns", str(first))
+    _host("ip", "link", "set", NODE_INTERFACE, "netns", str(supervisor.pid))
 
 
-def _wait_for_first(parent: "subprocess.Popen[bytes]") -> int:
-    end = time.monotonic() + END_S
-    while time.monotonic() < end and parent.poll() is None:
-        if first := _supervisor():
-            return first.pid
+def _wait_for_supervisor(parent: "subprocess.Popen[bytes]") -> psutil.Process:
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline and parent.poll() is None:
+        if supervisor := _supervisor():
+            return supervisor
         time.sleep(0.05)
-    raise ui.SetupError(f"the test cluster has no namespaces: {_why()}")
+    raise ui.SetupError(f"the test cluster has no namespaces: {_last_log_line()}")
 
 
-def _end(*, keep_logs: bool = False) -> None:
-    """End what runs and remove what it made; right also after a kill of any part of it."""
-    while first := _supervisor():
-        starter = _starter(first)
-        first.kill()
+def _stop(*, keep_logs: bool = False) -> None:
+    """Stop what runs and remove its traces, also after a kill of any part of it."""
+    while supervisor := _supervisor():
+        unshare = _unshare_process(supervisor)
+        supervisor.kill()
         # It is dead only when all other processes of its namespace are.
-        _wait(lambda: _supervisor() != first, END_S, f"process {first.pid} does not end")
-        if starter:  # ends by itself, a moment after what it started
+        _wait(
+            lambda: _supervisor() != supervisor,
+            STOP_SECONDS,
+            f"process {supervisor.pid} does not end",
+        )
+        if unshare:  # It ends by itself, a moment after its child.
             with contextlib.suppress(psutil.TimeoutExpired):
-                starter.wait(END_S)
+                unshare.wait(STOP_SECONDS)
     if Path(f"/sys/class/net/{HOST_INTERFACE}").exists():
         machine.output(["ip", "link", "delete", HOST_INTERFACE])
     for root in CGROUP_ROOT.glob(f"*/{CGROUP}"):
-        _wait(functools.partial(_remove_cgroup, root), END_S, f"{root} is not empty")
+        _wait(functools.partial(_remove_cgroup, root), STOP_SECONDS, f"{root} is not empty")
     KUBECONFIG.unlink(missing_ok=True)
     if not keep_logs:
         shutil.rmtree(STATE, ignore_errors=True)
@@ -220,17 +224,17 @@ def _end(*, keep_logs: bool = False) -> None:
                 shutil.rmtree(entry, ignore_errors=True)
 
 
-def _starter(first: psutil.Process) -> psutil.Process | None:
-    """Return the `unshare` that waits for the first process; None if that was killed."""
+def _unshare_process(supervisor: psutil.Process) -> psutil.Process | None:
+    """Return the `unshare` that waits for the supervisor; None if that was killed."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        parent = first.parent()
+        parent = supervisor.parent()
         if parent and parent.name() == "unshare":
             return parent
     return None
 
 
 def _remove_cgroup(root: Path) -> bool:
-    for folder in sorted(root.rglob("*/"), key=lambda one: len(one.parts), reverse=True):
+    for folder in sorted(root.rglob("*/"), key=lambda path: len(path.parts), reverse=True):
         with contextlib.suppress(OSError):
             folder.rmdir()
     with contextlib.suppress(OSError):
@@ -239,21 +243,21 @@ def _remove_cgroup(root: Path) -> bool:
 
 
 def _supervisor() -> psutil.Process | None:
-    """Return the first process of this person's cluster while it lives.
+    """Return the first process of this user's cluster, if it runs.
 
-    It is known by its arguments, so that one which a killed `up` left behind is found too.
+    It is identified by its arguments, so that one left by a killed `up` is found as well.
     """
     for process in psutil.process_iter(["cmdline", "status"]):
-        known = process.info["cmdline"] or []
-        if known[1:4] == SUPERVISOR and process.info["status"] != psutil.STATUS_ZOMBIE:
+        arguments = process.info["cmdline"] or []
+        if arguments[1:4] == SUPERVISOR and process.info["status"] != psutil.STATUS_ZOMBIE:
             return process
     return None
 
 
-def _problem() -> str:
-    """Return what keeps the cluster from being ready; empty: it is."""
+def _unready_reason() -> str:
+    """Return why the cluster is not ready; empty if it is."""
 
-    def look() -> None:
+    def check() -> None:
         kubectl("get", "--raw=/readyz", timeout=10)
         kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(STORAGE_CLASS))
         nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
@@ -267,10 +271,11 @@ def _problem() -> str:
             raise ui.SetupError("its node is not ready yet")
         kubectl("get", "serviceaccount", "default")
 
-    return _failure(look)
+    return _error(check)
 
 
-def _failure(work: Callable[[], object]) -> str:
+def _error(work: Callable[[], object]) -> str:
+    """Return the message of the `SetupError` that `work` raises; empty if it raises none."""
     try:
         work()
     except ui.SetupError as error:
@@ -278,20 +283,20 @@ def _failure(work: Callable[[], object]) -> str:
     return ""
 
 
-def _wait(ready: Callable[[], bool], seconds: float = START_S, otherwise: str = "") -> None:
-    end = time.monotonic() + seconds
+def _wait(ready: Callable[[], bool], seconds: float = START_SECONDS, otherwise: str = "") -> None:
+    deadline = time.monotonic() + seconds
     while not ready():
-        if time.monotonic() > end:
-            raise ui.SetupError(otherwise or f"not ready after {seconds:.0f} s: {_why()}")
+        if time.monotonic() > deadline:
+            raise ui.SetupError(otherwise or f"not ready after {seconds:.0f} s: {_last_log_line()}")
         if not otherwise and _supervisor() is None:
-            raise ui.SetupError(f"it ended: {_why()}")
-        time.sleep(LOOK_S)
+            raise ui.SetupError(f"it ended: {_last_log_line()}")
+        time.sleep(POLL_SECONDS)
 
 
-def _why() -> str:
+def _last_log_line() -> str:
     log = configuration.log("supervisor")
-    said = ui.last_line(log) if log.exists() else ""
-    return f"{said or _problem()} (logs: {LOGS})"
+    line = ui.last_line(log) if log.exists() else ""
+    return f"{line or _unready_reason()} (logs: {LOGS})"
 
 
 def _host(*argv: str) -> None:

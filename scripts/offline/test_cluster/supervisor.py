@@ -1,6 +1,6 @@
-"""The first process of the cluster's namespaces: starts its programs, and starts them again.
+"""The first process of the cluster's namespaces: it starts and restarts the cluster's programs.
 
-When it ends, in whatever way, the kernel ends every process of the cluster, its containers too.
+When it ends, in whatever way, the kernel ends every process of the cluster, containers included.
 """
 
 import json
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts.offline.test_cluster import configuration
+from scripts.offline.test_cluster.images import CTR
 from scripts.offline.test_cluster.layout import (
     API_PORT,
     CGROUP,
@@ -26,52 +27,50 @@ from scripts.offline.test_cluster.layout import (
     NODE_INTERFACE,
 )
 
-LOOK_S = 0.2
-PAUSE_S = 1.0
-"""Between the end of a program and its next start."""
-
-START_S = 60.0
+POLL_SECONDS = 0.2
+RESTART_DELAY_SECONDS = 1.0
+START_SECONDS = 60.0
 
 
 def main() -> None:
     """Prepare the namespaces, then keep every program running until SIGTERM.
 
-    Arguments: the cluster's folder, which marks this process as its own, and that of the programs.
+    Arguments: the cluster's folder, by which this process is identified, and that of the programs.
     """
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    programs = configuration.commands(Path(sys.argv[2]))
+    commands = configuration.commands(Path(sys.argv[2]))
     _prepare_mounts()
     _prepare_network()
     _prepare_cgroups()
-    supervised = Supervised(programs)
-    supervised.start("containerd")
-    supervised.until(lambda: _answers(CONTAINERD_SOCKET), "containerd")
+    programs = Programs(commands)
+    programs.start("containerd")
+    programs.wait_until(lambda: _answers(CONTAINERD_SOCKET), "containerd")
     if _remove_old_containers():
-        # It has read the list of them already.
-        supervised.restart("containerd")
-        supervised.until(lambda: _answers(CONTAINERD_SOCKET), "containerd")
-    supervised.start("etcd")
-    supervised.start("kube-apiserver")
-    supervised.until(_api_listens, "kube-apiserver")
-    for name in programs:
-        supervised.start(name)
+        # It has already read the list of them.
+        programs.restart("containerd")
+        programs.wait_until(lambda: _answers(CONTAINERD_SOCKET), "containerd")
+    programs.start("etcd")
+    programs.start("kube-apiserver")
+    programs.wait_until(_api_listens, "kube-apiserver")
+    for name in commands:
+        programs.start(name)
     while True:
-        supervised.look()
-        time.sleep(LOOK_S)
+        programs.reap()
+        time.sleep(POLL_SECONDS)
 
 
-class Supervised:
-    """Programs that are to run."""
+class Programs:
+    """Programs that are restarted when they end."""
 
     def __init__(self, commands: dict[str, list[str]]) -> None:
         self._commands = commands
         self._pids: dict[str, int] = {}
         self._starts: dict[str, int] = {}
-        self._due: dict[str, float] = {}
+        self._restart_at: dict[str, float] = {}
 
     def start(self, name: str) -> None:
-        """Start a program unless it runs or is about to be started again."""
-        if name in self._pids or name in self._due:
+        """Start a program unless it runs or is about to be restarted."""
+        if name in self._pids or name in self._restart_at:
             return
         with configuration.log(name).open("ab") as log:
             child = subprocess.Popen(
@@ -82,19 +81,19 @@ class Supervised:
                 start_new_session=True,
             )
         self._pids[name] = child.pid
-        child.returncode = 0  # `look` takes its end, and those of all orphans.
+        child.returncode = 0  # `reap` waits for it, as for all orphans.
         self._starts[name] = self._starts.get(name, 0) + 1
         self._write()
 
     def restart(self, name: str) -> None:
-        """End a program, to be started again."""
+        """End a program, and wait for its end; it is started again."""
         os.kill(self._pids[name], signal.SIGTERM)
         while name in self._pids:
-            self.look()
-            time.sleep(LOOK_S)
+            self.reap()
+            time.sleep(POLL_SECONDS)
 
-    def look(self) -> None:
-        """Take the ends of processes; start again what ended."""
+    def reap(self) -> None:
+        """Reap ended processes; restart programs."""
         names = {pid: name for name, pid in self._pids.items()}
         while True:
             try:
@@ -105,43 +104,43 @@ class Supervised:
                 break
             if name := names.get(pid):
                 del self._pids[name]
-                self._due[name] = time.monotonic() + PAUSE_S
+                self._restart_at[name] = time.monotonic() + RESTART_DELAY_SECONDS
                 self._write()
-        for name, when in list(self._due.items()):
+        for name, when in list(self._restart_at.items()):
             if time.monotonic() >= when:
-                del self._due[name]
+                del self._restart_at[name]
                 self.start(name)
 
-    def until(self, ready: Callable[[], bool], name: str) -> None:
-        """Wait until `ready()`; end the cluster when it takes too long."""
-        end = time.monotonic() + START_S
+    def wait_until(self, ready: Callable[[], bool], name: str) -> None:
+        """Wait until `ready()`; end the cluster if it takes too long."""
+        deadline = time.monotonic() + START_SECONDS
         while not ready():
-            if time.monotonic() > end:
-                sys.exit(f"{name} does not answer after {START_S:.0f} s")
-            self.look()
-            time.sleep(LOOK_S)
+            if time.monotonic() > deadline:
+                sys.exit(f"{name} does not answer after {START_SECONDS:.0f} s")
+            self.reap()
+            time.sleep(POLL_SECONDS)
 
     def _write(self) -> None:
-        known = {
+        components = {
             name: {"running": name in self._pids, "starts": self._starts.get(name, 0)}
             for name in self._commands
         }
         draft = COMPONENTS.with_suffix(".draft")
-        draft.write_text(json.dumps(known))
+        draft.write_text(json.dumps(components))
         draft.replace(COMPONENTS)
 
 
 def _prepare_mounts() -> None:
-    # The kubelet's mounts have to be seen in containers; none goes back to the host.
+    # Containers have to see the kubelet's mounts; the host does not.
     _run("mount", "--make-rshared", "/")
     _run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(configuration.RUN))
 
 
 def _prepare_network() -> None:
-    end = time.monotonic() + START_S
+    deadline = time.monotonic() + START_SECONDS
     # Not from /sys, which still shows the host's interfaces.
     while NODE_INTERFACE not in (name for _, name in socket.if_nameindex()):
-        if time.monotonic() > end:
+        if time.monotonic() > deadline:
             sys.exit("the link to the host did not come")
         time.sleep(0.05)
     _run("ip", "link", "set", "lo", "up")
@@ -152,26 +151,25 @@ def _prepare_network() -> None:
 
 
 def _prepare_cgroups() -> None:
-    """Make the cgroup that the kubelet keeps its pods in, in every hierarchy of version 1."""
+    """Create the cgroup of the kubelet's pods in every hierarchy of version 1."""
     for hierarchy in CGROUP_ROOT.iterdir():
         if not (hierarchy / "cgroup.procs").exists():
             continue
-        ours = hierarchy / CGROUP
-        ours.mkdir(exist_ok=True)
+        cgroup = hierarchy / CGROUP
+        cgroup.mkdir(exist_ok=True)
         # An empty cpuset can hold no process.
         for name in ("cpuset.cpus", "cpuset.mems"):
-            if (ours / name).exists():
-                (ours / name).write_text((hierarchy / name).read_text())
+            if (cgroup / name).exists():
+                (cgroup / name).write_text((hierarchy / name).read_text())
 
 
 def _remove_old_containers() -> bool:
-    """Forget the containers of an earlier life; tell whether there were any."""
-    ctr = ["ctr", "--address", str(CONTAINERD_SOCKET), "--namespace", "k8s.io"]
-    listed = subprocess.run([*ctr, "containers", "ls", "-q"], capture_output=True, text=True)
-    old = listed.stdout.split()
-    if old:
-        _run(*ctr, "containers", "rm", *old)
-    return bool(old)
+    """Remove the containers of an earlier run; tell whether there were any."""
+    listed = subprocess.run([*CTR, "containers", "ls", "-q"], capture_output=True, text=True)
+    containers = listed.stdout.split()
+    if containers:
+        _run(*CTR, "containers", "rm", *containers)
+    return bool(containers)
 
 
 def _answers(path: Path) -> bool:

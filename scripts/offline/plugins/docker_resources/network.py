@@ -7,19 +7,7 @@ from typing import Any, ClassVar
 from docker.errors import NotFound
 from docker.types import IPAMConfig, IPAMPool
 
-from scripts.offline.plugins.protocol.codec import Properties
-from scripts.offline.plugins.protocol.errors import RefusedError
-from scripts.offline.plugins.protocol.resource import Call, Found, Made
-from scripts.offline.plugins.protocol.schema import (
-    Prop,
-    boolean,
-    normal,
-    records,
-    text,
-    text_map,
-)
-
-from .shared import (
+from scripts.offline.plugins.docker_resources.shared import (
     LABELS,
     DockerResource,
     conflict,
@@ -28,6 +16,17 @@ from .shared import (
     labels_from,
     labels_to,
     remove_when_free,
+)
+from scripts.offline.plugins.protocol.codec import Properties
+from scripts.offline.plugins.protocol.errors import RefusedError
+from scripts.offline.plugins.protocol.resource import Call, CreateResult, ReadResult
+from scripts.offline.plugins.protocol.schema import (
+    Prop,
+    boolean,
+    normal,
+    records,
+    text,
+    text_map,
 )
 
 IPAM_CONFIG = {"subnet": text(), "gateway": text(), "ipRange": text(), "auxAddress": text_map()}
@@ -52,23 +51,23 @@ class Network(DockerResource):
         "ipamConfigs": records(IPAM_CONFIG, kept=True),
     }
 
-    def create(self, call: Call, inputs: Properties) -> Made:
+    def create(self, call: Call, inputs: Properties) -> CreateResult:
         """Create it, or adopt what an interrupted create left."""
         name, labels = inputs["name"], labels_from(inputs)
         if (existing := self._by_name(name)) is not None:
             if not is_leftover(labels, existing["Labels"]):
                 raise conflict("network", name, existing["Id"])
             if _covers(inputs, existing):
-                return Made(existing["Id"], {"scope": existing["Scope"]})
+                return CreateResult(existing["Id"], {"scope": existing["Scope"]})
             self.api.remove_network(existing["Id"])
         pools = [
             IPAMPool(
-                subnet=one.get("subnet"),
-                iprange=one.get("ipRange"),
-                gateway=one.get("gateway"),
-                aux_addresses=one.get("auxAddress"),
+                subnet=pool.get("subnet"),
+                iprange=pool.get("ipRange"),
+                gateway=pool.get("gateway"),
+                aux_addresses=pool.get("auxAddress"),
             )
-            for one in inputs.get("ipamConfigs") or []
+            for pool in inputs.get("ipamConfigs") or []
         ]
         made = self.api.create_network(
             name,
@@ -84,23 +83,23 @@ class Network(DockerResource):
         call.on_failure(lambda: self.api.remove_network(made["Id"]))
         live = self.api.inspect_network(made["Id"])
         _refuse_other_forms(live, inputs)
-        return Made(made["Id"], {"scope": live["Scope"]})
+        return CreateResult(made["Id"], {"scope": live["Scope"]})
 
     def _by_name(self, name: str) -> dict[str, Any] | None:
         # The filter matches parts of names too.
-        found: list[dict[str, Any]] = self.api.networks(names=[name])
-        return next((one for one in found if one["Name"] == name), None)
+        networks: list[dict[str, Any]] = self.api.networks(names=[name])
+        return next((network for network in networks if network["Name"] == name), None)
 
     def read(
         self, call: Call, id_: str, inputs: Properties | None, state: Properties
-    ) -> Found | None:
+    ) -> ReadResult | None:
         """A network with this id is as it was made; on import its name will do for the id."""
         try:
             live = self.api.inspect_network(id_)
         except NotFound:
             return None
-        known = _written(live) if inputs is None else inputs
-        return Found(live["Id"], known, {"scope": live["Scope"]})
+        network_inputs = _written(live) if inputs is None else inputs
+        return ReadResult(live["Id"], network_inputs, {"scope": live["Scope"]})
 
     def delete(self, call: Call, id_: str, state: Properties) -> None:
         """Remove it once no container is attached."""
@@ -122,12 +121,12 @@ def _refuse_other_forms(live: dict[str, Any], inputs: Properties) -> None:
 
 def _covers(inputs: Properties, live: dict[str, Any]) -> bool:
     """Whether an existing network is what the inputs ask for."""
-    wanted = {name: value for name, value in inputs.items() if name != "labels"}
+    requested = {name: value for name, value in inputs.items() if name != "labels"}
     written = _written(live)
-    for name, value in wanted.items():
+    for name, value in requested.items():
         if name == "ipamConfigs":
             pools = written.get(name, [])
-            if not all(any(one.items() <= pool.items() for pool in pools) for one in value):
+            if not all(any(asked.items() <= pool.items() for pool in pools) for asked in value):
                 return False
         elif value not in (None, False, "default", {}) and written.get(name) != value:
             return False

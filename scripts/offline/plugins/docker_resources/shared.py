@@ -6,12 +6,11 @@ from typing import Any
 
 from docker.errors import APIError, NotFound
 
+from scripts.offline.plugins.docker_resources.connection import Connection
 from scripts.offline.plugins.protocol.codec import Properties
 from scripts.offline.plugins.protocol.errors import RefusedError
 from scripts.offline.plugins.protocol.resource import Call, Resource
 from scripts.offline.plugins.protocol.schema import Rule, records, text
-
-from .connection import Connection
 
 LABELS = records({"label": text(required=True), "value": text(required=True)})
 # How long something in use is given to come free before its removal fails, in seconds.
@@ -51,7 +50,7 @@ def matching(pattern: str, meaning: str) -> Rule:
 
 def labels_from(inputs: Properties) -> dict[str, str]:
     """The labels as Docker's map."""
-    return {one["label"]: one["value"] for one in inputs.get("labels") or []}
+    return {label["label"]: label["value"] for label in inputs.get("labels") or []}
 
 
 def labels_to(labels: Mapping[str, str] | None) -> list[dict[str, str]]:

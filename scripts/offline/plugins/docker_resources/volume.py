@@ -5,12 +5,7 @@ from typing import Any, ClassVar
 
 from docker.errors import NotFound
 
-from scripts.offline.plugins.protocol.codec import Properties
-from scripts.offline.plugins.protocol.errors import RefusedError
-from scripts.offline.plugins.protocol.resource import Call, Found, Made
-from scripts.offline.plugins.protocol.schema import Prop, text, text_map
-
-from .shared import (
+from scripts.offline.plugins.docker_resources.shared import (
     LABELS,
     DockerResource,
     conflict,
@@ -20,6 +15,10 @@ from .shared import (
     labels_to,
     remove_when_free,
 )
+from scripts.offline.plugins.protocol.codec import Properties
+from scripts.offline.plugins.protocol.errors import RefusedError
+from scripts.offline.plugins.protocol.resource import Call, CreateResult, ReadResult
+from scripts.offline.plugins.protocol.schema import Prop, text, text_map
 
 
 class Volume(DockerResource):
@@ -35,34 +34,34 @@ class Volume(DockerResource):
         "labels": LABELS,
     }
 
-    def create(self, call: Call, inputs: Properties) -> Made:
+    def create(self, call: Call, inputs: Properties) -> CreateResult:
         """Create it, or adopt what an interrupted create left; never anybody else's data."""
         name, labels = inputs["name"], labels_from(inputs)
         existing = self._inspect(name)
         if existing is not None:
             if not is_leftover(labels, existing["Labels"]):
                 raise conflict("volume", name)
-            wanted = (inputs["driver"], inputs.get("driverOpts") or {})
-            if (existing["Driver"], existing["Options"] or {}) != wanted:
+            requested = (inputs["driver"], inputs.get("driverOpts") or {})
+            if (existing["Driver"], existing["Options"] or {}) != requested:
                 raise RefusedError(
                     f"volume '{name}' is left from before, with another driver or options: "
                     f"remove it and its data (`docker volume rm {name}`) or choose another name"
                 )
-            return Made(name, {"mountpoint": existing["Mountpoint"]})
+            return CreateResult(name, {"mountpoint": existing["Mountpoint"]})
         made = self.api.create_volume(name, inputs["driver"], inputs.get("driverOpts"), labels)
         call.on_failure(lambda: self.api.remove_volume(made["Name"]))
-        return Made(made["Name"], {"mountpoint": made["Mountpoint"]})
+        return CreateResult(made["Name"], {"mountpoint": made["Mountpoint"]})
 
     def _inspect(self, name: str) -> dict[str, Any] | None:
         try:
-            found: dict[str, Any] = self.api.inspect_volume(name)
+            volume: dict[str, Any] = self.api.inspect_volume(name)
         except NotFound:
             return None
-        return found
+        return volume
 
     def read(
         self, call: Call, id_: str, inputs: Properties | None, state: Properties
-    ) -> Found | None:
+    ) -> ReadResult | None:
         """A volume of this name may be another one by now, so its settings are compared."""
         live = self._inspect(id_)
         if live is None:
@@ -73,12 +72,14 @@ class Volume(DockerResource):
             "driverOpts": live["Options"],
             "labels": labels_to(live["Labels"]),
         }
-        known = {name: value for name, value in written.items() if value}
+        volume_inputs = {name: value for name, value in written.items() if value}
         if inputs is not None and "driver" not in inputs and live["Driver"] == "local":
-            del known["driver"]
+            del volume_inputs["driver"]
         if inputs is not None and labels_from(inputs) == (live["Labels"] or {}):
-            known |= {"labels": inputs.get("labels")}  # in the order in which they were written
-        return Found(live["Name"], known, {"mountpoint": live["Mountpoint"]})
+            volume_inputs |= {
+                "labels": inputs.get("labels")
+            }  # in the order in which they were written
+        return ReadResult(live["Name"], volume_inputs, {"mountpoint": live["Mountpoint"]})
 
     def delete(self, call: Call, id_: str, state: Properties) -> None:
         """Remove it once no container uses it."""

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from google.protobuf.struct_pb2 import Struct  # type: ignore[import-untyped]
 
-from .errors import RefusedError
+from scripts.offline.plugins.protocol.errors import RefusedError
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"

@@ -4,8 +4,8 @@ import random
 import secrets
 from typing import Any
 
-from .codec import Properties
-from .errors import RefusedError
+from scripts.offline.plugins.protocol.codec import Properties
+from scripts.offline.plugins.protocol.errors import RefusedError
 
 DIGITS = 7
 # Marks, in the inputs that the state keeps, the ones which the plugin chose.

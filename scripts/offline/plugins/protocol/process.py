@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc  # type: ignore[import-untyped]
 from pulumi.runtime.proto.provider_pb2_grpc import add_ResourceProviderServicer_to_server
 
-from .server import Plugin
+from scripts.offline.plugins.protocol.server import Plugin
 
 # As the SDK's own: state of large containers (uploads, logs) passes the default of 4 MB.
 MESSAGE_LIMIT = 1024 * 1024 * 400

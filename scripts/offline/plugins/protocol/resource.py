@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from .codec import Properties, scrub
-from .errors import CancelledError, RefusedError
-from .schema import Difference, Failure, Prop
+from scripts.offline.plugins.protocol.codec import Properties, scrub
+from scripts.offline.plugins.protocol.errors import CancelledError, RefusedError
+from scripts.offline.plugins.protocol.schema import Difference, Failure, Prop
 
 
 class Console(Protocol):
@@ -82,7 +82,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Made:
+class CreateResult:
     """A resource that exists now: its id, and the outputs that are not inputs."""
 
     id: str
@@ -90,7 +90,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Found:
+class ReadResult:
     """A resource as it was found: inputs as if someone had written what is there, and outputs."""
 
     id: str
@@ -127,16 +127,16 @@ class Resource(ABC):
         return False
 
     @abstractmethod
-    def create(self, call: Call, inputs: Properties) -> Made:
+    def create(self, call: Call, inputs: Properties) -> CreateResult:
         """Make it, or leave nothing behind and raise."""
 
     def read(
         self, call: Call, id_: str, inputs: Properties | None, state: Properties
-    ) -> Found | None:
+    ) -> ReadResult | None:
         """What is there now, or None. `inputs` is None on import."""
         if inputs is None:
             raise RefusedError(f"the bundled plugin does not import {self.token}")
-        return Found(id_, inputs, state)
+        return ReadResult(id_, inputs, state)
 
     def update(
         self, call: Call, id_: str, old: Properties, new: Properties, state: Properties

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from .codec import Properties, Secret, Unknown
+from scripts.offline.plugins.protocol.codec import Properties, Secret, Unknown
 
 
 class Kind(StrEnum):
@@ -198,7 +198,7 @@ def diff(old: Properties, new: Properties, table: Mapping[str, Prop]) -> list[Di
     A missing property equals its default, and the order of an unordered list does not count. A
     value that is not known yet counts as changed: it may replace.
     """
-    found = []
+    differences = []
     for name, prop in table.items():
         before, after = normal(old.get(name), prop), normal(new.get(name), prop)
         if before == after:
@@ -206,8 +206,8 @@ def diff(old: Properties, new: Properties, table: Mapping[str, Prop]) -> list[Di
         replaces, in_vain = _effect(prop.change, before, after)
         added, deleted = old.get(name) is None, new.get(name) is None
         kept = prop.kept and (deleted or after is None)
-        found.append(Difference(name, added, deleted, replaces, in_vain, kept))
-    return found
+        differences.append(Difference(name, added, deleted, replaces, in_vain, kept))
+    return differences
 
 
 def _effect(change: Change, before: Any, after: Any) -> tuple[bool, bool]:
@@ -243,5 +243,5 @@ def normal(value: Any, prop: Prop) -> Any:
 def with_defaults(properties: Properties, table: Mapping[str, Prop]) -> Properties:
     """The properties with the table's top-level defaults filled in."""
     defaults = {name: prop.default for name, prop in table.items() if prop.default is not None}
-    given = {name: value for name, value in properties.items() if value is not None}
-    return defaults | given
+    specified = {name: value for name, value in properties.items() if value is not None}
+    return defaults | specified

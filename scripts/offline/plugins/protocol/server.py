@@ -13,12 +13,20 @@ from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
-from . import schema, states
-from .codec import UNKNOWN, Properties, decode, encode, holds_unknown, reveal, secret_texts
-from .console import EngineConsole
-from .errors import CancelledError, RefusedError
-from .names import CHOSEN, fill_name
-from .resource import Call, Resource
+from scripts.offline.plugins.protocol import schema, states
+from scripts.offline.plugins.protocol.codec import (
+    UNKNOWN,
+    Properties,
+    decode,
+    encode,
+    holds_unknown,
+    reveal,
+    secret_texts,
+)
+from scripts.offline.plugins.protocol.console import EngineConsole
+from scripts.offline.plugins.protocol.errors import CancelledError, RefusedError
+from scripts.offline.plugins.protocol.names import CHOSEN, fill_name
+from scripts.offline.plugins.protocol.resource import Call, Resource
 
 # Keys of a provider's configuration that belong to the engine.
 ENGINE_KEYS = ("version", "pluginDownloadURL", "pluginChecksums", "__internal")
@@ -80,8 +88,8 @@ class Plugin(ResourceProviderServicer):
     def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Validate the provider's settings."""
         with self._reporting(context, request) as call:
-            given = _settings(decode(request.news))
-            failures = _failures(call, schema.check(given, self._config, self.name))
+            settings = _settings(decode(request.news))
+            failures = _failures(call, schema.check(settings, self._config, self.name))
             return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -143,11 +151,11 @@ class Plugin(ResourceProviderServicer):
                 name: state.get(name) for name, prop in resource.table.items() if prop.read_back
             }
             ignored = set(request.ignoreChanges)
-            found = [
+            differences = [
                 item for item in schema.diff(old, new, resource.table) if item.name not in ignored
             ]
-            replaces = [item.name for item in found if item.replaces and not item.kept]
-            kept = [item.name for item in found if item.kept]
+            replaces = [item.name for item in differences if item.replaces and not item.kept]
+            kept = [item.name for item in differences if item.kept]
             if kept and not replaces:
                 raise RefusedError(
                     f"{_quoted(kept)} was left out, which the official plugin takes for no "
@@ -158,12 +166,12 @@ class Plugin(ResourceProviderServicer):
             named = resource.autonamed and CHOSEN not in new
             response = provider_pb2.DiffResponse
             return response(
-                changes=response.DIFF_SOME if found else response.DIFF_NONE,
-                diffs=[item.name for item in found],
+                changes=response.DIFF_SOME if differences else response.DIFF_NONE,
+                diffs=[item.name for item in differences],
                 replaces=replaces,
                 deleteBeforeReplace=bool(replaces) and (resource.delete_before_replace or named),
                 hasDetailedDiff=True,
-                detailedDiff={item.name: _detail(item) for item in found},
+                detailedDiff={item.name: _detail(item) for item in differences},
             )
 
     def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -186,22 +194,22 @@ class Plugin(ResourceProviderServicer):
         with self._reporting(context, request) as call:
             resource = self._resource(request.urn)
             state = decode(request.properties)
-            known = decode(request.inputs)
-            imported = not known and not state
-            found = resource.read(
-                call, request.id, None if imported else reveal(known), reveal(state)
+            former = decode(request.inputs)
+            imported = not former and not state
+            result = resource.read(
+                call, request.id, None if imported else reveal(former), reveal(state)
             )
-            if found is None:
+            if result is None:
                 return provider_pb2.ReadResponse()
-            inputs = states.keep_secrets(known, found.inputs)
-            if CHOSEN in known:
-                inputs[CHOSEN] = known[CHOSEN]
+            inputs = states.keep_secrets(former, result.inputs)
+            if CHOSEN in former:
+                inputs[CHOSEN] = former[CHOSEN]
             kept = {name: value for name, value in state.items() if name not in resource.table}
             outputs = kept | states.outputs(
-                resource, inputs, states.keep_secrets(state, found.outputs)
+                resource, inputs, states.keep_secrets(state, result.outputs)
             )
             return provider_pb2.ReadResponse(
-                id=found.id, inputs=encode(inputs), properties=encode(outputs)
+                id=result.id, inputs=encode(inputs), properties=encode(outputs)
             )
 
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -211,8 +219,8 @@ class Plugin(ResourceProviderServicer):
             old, new = decode(request.old_inputs), decode(request.news)
             state = decode(request.olds)
             computed = {name: value for name, value in state.items() if name not in resource.table}
-            found = schema.diff(old, new, resource.table)
-            if in_vain := [item.name for item in found if item.in_vain]:
+            differences = schema.diff(old, new, resource.table)
+            if in_vain := [item.name for item in differences if item.in_vain]:
                 raise RefusedError(
                     f"{_quoted(in_vain)} cannot change in place: the official plugin says that it "
                     "did, and leaves the resource as it was. Give the resource the option "
@@ -220,7 +228,7 @@ class Plugin(ResourceProviderServicer):
                     f"(`pulumi up --target-replace {request.urn}`)"
                 )
             if request.preview:
-                computed |= dict.fromkeys(resource.unknown_after_update(found), UNKNOWN)
+                computed |= dict.fromkeys(resource.unknown_after_update(differences), UNKNOWN)
             else:
                 computed |= states.keep_secrets(
                     state,
@@ -312,8 +320,8 @@ def _settings(config: Properties) -> Properties:
 
 def _failures(call: Call, failures: list[schema.Failure]) -> list[Any]:
     return [
-        provider_pb2.CheckFailure(property=one.path, reason=call.scrub(one.reason))
-        for one in failures
+        provider_pb2.CheckFailure(property=failure.path, reason=call.scrub(failure.reason))
+        for failure in failures
     ]
 
 

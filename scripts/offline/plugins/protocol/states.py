@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from . import schema
-from .codec import Properties, Secret, holds_secret, reveal
-from .names import CHOSEN
-from .resource import Resource
+from scripts.offline.plugins.protocol import schema
+from scripts.offline.plugins.protocol.codec import Properties, Secret, holds_secret, reveal
+from scripts.offline.plugins.protocol.names import CHOSEN
+from scripts.offline.plugins.protocol.resource import Resource
 
 
 def outputs(resource: Resource, inputs: Properties, computed: Properties) -> Properties:

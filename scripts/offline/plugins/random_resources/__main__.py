@@ -6,8 +6,7 @@ skip_sdk()
 
 from scripts.offline.plugins.protocol import process, server  # noqa: E402
 from scripts.offline.plugins.protocol.sdk import sdk_version  # noqa: E402
-
-from .resources import RESOURCES  # noqa: E402
+from scripts.offline.plugins.random_resources.resources import RESOURCES  # noqa: E402
 
 process.serve(
     server.Plugin(

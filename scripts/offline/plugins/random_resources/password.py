@@ -32,8 +32,8 @@ TABLE = {
 
 def digits_allowed(inputs: Properties) -> bool:
     """Whether digits may occur, by whichever name that was said; they may by default."""
-    given = [inputs[name] for name in ("numeric", "number") if inputs.get(name) is not None]
-    return given[0] if given else True
+    settings = [inputs[name] for name in ("numeric", "number") if inputs.get(name) is not None]
+    return settings[0] if settings else True
 
 
 def check(inputs: Properties) -> list[Failure]:

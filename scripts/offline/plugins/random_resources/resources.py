@@ -11,10 +11,9 @@ import uuid
 from collections.abc import Sequence
 
 from scripts.offline.plugins.protocol.codec import Properties, Unknown
-from scripts.offline.plugins.protocol.resource import Call, Made, Resource
+from scripts.offline.plugins.protocol.resource import Call, CreateResult, Resource
 from scripts.offline.plugins.protocol.schema import Failure, integer, text, text_map, texts
-
-from . import password
+from scripts.offline.plugins.random_resources import password
 
 KEEPERS = {"keepers": text_map()}
 
@@ -32,10 +31,10 @@ class RandomString(Resource):
             return []
         return password.check(inputs)
 
-    def create(self, call: Call, inputs: Properties) -> Made:
+    def create(self, call: Call, inputs: Properties) -> CreateResult:
         """Draw it."""
         result = password.draw(inputs)
-        return Made(result, self._outputs(inputs, result))
+        return CreateResult(result, self._outputs(inputs, result))
 
     def _outputs(self, inputs: Properties, result: str) -> Properties:
         digits = password.digits_allowed(inputs)
@@ -48,9 +47,9 @@ class RandomPassword(RandomString):
     token = "random:index/randomPassword:RandomPassword"
     secret_outputs = ("result",)
 
-    def create(self, call: Call, inputs: Properties) -> Made:
+    def create(self, call: Call, inputs: Properties) -> CreateResult:
         """Draw it; the id must not tell it."""
-        return Made("none", self._outputs(inputs, password.draw(inputs)))
+        return CreateResult("none", self._outputs(inputs, password.draw(inputs)))
 
 
 class RandomId(Resource):
@@ -60,12 +59,12 @@ class RandomId(Resource):
     table = {"byteLength": integer(1, required=True), "prefix": text()} | KEEPERS
     computed = ("hex", "dec", "b64Std", "b64Url")
 
-    def create(self, call: Call, inputs: Properties) -> Made:
+    def create(self, call: Call, inputs: Properties) -> CreateResult:
         """Draw it."""
         drawn = secrets.token_bytes(inputs["byteLength"])
         prefix = inputs.get("prefix", "")
         url = base64.urlsafe_b64encode(drawn).decode().rstrip("=")
-        return Made(
+        return CreateResult(
             url,
             {
                 "hex": prefix + drawn.hex(),
@@ -84,11 +83,11 @@ class RandomBytes(Resource):
     computed = ("base64", "hex")
     secret_outputs = ("base64", "hex")
 
-    def create(self, call: Call, inputs: Properties) -> Made:
+    def create(self, call: Call, inputs: Properties) -> CreateResult:
         """Draw them."""
         drawn = secrets.token_bytes(inputs["length"])
         outputs = {"base64": base64.b64encode(drawn).decode(), "hex": drawn.hex()}
-        return Made("none", outputs)
+        return CreateResult("none", outputs)
 
 
 class RandomInteger(Resource):
@@ -105,11 +104,11 @@ class RandomInteger(Resource):
             return [Failure("min", f"'min' ({low}) must not be above 'max' ({high})")]
         return []
 
-    def create(self, call: Call, inputs: Properties) -> Made:
+    def create(self, call: Call, inputs: Properties) -> CreateResult:
         """Draw it."""
         low, high = inputs["min"], inputs["max"]
         result = low + secrets.randbelow(high - low + 1)
-        return Made(str(result), {"result": result})
+        return CreateResult(str(result), {"result": result})
 
 
 class RandomShuffle(Resource):
@@ -119,14 +118,14 @@ class RandomShuffle(Resource):
     table = {"inputs": texts(required=True), "resultCount": integer(0)} | KEEPERS
     computed = ("results",)
 
-    def create(self, call: Call, inputs: Properties) -> Made:
+    def create(self, call: Call, inputs: Properties) -> CreateResult:
         """Shuffle; a count above the list's length takes further rounds, as the official one."""
-        given: list[str] = inputs["inputs"]
-        count = inputs.get("resultCount", len(given))
+        items: list[str] = inputs["inputs"]
+        count = inputs.get("resultCount", len(items))
         results: list[str] = []
-        while given and len(results) < count:
-            results += secrets.SystemRandom().sample(given, len(given))
-        return Made("-", {"results": results[:count]})
+        while items and len(results) < count:
+            results += secrets.SystemRandom().sample(items, len(items))
+        return CreateResult("-", {"results": results[:count]})
 
 
 class RandomUuid(Resource):
@@ -136,10 +135,10 @@ class RandomUuid(Resource):
     table = KEEPERS
     computed = ("result",)
 
-    def create(self, call: Call, inputs: Properties) -> Made:
+    def create(self, call: Call, inputs: Properties) -> CreateResult:
         """Draw it."""
         result = str(uuid.uuid4())
-        return Made(result, {"result": result})
+        return CreateResult(result, {"result": result})
 
 
 class RandomUuid4(RandomUuid):

@@ -1,0 +1,1 @@
+"""Checks before and after a deployment; each problem is one line."""

@@ -1,0 +1,49 @@
+"""Checks that a deployed server answers to every name it should have, and to no other.
+
+A wrong list of hosts is accepted at start and shows as 403 `Invalid Host header` to the people
+who use the missing name; one that is too wide opens the server to DNS rebinding.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import requests
+
+FOREIGN = "elsewhere.invalid"
+"""A name that no stack can have (RFC 6761)."""
+
+PATIENCE_SECONDS = 10
+
+_SEARCH = "/api/2.0/mlflow/experiments/search"
+
+
+def wrong_answers(address: str, hosts: Sequence[str]) -> list[str]:
+    """Return one line for each wrong answer of the server at `address` (`host:port`).
+
+    Each of `hosts` must be served, with and without the port, and from pages of its own origin;
+    `FOREIGN` must be refused as a host and as an origin.
+    """
+    wrong = []
+    for headers, expected in _questions(hosts, address.rpartition(":")[2]):
+        try:
+            # A search writes nothing, and as a POST it is what the check of origins looks at.
+            status = requests.post(
+                f"http://{address}{_SEARCH}",
+                json={"max_results": 1},
+                headers=headers,
+                timeout=PATIENCE_SECONDS,
+            ).status_code
+        except requests.RequestException as error:
+            return [f"allowed_hosts: {address} does not answer: {type(error).__name__}"]
+        if status != expected:
+            request = ", ".join(f"{name}: {value}" for name, value in headers.items())
+            wrong.append(f"allowed_hosts: {address} answers {status} to {request}, not {expected}")
+    return wrong
+
+
+def _questions(hosts: Sequence[str], port: str) -> Iterator[tuple[dict[str, str], int]]:
+    for host in hosts:
+        yield {"Host": host}, 200
+        yield {"Host": f"{host}:{port}", "Origin": f"http://{host}:{port}"}, 200
+        yield {"Host": f"{host}:{port}", "Origin": f"http://{FOREIGN}"}, 403
+    yield {"Host": FOREIGN}, 403
+    yield {"Host": f"{FOREIGN}:{port}"}, 403

@@ -1,0 +1,1 @@
+"""What is the same of a component on every platform: commands, settings, ports, files."""

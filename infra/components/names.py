@@ -1,0 +1,10 @@
+"""Names of the components of a deployment: its images, hosts and outputs have them, too."""
+
+POSTGRES = "postgres"
+OBJECT_STORE = "object-store"
+NFS = "nfs"
+SCHEMA_JOB = "schema-job"
+MLFLOW = "mlflow"
+LOAD_BALANCER = "nginx"
+LOAD = "load"
+"""Not a component: the image of the pod that a workload's load comes from."""

@@ -1,0 +1,131 @@
+"""The load balancer's nginx.conf as a function of the replicas behind it.
+
+Directives and their defaults: nginx.org/en/docs/http/ngx_http_upstream_module.html and
+ngx_http_proxy_module.html, as of nginx 1.26. On Docker, replicas are given by address, not by
+name: this nginx looks the names of an `upstream` up once, at its start, and does not start while
+one of them is unknown, as that of a stopped container is. So a replica keeps its address when its
+container is replaced.
+
+On Kubernetes pods come and go with addresses of their own. There the address to pass a request on
+to is a variable, whose name nginx looks up again as soon as it is older than a second: it gets all
+ready pods, takes them by chance, and goes on to the next as on Docker. What an `upstream` has
+beside (least connections, idle connections, leaving a failed one out) is not to be had with that
+before nginx 1.27.3, and a reload at each change would close the idle connections of clients, one
+of which may just send a request.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from infra.components.server import KEEP_ALIVE_SECONDS
+from infra.outputs import REPLICA_HEADER
+
+CONFIGURATION_FILE = "/etc/nginx/deployment/nginx.conf"
+"""Where the image's nginx reads the configuration."""
+
+PORT = 8080
+"""Port of the load balancer inside its container."""
+
+STATUS_PORT = 8081
+"""Port of `/nginx-status` inside its container."""
+
+UPSTREAM_KEEP_ALIVE_SECONDS = KEEP_ALIVE_SECONDS - 15
+"""Idle time of a connection to a replica; shorter than the replica's own, which would otherwise
+close one just as a POST is sent on it: an error that may not be repeated elsewhere."""
+
+CONNECT_SECONDS = 2
+"""A busy replica's kernel accepts at once, so only a missing one takes longer; above 1 s, after
+which a lost SYN is sent again."""
+
+API_SILENCE_SECONDS = 60
+"""Longest wait for an answer. Half of the MLflow client's 120 s: a frozen replica is then found
+and left out by the load balancer, not by the patience of each client."""
+
+READ_SILENCE_SECONDS = 30
+"""The same for what is only read, which may be asked elsewhere. Well above what busy servers take:
+they would be left out as frozen. A p95 of 15 s was seen on a machine with far too much to do."""
+
+STREAM_SILENCE_SECONDS = 600
+"""The same for artifacts, where the server may still store gigabytes after the last byte came."""
+
+FAILURES = 2
+"""Failures within `LEFT_OUT_SECONDS` that leave a replica out for as long. A dead replica gives
+them at once; a single broken connection, which proves little, does not cost a replica."""
+
+LEFT_OUT_SECONDS = 5
+"""After this a replica gets a request again: the delay until a healed one is used."""
+
+
+@dataclass(frozen=True, order=True)
+class Replica:
+    """Where a tracking server listens."""
+
+    address: IPv4Address
+    port: int
+    name: str
+    """Of its component, as `mlflow-a-1`: each answer says who gave it."""
+
+
+TEMPLATE = Path(__file__).with_name("nginx.conf.template")
+"""The configuration with `@names@` for what differs and for the times above."""
+
+TRACKING_FILE = "/tmp/tracking.conf"
+"""What the image's entrypoint writes: the DNS servers, and `$tracking`, where requests go."""
+
+
+def configuration(replicas: tuple[Replica, ...]) -> str:
+    """Return nginx.conf for `replicas` at fixed addresses.
+
+    Raises `ValueError` when there is none, or one is given twice.
+    """
+    if not replicas:
+        raise ValueError("a load balancer needs at least one replica")
+    if len({(replica.address, replica.port) for replica in replicas}) < len(replicas):
+        raise ValueError("a replica is given twice to the load balancer")
+    servers = "\n".join(
+        f"        server {replica.address}:{replica.port}"
+        f" max_fails={FAILURES} fail_timeout={LEFT_OUT_SECONDS}s;"
+        for replica in replicas
+    )
+    # Where a request was passed on, the variable lists all addresses, and the last one answered.
+    names = "\n".join(
+        f"        ~(^|[\\s,]){re.escape(f'{replica.address}:{replica.port}')}$ {replica.name};"
+        for replica in replicas
+    )
+    return _text(
+        f"""\
+    upstream tracking {{
+        # Shared by the processes of nginx: how busy a replica is, and whether it failed.
+        zone tracking 256k;
+        least_conn;
+{servers}
+        keepalive 64;
+        keepalive_timeout {UPSTREAM_KEEP_ALIVE_SECONDS}s;
+    }}""",
+        "tracking",
+        names,
+    )
+
+
+def configuration_by_name() -> str:
+    """Return nginx.conf for replicas that are found by the name in TRACKING_SERVICE."""
+    # Pods have no names here that outlive them: their addresses have to do.
+    return _text(f"    include {TRACKING_FILE};", "$tracking", "        default $upstream_addr;")
+
+
+def _text(upstream: str, tracking: str, names: str) -> str:
+    values = {
+        "upstream": upstream,
+        "tracking": tracking,
+        "names": names,
+        "API_SILENCE_SECONDS": API_SILENCE_SECONDS,
+        "CONNECT_SECONDS": CONNECT_SECONDS,
+        "PORT": PORT,
+        "READ_SILENCE_SECONDS": READ_SILENCE_SECONDS,
+        "REPLICA_HEADER": REPLICA_HEADER,
+        "STATUS_PORT": STATUS_PORT,
+        "STREAM_SILENCE_SECONDS": STREAM_SILENCE_SECONDS,
+    }
+    return re.sub(r"@(\w+)@", lambda match: str(values[match[1]]), TEMPLATE.read_text())

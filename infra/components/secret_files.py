@@ -1,0 +1,29 @@
+"""Files that components read their secrets from: `SECRETS_FOLDER` and the names in it."""
+
+from pathlib import PurePosixPath
+
+SECRETS_FOLDER = "/run/secrets"
+
+PASSWORD_FILE = "database-password"
+"""Password of the database's role, which both PostgreSQL and its clients read."""
+
+CREDENTIALS_FILE = "aws-credentials"
+"""Keys of the bucket, in AWS's format."""
+
+CREDENTIALS_PATH = PurePosixPath(SECRETS_FOLDER) / CREDENTIALS_FILE
+
+ARTIFACTS_CA = "artifacts-ca.crt"
+DATABASE_CA = "database-ca.crt"
+"""Certificates that servers check external services by."""
+
+
+def credentials_file(access_key: str, secret_key: str, session_token: str | None = None) -> str:
+    """Return the content of a credentials file as boto3 reads it."""
+    lines = [
+        "[default]",
+        f"aws_access_key_id={access_key}",
+        f"aws_secret_access_key={secret_key}",
+    ]
+    if session_token is not None:
+        lines.append(f"aws_session_token={session_token}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,350 @@
+"""What a stack file may say: a typed, closed description that is checked before any resource."""
+
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
+
+from infra.components.capacity import MOST_WORKERS, Capacity, capacity
+from infra.components.server import LOCAL_HOSTS
+from infra.outputs import Platform
+from infra.specification.cluster import ClusterSpec, comma_separated
+from infra.specification.conflicts import conflicts
+from infra.specification.external import (
+    ExternalDatabase,
+    ExternalNfs,
+    ExternalS3,
+    StoreKind,
+)
+from infra.specification.values import (
+    REGISTRY_EXAMPLE,
+    Data,
+    Host,
+    Image,
+    Memory,
+    NfsClient,
+    Registry,
+    S3Engine,
+    Subnet,
+)
+
+WORKER_MEMORY = 350 * 2**20
+"""Bytes that one worker process needs; measured at 260 MiB idle."""
+
+SERVER_MEMORY = 300 * 2**20
+"""Bytes of the process that starts the workers."""
+
+JOBS_MEMORY = 2 * 2**30
+"""Bytes of MLflow's eight job consumers; measured at 230 MiB each."""
+
+USUAL_REPLICAS = 3
+"""Replicas on Kubernetes that PostgreSQL is made for, where a stack file does not say."""
+
+UPDATING = 1
+"""Replicas that a rolling update on Kubernetes has beside the others."""
+
+
+def _kind(value: object) -> str:
+    """Tell a word, which is a store of the stack itself, from the kinds of external ones."""
+    return str(value.get("kind")) if isinstance(value, dict) else getattr(value, "kind", _WORD)
+
+
+_WORD = "word"
+OBJECTS: dict[str, dict[str, type[BaseModel]]] = {
+    "artifacts": {"s3": ExternalS3, "nfs": ExternalNfs},
+    "database": {"": ExternalDatabase},
+    "kubernetes": {"": ClusterSpec},
+}
+"""Keys that may be objects, and their models by `kind`; the union below has the same."""
+
+Artifacts = Annotated[
+    Annotated[StoreKind, Tag(_WORD)]
+    | Annotated[ExternalS3, Tag("s3")]
+    | Annotated[ExternalNfs, Tag("nfs")],
+    Discriminator(
+        _kind,
+        custom_error_type="kind",
+        custom_error_message=f"`kind` is not one of {', '.join(OBJECTS['artifacts'])}",
+    ),
+]
+
+
+def _object(value: object) -> object:
+    if not isinstance(value, (dict, BaseModel)):
+        raise ValueError(
+            "url: is missing: database has to be an object; set it as in: "
+            "pulumi config set --secret --path database.url"
+        )
+    return value
+
+
+def _cluster(value: object) -> object:
+    if not isinstance(value, (dict, BaseModel)):
+        raise ValueError(
+            "context: is missing: kubernetes has to be an object; set it as in: "
+            "pulumi config set --path kubernetes.context NAME"
+        )
+    return value
+
+
+class DeploymentSpec(BaseModel):
+    """One deployment of a remote MLflow, as its stack file describes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    platform: Platform = Field(
+        default=Platform.DOCKER,
+        description="What runs the components: `docker` or `kubernetes`.",
+        examples=["docker"],
+    )
+    kubernetes: Annotated[ClusterSpec, BeforeValidator(_cluster)] | None = Field(
+        default=None,
+        description="The cluster of a stack of platform `kubernetes`.",
+        examples=["{context: …}"],
+    )
+
+    port: int = Field(
+        default=5000,
+        ge=1,
+        le=65535,
+        description="TCP port of the tracking server on this machine.",
+        examples=["5000"],
+    )
+    bind: IPv4Address = Field(
+        default=IPv4Address("127.0.0.1"),
+        description="Address of this machine that the port is opened on.",
+        examples=["127.0.0.1"],
+    )
+    allowed_hosts: Annotated[tuple[Host, ...], BeforeValidator(comma_separated)] = Field(
+        default=(),
+        description="Names, beside those of this machine for itself (`localhost`, `127.0.0.1`, "
+        "`[::1]`), that clients may reach the server by.",
+        examples=["mlflow.example.com"],
+    )
+    artifacts: Artifacts = Field(
+        default=StoreKind.VOLUME,
+        description="Artifact store: `volume` beside the server, `s3` or `nfs` in the stack, or "
+        "an external one as an object with its `kind`.",
+        examples=["volume"],
+    )
+    s3_engine: S3Engine = Field(
+        default=S3Engine.MINIO,
+        description="What serves `artifacts: s3`: `minio` or `seaweedfs`.",
+        examples=["minio"],
+    )
+    presigned: bool = Field(
+        default=False,
+        description="Let clients move large artifacts to and from S3 itself, by presigned URLs.",
+        examples=["false"],
+    )
+    s3_port: int = Field(
+        default=9000,
+        ge=1,
+        le=65535,
+        description="TCP port of the stack's own S3 on this machine, for `presigned`.",
+        examples=["9000"],
+    )
+    database: Annotated[ExternalDatabase, BeforeValidator(_object)] | None = Field(
+        default=None,
+        description="A PostgreSQL database outside the stack; without one, the stack has its own.",
+        examples=["{url: …}"],
+    )
+    nfs_client: NfsClient = Field(
+        default=NfsClient.AUTO,
+        description="What mounts `nfs`: the engine's `kernel`, a `fuse` client in the replicas, or "
+        "`auto`: the kernel where it can.",
+        examples=["auto"],
+    )
+    zones: int = Field(
+        default=1,
+        ge=1,
+        le=8,
+        description="Zones, each with a network and replicas of its own.",
+        examples=["2"],
+    )
+    replicas: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="MLflow replicas in each zone; with more than one in all, nginx is in front.",
+        examples=["1"],
+    )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description=f"Worker processes of a replica; all replicas have {MOST_WORKERS} at most.",
+        examples=["1"],
+    )
+    jobs: bool = Field(
+        default=False,
+        description="Run MLflow's job consumers (scheduled evaluation); they need 2 GiB.",
+        examples=["false"],
+    )
+    subnets: Annotated[tuple[Subnet, ...], BeforeValidator(comma_separated)] = Field(
+        default=(),
+        description="Subnet of each zone; without them, free ones are chosen.",
+        examples=["10.89.0.0/24"],
+    )
+    mlflow_memory: Memory | None = Field(
+        default=None,
+        description="Memory limit of a replica; without it there is none.",
+        examples=["1g"],
+    )
+    postgres_memory: Memory | None = Field(
+        default=None,
+        description="Memory limit of PostgreSQL, which its settings follow; without it there is "
+        "none, and they follow a quarter of the machine's memory.",
+        examples=["1g"],
+    )
+    object_store_memory: Memory | None = Field(
+        default=None,
+        description="Memory limit of the object store; without it there is none.",
+        examples=["1g"],
+    )
+    nfs_memory: Memory | None = Field(
+        default=None,
+        description="Memory limit of the NFS server; without it there is none.",
+        examples=["1g"],
+    )
+    mlflow: Path | None = Field(
+        default=None,
+        description="Your own mlflow to install: a wheel, or a source folder.",
+        examples=["../mlflow"],
+    )
+    mlflow_image: Image | None = Field(
+        default=None,
+        description="Image to run instead of building the one of this project.",
+        examples=["registry.example.com/mlflow-bench/mlflow:3.17.2"],
+    )
+    postgres_image: Image | None = Field(
+        default=None,
+        description="Image to run instead of building the one of this project.",
+        examples=["registry.example.com/mlflow-bench/postgres:17"],
+    )
+    object_store_image: Image | None = Field(
+        default=None,
+        description="Image to run instead of building the one of `s3_engine`.",
+        examples=["registry.example.com/mlflow-bench/minio:1"],
+    )
+    nfs_image: Image | None = Field(
+        default=None,
+        description="Image to run instead of building the one of this project.",
+        examples=["registry.example.com/mlflow-bench/nfs:1"],
+    )
+    nginx_image: Image | None = Field(
+        default=None,
+        description="Image to run instead of building the one of this project.",
+        examples=["registry.example.com/mlflow-bench/nginx:1"],
+    )
+    load_image: Image | None = Field(
+        default=None,
+        description="Image to run for `kubernetes.load_inside` instead of building the one of this "
+        "project.",
+        examples=["registry.example.com/mlflow-bench/workload:1"],
+    )
+    image_registry: Registry | None = Field(
+        default=None,
+        description="Registry to pull this project's images from instead of building them: where "
+        "`scripts/images push` has put them. An own `mlflow` is built all the same, unless the "
+        "cluster takes no image that is built here.",
+        examples=[REGISTRY_EXAMPLE],
+    )
+    base_image: Image = Field(
+        default="debian:trixie-slim",
+        description="Debian image that this project's images are built on.",
+        examples=["debian:trixie-slim"],
+    )
+    discard_data: Annotated[tuple[Data, ...], BeforeValidator(comma_separated)] = Field(
+        default=(),
+        description="Data that the next deployment may remove: `database`, `artifacts`, or both. "
+        "Without it, a change that would remove data is refused; and so is this key, once nothing "
+        "is removed by it.",
+        examples=["artifacts"],
+    )
+    start_timeout: int = Field(
+        default=180,
+        ge=10,
+        le=3600,
+        description="Seconds that a component may take to become ready.",
+        examples=["180"],
+    )
+
+    @property
+    def artifact_store(self) -> StoreKind:
+        """What kind of store the artifacts are in, the stack's own or an external one."""
+        return self.artifacts if isinstance(self.artifacts, StoreKind) else self.artifacts.kind
+
+    @property
+    def opens_s3(self) -> bool:
+        """Whether clients use the stack's own S3, at `s3_port`."""
+        return self.presigned and self.artifacts is StoreKind.S3
+
+    @property
+    def uses_own_s3(self) -> bool:
+        """Whether the artifacts are in an S3 service of the stack's own."""
+        return self.artifacts is StoreKind.S3
+
+    @property
+    def balanced(self) -> bool:
+        """Whether a load balancer is in front of the replicas."""
+        return self.platform is Platform.KUBERNETES or self.all_replicas > 1
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Names that the server answers to: this machine's own first, then those of others."""
+        ingress = self.kubernetes.ingress_host if self.kubernetes else None
+        others = (*self.allowed_hosts, *([ingress] if ingress else []))
+        return tuple(dict.fromkeys((*LOCAL_HOSTS, *others)))
+
+    @property
+    def loads_inside(self) -> bool:
+        """Whether a workload's load comes from a pod."""
+        return self.kubernetes is not None and self.kubernetes.load_inside
+
+    @property
+    def server_memory(self) -> int:
+        """Bytes that one replica needs."""
+        return SERVER_MEMORY + self.workers * WORKER_MEMORY + self.jobs * JOBS_MEMORY
+
+    @property
+    def tracking_uri(self) -> str:
+        """Address that a client on this machine uses."""
+        local = self.bind.is_loopback or self.bind.is_unspecified
+        return f"http://{'localhost' if local else self.bind}:{self.port}"
+
+    @property
+    def all_replicas(self) -> int:
+        """Number of replicas in all zones together."""
+        return self.zones * self.replicas
+
+    @property
+    def most_replicas(self) -> int:
+        """Number of replicas that may be there without a change to PostgreSQL."""
+        if self.kubernetes is None:
+            return self.all_replicas
+        if self.kubernetes.max_replicas is not None:
+            return self.kubernetes.max_replicas
+        usual = 1 if self.jobs else min(USUAL_REPLICAS, MOST_WORKERS // self.workers)
+        return max(self.replicas, usual)
+
+    @property
+    def capacity(self) -> Capacity:
+        """Pool and connection limits for the most replicas, each with so many workers."""
+        more = UPDATING if self.platform is Platform.KUBERNETES else 0
+        return capacity(replicas=self.most_replicas + more, workers=self.workers, jobs=self.jobs)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if problems := list(conflicts(self)):
+            raise ValueError("\n".join(problems))
+        return self

@@ -1,0 +1,91 @@
+"""The command line of `scripts/bench`; without packages, as it is read before they are there."""
+
+import argparse
+from collections.abc import Sequence
+
+from scripts.shared import ui
+from scripts.stack import files
+from workloads.comparison import needs
+
+SCENARIO = "training"
+DEPLOYING = ("deploy", "scale-out")
+"""Scenarios that deploy by themselves."""
+
+
+def read() -> argparse.Namespace | None:
+    """Return the arguments; None where they are wrong, which is said."""
+    known = files.names()
+    parser = _parser(known)
+    options = parser.parse_args()
+    if problem := _problem(options, known):
+        ui.say("bench", problem)
+        return None
+    return options
+
+
+def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Deploy each STACK, run a scenario against it, write the report "
+        "and remove the stack again, also after a failure or an interrupt. One that was deployed "
+        "before is brought up to date, tested and kept. With --compare: the "
+        "same with every workload of the comparison, one stack after another, then a table and a "
+        "page that set them side by side.",
+        epilog="Exit status: 0 verdict good, 1 verdict bad, 2 could not run or was interrupted, "
+        "3 result invalid; of several runs the worst, in the order 2, 1, 3, 0.",
+    )
+    parser.add_argument("stacks", metavar="STACK", nargs="*", help=f"one of: {', '.join(known)}")
+    parser.add_argument("--profile", choices=("quick", "full"), default="quick")
+    parser.add_argument(
+        "--scenario",
+        default=SCENARIO,
+        help=f"one of `python -m workloads list` (default: {SCENARIO}), or one that deploys: "
+        "deploy (up, no-op up and destroy, timed), scale-out (other numbers of replicas and "
+        "workers)",
+    )
+    after = parser.add_mutually_exclusive_group()
+    after.add_argument("--keep", action="store_true", help="leave the stacks deployed")
+    after.add_argument(
+        "--remove",
+        action="store_true",
+        help="remove the stacks also where they were deployed before, with their data",
+    )
+    parser.add_argument(
+        "--compare", action="store_true", help="compare the stacks; no names: all that can run here"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the comparison that did not end"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of a comparison (default: 1)")
+    needs.add_arguments(parser)
+    return parser
+
+
+def _problem(options: argparse.Namespace, available: Sequence[str]) -> str | None:
+    """Return what is wrong with the arguments; None if nothing is."""
+    unknown = [stack for stack in options.stacks if stack not in available]
+    if unknown:
+        return (
+            f"no stack {', '.join(unknown)} in stacks/; there is: {', '.join(available) or 'none'}"
+        )
+    if options.remove and (options.compare or options.scenario in DEPLOYING):
+        return "--remove: only what is not deployed is compared or deployed here; leave it out"
+    if options.keep and options.scenario in DEPLOYING:
+        return f"--keep: {options.scenario} deploys and removes by itself; leave it out"
+    if options.compare and options.scenario != SCENARIO:
+        return "--scenario: a comparison has workloads of its own; leave it out"
+    if not options.compare:
+        if options.resume or needs.arguments(options):
+            return "--resume and what you need are for a comparison: add --compare"
+        return (
+            None if options.stacks else f"name a stack: {', '.join(available)}; or give --compare"
+        )
+    if options.keep:
+        return "--keep: a comparison removes each stack before the next; leave it out"
+    if options.resume and options.stacks:
+        return "--resume goes on with the stacks that it began with; leave the names out"
+    try:
+        needs.read(options)
+    except ValueError as error:
+        return str(error)
+    return None

@@ -1,0 +1,78 @@
+"""Which stacks are tested how."""
+
+import argparse
+import sys
+
+from scripts.commands.bench import arguments, test_cluster
+from scripts.commands.bench.comparison import runner, schedule
+from scripts.commands.bench.results import RESULTS
+from scripts.commands.bench.run import Options, bench
+from scripts.commands.bench.scenarios import deploy, scale_out
+from scripts.shared import ui
+from scripts.shared.status import Status, worst
+from scripts.stack import files
+from workloads.comparison import needs
+from workloads.scenarios import SCENARIOS
+
+DEPLOYING = {"deploy": deploy.run, "scale-out": scale_out.run}
+
+
+def main() -> int:
+    """Test every stack that the command line names; return the exit status."""
+    options = arguments.read()
+    if options is None:
+        return Status.COULD_NOT_RUN
+    ui.interrupt_on_termination()
+    try:
+        if options.compare:
+            return _compare(options)
+        _check(options.scenario)
+        if options.scenario in DEPLOYING:
+            return worst([_deploying(stack, options) for stack in options.stacks])
+        each = Options(options.profile, options.scenario, options.keep, options.remove)
+        with test_cluster.running_for(options.stacks, options.keep):
+            return worst([bench(stack, each).status for stack in options.stacks])
+    except ui.SetupError as error:
+        ui.say("bench", f"could not run: {error}")
+    except KeyboardInterrupt:
+        ui.say("bench", "interrupted")
+    return Status.COULD_NOT_RUN
+
+
+def _check(scenario: str) -> None:
+    """Refuse a scenario that nobody knows, before anything is deployed."""
+    known = [*SCENARIOS, *DEPLOYING]
+    if scenario not in known:
+        raise ui.SetupError(f"unknown scenario {scenario!r}: there are {', '.join(known)}")
+
+
+def _deploying(stack: str, options: argparse.Namespace) -> Status:
+    """Run a scenario that deploys by itself, on a stack that is not deployed."""
+    if reason := runner.obstacle(stack):
+        ui.say(stack, reason)
+        return Status.COULD_NOT_RUN
+    try:
+        return DEPLOYING[options.scenario](stack, options.profile)
+    except ui.SetupError as error:
+        ui.say(stack, str(error))
+        return Status.COULD_NOT_RUN
+
+
+def _compare(options: argparse.Namespace) -> Status:
+    """Compare the stacks, or go on with an earlier comparison."""
+    if options.resume:
+        folder = schedule.unfinished(RESULTS)
+        if folder is None:
+            raise ui.SetupError("no comparison in results/ is unfinished; leave --resume out")
+    else:
+        folder = runner.new(options.stacks, files.names(), options.profile, options.seed)
+    try:
+        status = runner.run(folder)
+    except KeyboardInterrupt:
+        ui.say("compare", "interrupted; go on with: ./scripts/bench --compare --resume")
+        raise
+    return worst([status, runner.compare(folder, needs.arguments(options))])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

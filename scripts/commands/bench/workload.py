@@ -1,0 +1,39 @@
+"""A workload that a script runs, its results in a folder that the script knows."""
+
+from pathlib import Path
+
+from scripts.shared import ui
+from scripts.shared.project import ROOT, VENV
+from scripts.shared.status import Status, status_of
+
+GRACE_S = 60.0
+"""Time for an interrupted workload to heal and to write down what it has."""
+
+LOG = "run.log"
+RESULT = "result.json"
+
+
+def run(
+    stack: str, name: str, arguments: list[str], folder: Path, *, shown: bool = False
+) -> Status:
+    """Run `python -m workloads run` on a stack, results in `folder`; return its status.
+
+    What it prints is in a log there, or on the terminal if it is `shown`.
+    """
+    argv = [f"{VENV}/bin/python", "-m", "workloads", "run", "--stack", stack, *arguments]
+    results = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
+    try:
+        ui.run(
+            stack,
+            name,
+            [*argv, "--results", str(results)],
+            log=None if shown else folder / LOG,
+            cwd=ROOT,
+            grace_s=GRACE_S,
+            detail=ui.last_line,
+        )
+    except ui.CommandError as error:
+        if error.status is None or not (folder / RESULT).exists():  # 1 is also a traceback's
+            return Status.COULD_NOT_RUN
+        return status_of(error.status)
+    return Status.GOOD

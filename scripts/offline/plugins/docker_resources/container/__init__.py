@@ -1,0 +1,1 @@
+"""`docker.Container`: its properties, and what becomes of them in Docker."""

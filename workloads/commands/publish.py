@@ -1,0 +1,26 @@
+"""`publish`: a saved run as an MLflow run on a tracking server."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+
+def publish(
+    folder: Annotated[Path, Argument(metavar="DIR", help="A folder below results.")],
+    to: Annotated[str, Option(metavar="URI", help="Address of the tracking server, of any.")],
+    experiment: Annotated[str, Option(metavar="NAME")] = "mlflow-bench",
+) -> int:
+    """Make a saved run an MLflow run on a server."""
+    from workloads.load import client_settings
+    from workloads.target import target
+
+    uri = target.at(to, "--to").tracking_uri
+    client_settings.publishing(os.environ)
+
+    from workloads.report import publish as publication  # imports mlflow, which reads its settings
+
+    published = publication.publish(folder, uri, experiment)
+    print(f"the run (verdict {published.verdict}) {published.became}: {published.address}")
+    return 0

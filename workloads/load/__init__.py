@@ -1,0 +1,1 @@
+"""The load: users, their client and the processes that run them."""

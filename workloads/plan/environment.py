@@ -1,0 +1,112 @@
+"""The environment of a run: versions and machine."""
+
+import os
+import platform
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+import requests
+
+from infra.outputs import Platform, Target
+from workloads import CannotRunError
+
+
+def server_version(tracking_uri: str) -> str:
+    """Return the tracking server's version; raises `CannotRunError` without an answer in 10 s."""
+    try:
+        answer = requests.get(
+            f"{tracking_uri.rstrip('/')}/version", timeout=10, auth=credentials(), verify=verify()
+        )
+        answer.raise_for_status()
+    except requests.RequestException as error:
+        answered = error.response
+        reason = type(error).__name__ if answered is None else f"HTTP {answered.status_code}"
+        raise CannotRunError(
+            f"no tracking server answers at {tracking_uri} ({reason}): {_remedy(error)}"
+        ) from None
+    return answer.text.strip()
+
+
+def credentials() -> requests.auth.AuthBase | None:
+    """Return credentials from the variables that mlflow's client reads."""
+    if user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
+        return requests.auth.HTTPBasicAuth(user, os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
+    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
+        return _Bearer(token)
+    return None
+
+
+def verify() -> bool | str:
+    """Return how to verify TLS, from the variables that mlflow's client reads."""
+    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS") == "true":
+        return False
+    return os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True
+
+
+class _Bearer(requests.auth.AuthBase):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the token to a request."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def _remedy(error: requests.RequestException) -> str:
+    if error.response is not None and error.response.status_code in (401, 403):
+        return (
+            "set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+            "or give --token-file"
+        )
+    return "is it up?"
+
+
+def describe(tracking_uri: str, target: Target | None) -> dict[str, str]:
+    """Return what the figures depend on, by name; raises as `server_version` does."""
+    facts = {
+        "mlflow server": server_version(tracking_uri),
+        "mlflow client": version("mlflow"),
+        "Locust": version("locust"),
+        "scikit-learn": version("scikit-learn"),
+        "Python": platform.python_version(),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "CPU": f"{os.cpu_count()} cores, {_cpu_model()}",
+        "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
+    }
+    if target and target.platform is Platform.DOCKER and target.components:
+        facts["Docker"] = _docker_version()
+    if target and target.cluster:
+        facts["Kubernetes"] = _kubernetes_version(target)
+    return facts
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _docker_version() -> str:
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        with closing(docker.from_env()) as client:
+            return str(client.version()["Version"])
+    except DockerException as error:
+        return f"not known ({type(error).__name__})"
+
+
+def _kubernetes_version(target: Target) -> str:
+    from workloads.target.pods import ClusterError, Pods
+
+    try:
+        return Pods(target).version()
+    except ClusterError as error:
+        return f"not known ({error})"

@@ -1,0 +1,50 @@
+"""What a history speaks of: everything that has to be looked for."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+
+from workloads.history.history import Kind, Operation
+
+
+class Attempted:
+    """Ids and names that a run's own operations created or wrote to."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self.runs: set[str] = set()
+        self.models: set[str] = set()
+        self.registered: set[str] = set()
+        self.versions: dict[str, set[str]] = defaultdict(set)
+        """Ids of model versions, as `churn/3`, by their model's name."""
+        self.metrics: dict[str, set[str]] = defaultdict(set)
+        """Metric keys by run."""
+        self.experiments: dict[str, set[str]] = defaultdict(set)
+        """Keys of the tags of experiments that were written to."""
+        self.with_files: set[str] = set()
+        """Runs and logged models that artifacts were sent to."""
+        for operation in operations:
+            self._note(operation)
+
+    def _note(self, operation: Operation) -> None:
+        made = operation.created
+        experiment = " experiments/" in operation.name
+        for write in operation.writes:
+            owner = write.owner or made
+            if experiment and owner:
+                keys = self.experiments[owner]
+                if write.kind is Kind.TAG:
+                    keys.add(write.key)
+                continue
+            match write.kind:
+                case Kind.RUN if made:
+                    self.runs.add(made)
+                case Kind.MODEL if made:
+                    self.models.add(made)
+                case Kind.VERSION if made and write.owner:
+                    self.versions[write.owner].add(made)
+                case Kind.REGISTERED if write.value:
+                    self.registered.add(write.key)
+                case Kind.METRIC if owner:
+                    self.metrics[owner].add(sys.intern(write.key))
+                case Kind.ARTIFACT if owner:
+                    self.with_files.add(owner)

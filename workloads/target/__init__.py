@@ -1,0 +1,1 @@
+"""What is tested: a stack or a server, and what it consists of."""
