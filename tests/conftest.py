@@ -17,8 +17,21 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put real stacks first: runs in several processes take whole modules in this order."""
-    order = ("e2e", "plugins", "images", "cluster", "unit")
-    items.sort(key=lambda item: order.index(item.path.relative_to(HERE).parts[0]))
+    order = (
+        "e2e",
+        "offline/plugins",
+        "images",
+        "offline/cluster",
+        "defects",
+        "integration",
+        "unit",
+    )
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(HERE).as_posix()
+        return next(place for place, folder in enumerate(order) if path.startswith(f"{folder}/"))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

@@ -8,15 +8,25 @@ from typing import Any
 
 import yaml
 
+from scripts.commands.setup import plugins
 from scripts.offline.test_cluster import images, lifecycle
 from scripts.offline.test_cluster.layout import HOME, KUBECONFIG, kubeconfig_path
-from scripts.prepare import plugins
-from scripts.prepare.pins import CACHE
+from scripts.shared.project import CACHE
 
 IMAGE = "debian:trixie-slim"
 PAUSE = "mlflow-bench/pause:1"
 STARTED = HOME / "started-by-tests"
 """There while a cluster runs that no person started."""
+
+ANOTHER: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "another",
+    "clusters": [{"name": "another", "cluster": {"server": "https://127.0.0.1:1"}}],
+    "users": [{"name": "another", "user": {"token": "a-token-of-another-cluster"}}],
+    "contexts": [{"name": "another", "context": {"cluster": "another", "user": "another"}}],
+}
+"""Kubeconfig of another cluster of the person's, and the one that they are on."""
 
 
 @contextmanager

@@ -10,14 +10,30 @@ import http.client
 import itertools
 import socket
 import sys
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 OF_ONE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
+Change = Callable[[str, str, bytes], bytes | None]
+"""Gives what becomes of the answer to a method and path; None: it is dropped."""
+
+
 def server(address: tuple[str, int], upstream: str, route: str, losses: int) -> ThreadingHTTPServer:
     """Return the proxy, listening at `address`; port 0 is a free one."""
     matching = itertools.count(1)
+
+    def lose(_: str, path: str, content: bytes) -> bytes | None:
+        return (
+            None if path.partition("?")[0].endswith(route) and next(matching) <= losses else content
+        )
+
+    return changing(address, upstream, lose)
+
+
+def changing(address: tuple[str, int], upstream: str, change: Change) -> ThreadingHTTPServer:
+    """Return a proxy that passes requests on, and answers as `change` has them."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -27,9 +43,9 @@ def server(address: tuple[str, int], upstream: str, route: str, losses: int) -> 
             connection = http.client.HTTPConnection(upstream, timeout=60)
             connection.request(self.command, self.path, body, dict(self.headers))
             answer = connection.getresponse()
-            content = answer.read()
+            content = change(self.command, self.path, answer.read())
             connection.close()
-            if self.path.partition("?")[0].endswith(route) and next(matching) <= losses:
+            if content is None:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
@@ -41,7 +57,7 @@ def server(address: tuple[str, int], upstream: str, route: str, losses: int) -> 
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on  # noqa: N815
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

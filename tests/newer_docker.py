@@ -20,9 +20,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.offline import build_base_image
-from scripts.prepare import machine, ui
-from scripts.prepare.pins import BASE_IMAGE, CACHE, LOGS
+from scripts.offline import base_image
+from scripts.shared import machine, ui
+from scripts.shared.project import BASE_IMAGE, CACHE, LOGS
 
 PART = "docker 26"
 PACKAGES = "ca-certificates,docker.io,iptables,iproute2"
@@ -69,7 +69,7 @@ def make_root() -> None:
         ui.run(
             PART,
             "unpacking Docker of trixie",
-            [*argv, build_base_image.SUITE, draft, *build_base_image.mirror()],
+            [*argv, base_image.SUITE, draft, *base_image.mirror()],
             log=LOGS / "docker-trixie.log",
             detail=ui.last_line,
         )

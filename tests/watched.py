@@ -16,13 +16,17 @@ from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
 from tests.unit.workloads.builders import plan
-from workloads import history, readback
+from workloads import readback
 from workloads.checkers import durability
-from workloads.client import Process, Session
-from workloads.history import History
-from workloads.result import Durability
-from workloads.target import Subject
-from workloads.wire import TOKEN_TAG
+from workloads.history import history
+from workloads.history.history import History
+from workloads.history.tables import opened
+from workloads.history.wire import TOKEN_TAG
+from workloads.load.call_recorder import CallRecorder
+from workloads.load.process import Process
+from workloads.load.session import Session
+from workloads.target.target import Subject
+from workloads.verdict.result import Durability
 
 
 class Watched:
@@ -48,8 +52,8 @@ class Watched:
     def calls(self) -> Iterator[Session]:
         """Write down the calls that are made inside."""
         with patch.object(requests.Session, "request", requests.Session.request):
-            self._process.watch()
-            session = self._process.enter()
+            CallRecorder(self._process).install()
+            session = self._process.new_session()
             session.begin()
             yield session
 
@@ -76,4 +80,5 @@ class Watched:
         path.unlink(missing_ok=True)
         operations = history.operations(self.history)
         readback.read_back(subject, self.experiment_id, operations, path, lambda *_: None)
-        return durability.judge(self.history, path, until_ns)
+        with opened(self.history, path) as tables:
+            return durability.judge(tables, until_ns)

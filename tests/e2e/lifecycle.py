@@ -5,10 +5,7 @@ preview or refresh with a change in it, a message that nobody expects, data that
 that does not answer, anything left behind.
 """
 
-import argparse
 import re
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -20,12 +17,13 @@ import requests
 
 from infra import stack_file
 from infra.outputs import Platform
-from scripts.prepare.state import config_of, presets
+from scripts.stack import files
 from tests import kubernetes_cluster
 from tests.e2e.stack import Stack, new_stack
 from tests.ports import free_port
 
-PREFIX = "mlflow-bench:"
+PROJECT = "mlflow-bench"
+PREFIX = f"{PROJECT}:"
 CONTENT = b"what must not get lost"
 
 Settings = Mapping[str, Any]
@@ -111,7 +109,7 @@ def live(
 
 def preset(name: str) -> dict[str, Any]:
     """Return the settings of a stack file."""
-    config = stack_file.read(config_of(name))
+    config = stack_file.read(files.path_of(name))
     return {
         key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)
     }
@@ -141,12 +139,16 @@ def destroyed(stack: Stack, tell: Callable[[str], None]) -> Iterator[None]:
 
 
 def things(client: docker.DockerClient) -> set[str]:
-    """Return all containers, volumes and networks of the engine, whoever made them."""
-    return {
-        *(f"container {one.name}" for one in client.containers.list(all=True, ignore_removed=True)),
-        *(f"volume {one.name}" for one in client.volumes.list()),
-        *(f"network {one.name}" for one in client.networks.list()),
+    """Return all containers, volumes and networks that bear no stack's name, whoever made them.
+
+    Those of a stack bear its name, and are looked for by it.
+    """
+    found = {
+        *(("container", one.name) for one in client.containers.list(all=True, ignore_removed=True)),
+        *(("volume", one.name) for one in client.volumes.list()),
+        *(("network", one.name) for one in client.networks.list()),
     }
+    return {f"{kind} {name}" for kind, name in found if not str(name).startswith(f"{PROJECT}-")}
 
 
 def unchanged(stack: Stack, *command: str) -> None:
@@ -205,32 +207,3 @@ def _step(tell: Callable[[str], None], name: str, work: Callable[[], object]) ->
     began = time.monotonic()
     work()
     tell(f"{name}: {time.monotonic() - began:.0f} s")
-
-
-def main() -> int:
-    """Take the stacks named, or all, through their lives; return 1 at the first difference."""
-    parser = argparse.ArgumentParser(prog="scripts/lifecycle", description=__doc__)
-    parser.add_argument("stacks", metavar="STACK", nargs="*", help="default: all of stacks/")
-    names = parser.parse_args().stacks or presets()
-    unknown = [name for name in names if name not in CHANGES]
-    if unknown:
-        parser.error(
-            f"no changes are known for {', '.join(unknown)}: {', '.join(CHANGES)} have some"
-        )
-    for name in names:
-
-        def tell(line: str, name: str = name) -> None:
-            print(f"{name:<13} {line}", flush=True)
-
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                live(name, Path(folder), tell, CHANGES[name])
-            except AssertionError as error:
-                tell(f"FAILED: {error}")
-                return 1
-        tell("good")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

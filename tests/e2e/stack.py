@@ -18,10 +18,10 @@ import requests
 import yaml
 
 from infra.docker.guard import sweep
-from infra.docker.identity import LABEL_STACK
+from infra.labels import LABEL_STACK
 from infra.outputs import AuditSecrets, Target
 from tests.ports import free_port
-from workloads.target import Subject
+from workloads.target.target import Subject
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -183,6 +183,22 @@ class Stack:
         assert (results / "result.json").exists(), done.stderr
         return done
 
+    def exposed(self, client: docker.DockerClient) -> dict[str, str]:
+        """Return what shows of it, by place: its state, and each container from outside."""
+        places = {"state": "".join(path.read_text() for path in self.folder.rglob("*.json*"))}
+        for container in client.containers.list(
+            all=True, filters={"label": f"{LABEL_STACK}={self.name}"}, ignore_removed=True
+        ):
+            places[f"inspect of {container.name}"] = json.dumps(container.attrs)
+            places[f"logs of {container.name}"] = container.logs().decode()
+            if container.status == "running":
+                shown = container.exec_run(
+                    ["sh", "-c", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ"]
+                )
+                assert isinstance(shown.output, bytes)
+                places[f"processes of {container.name}"] = shown.output.decode(errors="replace")
+        return places
+
     def left(self, client: docker.DockerClient) -> list[str]:
         """Return the names of all that carries the stack's label."""
         chosen: dict[str, str | list[str] | bool] = {"label": f"mlflow-bench.stack={self.name}"}
@@ -222,6 +238,20 @@ def end(stack: Stack, client: docker.DockerClient) -> None:
 
 def interrupt(process: "subprocess.Popen[str]", sign: signal.Signals) -> None:
     os.kill(process.pid, sign)
+
+
+def train(uri: str) -> str:
+    """Train and load a model as a person does; return the run's id."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CLIENT, uri],
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    run, *estimators = done.stdout.split()[-3:]
+    assert estimators == ["5", "5"]
+    return run
 
 
 def refusals(said: str, key: str) -> set[str]:

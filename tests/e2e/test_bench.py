@@ -3,6 +3,9 @@
 import json
 import os
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import docker
@@ -14,10 +17,11 @@ from tests.e2e.stack import ROOT, Stack, forget
 from tests.kubernetes_cluster import get
 from tests.ports import free_port
 
-pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
+pytestmark = pytest.mark.e2e
 
-GOOD, INVALID = 0, 3
-TRIES = 3
+GOOD, BAD, INVALID = 0, 1, 3
+BESIDE_OTHER_WORK = {"local", "multi-az"}
+"""Stacks whose verdict has to come, and to be the same, with another busy process on each core."""
 PRESETS = sorted(path.name.split(".")[1] for path in (ROOT / "stacks").glob("Pulumi.*.yaml"))
 
 
@@ -46,6 +50,22 @@ def run(clone: Path, *argv: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@contextmanager
+def busy() -> Iterator[None]:
+    """Keep every core of this machine busy with something else."""
+    loops = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(os.cpu_count() or 1)
+    ]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+@pytest.mark.quiet
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_clone_gets_a_verdict_and_leaves_nothing(
     preset: str, clone: Path, docker_client: docker.DockerClient
@@ -57,11 +77,8 @@ def test_a_clone_gets_a_verdict_and_leaves_nothing(
     assert '"5000"' in settings
     named = clone / f"stacks/Pulumi.{stack.name}.yaml"
     named.write_text(settings.replace('"5000"', f'"{stack.port}"'))
-    # Other work on the machine makes a measurement invalid, which is right; it is repeated.
-    for _ in range(TRIES):
+    with busy() if preset in BESIDE_OTHER_WORK else nullcontext():
         status, output = bench(clone, stack.name)
-        if status != INVALID:
-            break
     assert stack.left(docker_client) == []
     if "kubernetes" in settings and lifecycle.status()[0]:
         left = [one["metadata"]["name"] for one in get("namespaces", "default")]
@@ -89,14 +106,14 @@ def test_what_a_person_deployed_stays_with_its_data_until_they_say_otherwise(
         client.create_experiment("mine")
         before = set(stack.left(docker_client))
         status, output = bench(clone, stack.name)
-        assert status in (GOOD, INVALID), output  # other work on the machine does not matter here
+        assert status in (GOOD, BAD, INVALID), output  # the verdict is that of a busy machine
         assert "it is brought up to date and tested, and is kept" in output
         assert set(stack.left(docker_client)) == before
         assert client.get_experiment_by_name("mine")
         out = clone / "ci"
         argv = ("scripts/ci", stack.name, "--remove", "--out", str(out))
         status, output = run(clone, *argv)
-        assert status in (GOOD, INVALID), output
+        assert status in (GOOD, BAD, INVALID), output
         assert stack.left(docker_client) == []
         assert {path.name for path in out.iterdir()} >= {"preview.md", "report.html", "result.json"}
     finally:

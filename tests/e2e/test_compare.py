@@ -8,10 +8,10 @@ from pathlib import Path
 import docker
 import pytest
 
-from scripts.comparison.schedule import Plan, Step
+from scripts.commands.bench.comparison.schedule import Plan, Step
 from tests.e2e.stack import ROOT, Stack, forget
 from tests.ports import free_port
-from workloads.comparison.files import PLAN, PROGRESS
+from workloads.comparison.layout import PLAN, PROGRESS
 
 pytestmark = pytest.mark.e2e
 
@@ -39,6 +39,7 @@ def test_a_failed_stack_is_told_and_the_next_is_deployed_tested_and_removed(
         left_out={},
         steps=(QUICKLY,),
         seed=1,
+        seeds=(1,),
         started="2026-01-02T03:04:05+00:00",
     )
     plan.save(folder)  # as an interrupted comparison leaves it

@@ -15,22 +15,22 @@ import pytest
 import requests
 from mlflow.entities import Dataset, DatasetInput, LoggedModelOutput
 
-from infra import nginx
+from infra.components import nginx
 from infra.outputs import ArtifactStore, Component
 from scripts.archive import manifest
 from scripts.archive.database import Database
-from scripts.archive.take import take
-from tests.e2e import beside
-from tests.e2e.beside import Beside
+from scripts.commands.backup import take
+from tests.e2e import extra_containers
+from tests.e2e.extra_containers import ExtraContainers
 from tests.e2e.stack import Stack, end, eventually, new_stack
 from tests.watched import Watched
-from workloads import history
-from workloads.client import Session
-from workloads.history import Kind
+from workloads.history import history
+from workloads.history.history import Kind
+from workloads.history.wire import TOKEN_TAG, registered_name
+from workloads.load.session import Session
 from workloads.readback import server
-from workloads.result import Durability, DurabilityVerdict
-from workloads.target import Subject
-from workloads.wire import TOKEN_TAG, registered_name
+from workloads.target.target import Subject
+from workloads.verdict.result import Durability, DurabilityVerdict
 
 pytestmark = pytest.mark.e2e
 
@@ -52,12 +52,12 @@ def stack(
 
 
 @pytest.fixture
-def besides(stack: Stack, docker_client: docker.DockerClient) -> Iterator[Beside]:
-    besides = Beside(docker_client, stack.name)
+def extras(stack: Stack, docker_client: docker.DockerClient) -> Iterator[ExtraContainers]:
+    extras = ExtraContainers(docker_client, stack.name)
     try:
-        yield besides
+        yield extras
     finally:
-        besides.close()
+        extras.close()
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +66,14 @@ def subject(stack: Stack) -> Subject:
 
 
 def log_models(watched: Watched, session: Session) -> None:
-    """Write what else there is: a data set, a logged model, a registered one with a version."""
+    """Write what else there is: a data set, a logged model, a registered one, a deleted version."""
     client, run = watched.client, watched.create_run(session)
     client.log_inputs(run, [DatasetInput(Dataset("diabetes", "ab12", "local", "{}"), [])])
     model = client.create_logged_model(
         watched.experiment_id, "model", run, tags={"team": "a"}, params={"depth": "6"}
     ).model_id
     client.finalize_logged_model(model, "READY")
+    client.log_metric(run, "loss", 0.5, model_id=model)
     client.log_outputs(run, [LoggedModelOutput(model, 0)])
     name = registered_name(watched.experiment_id, session.token())
     client.create_registered_model(name, tags={"team": "a"})
@@ -81,39 +82,41 @@ def log_models(watched: Watched, session: Session) -> None:
     version = client.create_model_version(name, source, run, tags=tags).version
     client.set_registered_model_alias(name, "champion", version)
     client.set_model_version_tag(name, version, "stage", "tested")
+    draft = client.create_model_version(name, source, run, tags={TOKEN_TAG: session.token()})
+    client.delete_model_version(name, draft.version)
 
 
 def lost(found: Durability) -> int:
     return sum(sets.lost for sets in found.kinds.values())
 
 
-def kill_postgres(besides: Beside) -> None:
+def kill_postgres(extras: ExtraContainers) -> None:
     """End it as a power cut does, and start it again."""
-    postgres = besides.of("postgres")
+    postgres = extras.of("postgres")
     postgres.kill("SIGKILL")
     postgres.wait(timeout=30)
     postgres.start()
     eventually(lambda: postgres.exec_run(["ready"])[0] == 0, 60)
 
 
-def sql(besides: Beside, *statements: str) -> str:
+def sql(extras: ExtraContainers, *statements: str) -> str:
     command = ["psql", "--no-psqlrc", "-qAt", "--set=ON_ERROR_STOP=1", "--host=/run/postgresql"]
     command += [f"--command={statement}" for statement in statements]
-    status, output = besides.of("postgres").exec_run([*command, "--dbname=mlflow"])
+    status, output = extras.of("postgres").exec_run([*command, "--dbname=mlflow"])
     assert status == 0, output
     assert isinstance(output, bytes)
     return output.decode().strip()
 
 
 def test_every_source_has_everything_also_after_a_kill_of_postgres(
-    subject: Subject, besides: Beside, tmp_path: Path
+    subject: Subject, extras: ExtraContainers, tmp_path: Path
 ) -> None:
     watched = Watched(tmp_path / "kept", subject.tracking_uri)
     with watched.calls() as session:
         for _ in range(4):
             watched.log_run(session)
         log_models(watched, session)
-    kill_postgres(besides)
+    kill_postgres(extras)
     found = watched.judged(subject)
     assert found.verdict is DurabilityVerdict.PASS, found
     assert found.sources == ["mlflow-a-1", "mlflow-b-1", "postgres", "s3"]
@@ -145,15 +148,15 @@ def test_what_a_replica_that_is_away_holds_is_unknown(
 
 
 def test_artifacts_beside_a_replica_are_flagged_as_lost(
-    subject: Subject, besides: Beside, tmp_path: Path
+    subject: Subject, extras: ExtraContainers, tmp_path: Path
 ) -> None:
     names = ("local-1", "local-2")
-    replicas = {name: besides.replica(name, "/tmp/artifacts") for name in names}
+    replicas = {name: extras.replica(name, "/tmp/artifacts") for name in names}
     for replica in replicas.values():
-        beside.wait_for(beside.uri(replica))
-    places = tuple(beside.place(replica, name) for name, replica in replicas.items())
-    address = besides.balancer("nginx", nginx.configuration(places))
-    beside.wait_for(address)
+        extra_containers.wait_for(extra_containers.uri(replica))
+    places = tuple(extra_containers.place(replica, name) for name, replica in replicas.items())
+    address = extras.balancer("nginx", nginx.configuration(places))
+    extra_containers.wait_for(address)
     watched = Watched(tmp_path / "local", address)
     with watched.calls() as session:
         for _ in range(4):
@@ -165,7 +168,7 @@ def test_artifacts_beside_a_replica_are_flagged_as_lost(
             kind="mlflow",
             container=str(replica.name),
             image="sha256:0",
-            audit=beside.uri(replica).removeprefix("http://"),
+            audit=extra_containers.uri(replica).removeprefix("http://"),
         )
         for name, replica in replicas.items()
     )
@@ -182,17 +185,17 @@ def test_artifacts_beside_a_replica_are_flagged_as_lost(
 
 
 def test_a_balancer_that_sends_posts_again_is_flagged_for_doubles(
-    subject: Subject, besides: Beside, tmp_path: Path
+    subject: Subject, extras: ExtraContainers, tmp_path: Path
 ) -> None:
-    own = besides.of("mlflow-a-1")
-    lossy = besides.lossy_proxy("lossy", own, "/runs/create")
-    places = (beside.place(lossy, "lossy"), beside.place(own, "mlflow-a-1"))
+    own = extras.of("mlflow-a-1")
+    lossy = extras.lossy_proxy("lossy", own, "/runs/create")
+    places = (extra_containers.place(lossy, "lossy"), extra_containers.place(own, "mlflow-a-1"))
     right = nginx.configuration(places)
     wrong = re.sub(r"(proxy_next_upstream [^;]+);", r"\1 non_idempotent;", right)
     wrong = wrong.replace("proxy_request_buffering off;", "proxy_request_buffering on;")
     assert wrong.count("non_idempotent;") > right.count("non_idempotent;")
-    address = besides.balancer("nginx", wrong)
-    beside.wait_for(address)
+    address = extras.balancer("nginx", wrong)
+    extra_containers.wait_for(address)
     watched = Watched(tmp_path / "doubled", address)
     with watched.calls() as session:
         for _ in range(6):
@@ -206,12 +209,12 @@ def test_a_balancer_that_sends_posts_again_is_flagged_for_doubles(
 
 
 def test_commits_that_are_not_awaited_are_flagged_as_lost(
-    subject: Subject, besides: Beside, tmp_path: Path
+    subject: Subject, extras: ExtraContainers, tmp_path: Path
 ) -> None:
     for number in range(TRIES):
         watched = Watched(tmp_path / f"unawaited-{number}", subject.tracking_uri)
         sql(
-            besides,
+            extras,
             "alter system set synchronous_commit = off",
             "alter system set wal_writer_delay = '10s'",
             "select pg_reload_conf()",
@@ -219,9 +222,9 @@ def test_commits_that_are_not_awaited_are_flagged_as_lost(
         with watched.calls() as session:
             for _ in range(6):
                 watched.log_run(session)
-        window = sql(besides, "select pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()")
-        kill_postgres(besides)
-        sql(besides, "alter system reset all", "select pg_reload_conf()")
+        window = sql(extras, "select pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()")
+        kill_postgres(extras)
+        sql(extras, "alter system reset all", "select pg_reload_conf()")
         if window == "t":
             break
     else:

@@ -1,8 +1,6 @@
 """A stack on somebody else's bucket and database: it uses them, and leaves them as they are."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -13,7 +11,7 @@ from urllib.parse import quote
 import docker
 import pytest
 
-from tests.e2e.stack import CLIENT, Stack, end, new_stack
+from tests.e2e.stack import Stack, end, new_stack, train
 from tests.images.object_store import BUCKET, MINIO, ObjectStore, write_secrets
 from tests.images.object_store import PASSWORD as SECRET_KEY
 from tests.images.object_store import USER as ACCESS_KEY
@@ -128,15 +126,7 @@ def test_services_that_cannot_be_used_are_refused_at_preview(
 def test_a_real_client_trains_and_the_bucket_has_its_model(
     deployed: dict[str, Any], services: Services
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CLIENT, deployed["tracking_uri"]],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    run, *numbers = done.stdout.split()[-3:]
-    assert numbers == ["5", "5"]
+    run = train(deployed["tracking_uri"])
     found = services.objects()
     assert any(key.endswith("/model.pkl") for key in found), found
     assert all(key.startswith(f"{PREFIX}/") for key in found), found
@@ -157,22 +147,10 @@ def test_the_stack_brings_no_store_of_its_own(
 def test_no_secret_shows(
     stack: Stack, deployed: dict[str, Any], docker_client: docker.DockerClient
 ) -> None:
-    places = {
-        "state": "".join(path.read_text() for path in stack.folder.rglob("*.json*")),
+    places = stack.exposed(docker_client) | {
         "stack file": stack.config_file.read_text(),
         "outputs": stack.run("stack", "output", "--json"),
     }
-    for container in docker_client.containers.list(
-        all=True, filters={"label": f"mlflow-bench.stack={NAME}"}, ignore_removed=True
-    ):
-        places[f"inspect of {container.name}"] = json.dumps(container.attrs)
-        places[f"logs of {container.name}"] = container.logs().decode()
-        if container.status == "running":
-            shown = container.exec_run(
-                ["sh", "-c", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ"]
-            )
-            assert isinstance(shown.output, bytes)
-            places[f"processes of {container.name}"] = shown.output.decode(errors="replace")
     assert len(places) >= 8
     assert {place: seen(text) for place, text in places.items() if seen(text)} == {}
 

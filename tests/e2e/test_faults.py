@@ -13,12 +13,12 @@ import pytest
 
 from infra.outputs import Target
 from tests.e2e.stack import ROOT, Stack, end, eventually, new_stack, search
-from workloads.faults import left, proxy
-from workloads.faults.freeze import pause
-from workloads.faults.registry import FAULTS
-from workloads.faults.schedule import chosen, struck
-from workloads.faults.strike import strike
-from workloads.result import Result
+from workloads.faults import leftovers, toxiproxy
+from workloads.faults.catalogue import FAULTS
+from workloads.faults.container_faults import pause
+from workloads.faults.lifecycle import inject_and_heal
+from workloads.faults.schedule import pick_component, selected
+from workloads.verdict.result import Result
 
 pytestmark = pytest.mark.e2e
 
@@ -45,34 +45,34 @@ def target(stack: Stack) -> Target:
 
 
 @pytest.fixture(scope="module")
-def fronted(target: Target) -> Iterator[proxy.Proxy]:
+def fronted(target: Target) -> Iterator[toxiproxy.Proxy]:
     try:
-        yield proxy.start(target)
+        yield toxiproxy.start(target)
     finally:
-        proxy.remove(target)
+        toxiproxy.remove(target)
 
 
 def test_the_stack_can_have_every_fault_but_those_of_other_stores(target: Target) -> None:
     assert {name for name in NAMES if FAULTS[name].unavailable(target)} == ELSEWHERE
     assert "own disk" in (FAULTS["postgres-disk-full"].unavailable(target) or "")
-    assert set(chosen("all", target, 1, 1)) == set(NAMES) - ELSEWHERE
+    assert set(selected("all", target, 1, 1)) == set(NAMES) - ELSEWHERE
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ELSEWHERE])
-def test_a_fault_takes_and_is_healed(name: str, target: Target, fronted: proxy.Proxy) -> None:
-    """`strike` raises when it is not seen in effect, or not seen healed."""
+def test_a_fault_takes_and_is_healed(name: str, target: Target, fronted: toxiproxy.Proxy) -> None:
+    """`inject_and_heal` raises when it is not seen in effect, or not seen healed."""
     fault = FAULTS[name]
-    injection = fault.make[target.platform](target, struck(fault, target, 1, 0))
+    injection = fault.make[target.platform](target, pick_component(fault, target, 1, 0))
     assert not name.endswith(("freeze", "cut")) or not injection.in_effect()
     states: list[str] = []
-    strike(injection, lambda: None, lambda state, _: states.append(state.value))
+    inject_and_heal(injection, lambda: None, lambda state, _: states.append(state.value))
     assert states == ["injecting", "in effect", "healing", "healed"]
     eventually(lambda: search(target.tracking_uri).status_code == 200, 30)
     eventually(lambda: search(fronted.address).status_code == 200, 30)
 
 
 def test_what_a_killed_run_left_is_found_and_healed(
-    target: Target, fronted: proxy.Proxy, docker_client: docker.DockerClient
+    target: Target, fronted: toxiproxy.Proxy, docker_client: docker.DockerClient
 ) -> None:
     """The proxy of the tests above counts as one, too."""
     by_name = {one.name: docker_client.containers.get(one.container) for one in target.components}
@@ -80,7 +80,7 @@ def test_what_a_killed_run_left_is_found_and_healed(
     by_name["object-store"].stop()
     cut = FAULTS["zone-cut"].make[target.platform](target, None)
     cut.inject()
-    healed = left.heal(target)
+    healed = leftovers.heal(target)
     assert sorted(line.split()[0] for line in healed) == [
         "mlflow-a-1",
         "object-store",
@@ -88,7 +88,7 @@ def test_what_a_killed_run_left_is_found_and_healed(
         "zone",
     ]
     assert cut.healed()
-    assert left.heal(target) == []
+    assert leftovers.heal(target) == []
     assert search(target.tracking_uri).status_code == 200
 
 
@@ -120,9 +120,9 @@ def test_a_run_with_a_fault_is_judged(
     assert fault.in_effect_s is not None
     assert fault.healed_s is not None
     assert fault.calls > 100
-    # How long is measured on a quiet machine (tests/benchmarks/faults.py): here, that the other
+    # How long is measured on a quiet machine (scripts/benchmarks/faults.py): here, that the other
     # replica served while this one was away.
-    assert fault.gap_s < fault.healed_s / 2
+    assert fault.outage_s < fault.healed_s / 2
     assert sum(sets.lost for sets in result.durability.kinds.values()) == 0
     assert sum(sets.acknowledged for sets in result.durability.kinds.values()) > 1000
 

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from tests.e2e.stack import Stack, end, new_stack
-from workloads.faults.freeze import pause
+from workloads.faults.container_faults import pause
 
 pytestmark = pytest.mark.e2e
 

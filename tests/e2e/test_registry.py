@@ -7,11 +7,11 @@ from pathlib import Path
 import docker
 import pytest
 
-from infra.build_context import BuildContext, find_ca_bundle, stage
-from infra.cluster import TEST_CONTEXT
-from infra.docker import build
-from infra.docker.registry import image_id
-from scripts import image_registry
+from infra.image import build
+from infra.image.context import BuildContext, find_ca_bundle, stage
+from infra.image.registry import image_id
+from infra.specification.cluster import TEST_CONTEXT
+from scripts.commands import images as images_command
 from tests.e2e.stack import Stack, end, new_stack
 from tests.kubernetes_cluster import get, running
 from tests.ports import free_port
@@ -49,7 +49,7 @@ def test_on_docker(stack: Stack, docker_client: docker.DockerClient, address: st
     assert f"push: scripts/images push {place} mlflow postgres\n" in said
     assert stack.left(docker_client) == []
 
-    assert image_registry.main(["push", place, *LOCAL]) == 0
+    assert images_command.main(["push", place, *LOCAL]) == 0
     references = {name: context(name).in_registry(place) for name in LOCAL}
     assert [image_id(docker_client, one) for one in references.values()] == [None, None]
     try:
@@ -93,7 +93,7 @@ def test_on_kubernetes(stack: Stack, docker_client: docker.DockerClient, address
         )
         said = stack.run("preview", ok=False)
         assert "push: scripts/images push" in said
-        assert image_registry.main(["push", place, *K8S]) == 0
+        assert images_command.main(["push", place, *K8S]) == 0
         references = {context(name).in_registry(place) for name in K8S}
         try:
             stack.up()

@@ -16,12 +16,12 @@ import psycopg2
 import pytest
 import requests
 
-from infra.host_check import wrong_answers
+from infra.checks.hosts import wrong_answers
 from tests.e2e import artifacts
-from tests.e2e.stack import CLIENT, Stack, end, eventually, new_stack, search
+from tests.e2e.stack import Stack, end, eventually, new_stack, search, train
 from tests.ports import free_port
-from workloads.faults.freeze import pause
-from workloads.result import DurabilityVerdict, Result
+from workloads.faults.container_faults import pause
+from workloads.verdict.result import DurabilityVerdict, Result
 
 pytestmark = pytest.mark.e2e
 
@@ -132,14 +132,7 @@ def test_checks_reach_each_replica_and_both_stores(outputs: dict[str, Any]) -> N
 
 
 def test_a_real_client_trains_and_loads_its_model(outputs: dict[str, Any]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CLIENT, outputs["tracking_uri"]],
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-2:] == ["5", "5"]
+    train(outputs["tracking_uri"])
 
 
 def test_clients_are_not_sent_to_an_address_that_they_cannot_reach(
@@ -241,12 +234,7 @@ def test_no_key_of_the_store_shows(
     _, credentials = run(docker_client, "mlflow-a-1", "cat", "/run/secrets/aws-credentials")
     key = credentials.rsplit("=", 1)[1].strip()
     assert len(key) == 32
-    places = {"state": "".join(path.read_text() for path in stack.folder.rglob("*.json*"))}
-    for container in docker_client.containers.list(
-        all=True, filters={"label": "mlflow-bench.stack=e2e-zones"}, ignore_removed=True
-    ):
-        places[f"inspect of {container.name}"] = str(container.attrs)
-        places[f"logs of {container.name}"] = container.logs().decode()
+    places = stack.exposed(docker_client)
     assert [place for place, text in places.items() if key in text] == []
 
 

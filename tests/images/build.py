@@ -7,8 +7,8 @@ cache of both.
 import sys
 import time
 
-from infra.build_context import names
-from infra.docker.build import BuildFailedError, build, connect
+from infra.image.build import BuildFailedError, build, connect
+from infra.image.context import names
 
 
 def main() -> int:

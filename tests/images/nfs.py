@@ -17,7 +17,9 @@ OWNER = "10001:10001"
 class NfsServer:
     """A container of the server's image, from its start to its removal with the sandbox."""
 
-    def __init__(self, sandbox: Sandbox, image: str, *, host: str = HOST, volume: str = "") -> None:
+    def __init__(
+        self, sandbox: Sandbox, image: str, *, host: str = HOST, volume: str = "", **options: Any
+    ) -> None:
         self.host = host
         self.volume = volume or sandbox.volume()
         sandbox.network.reload()
@@ -28,9 +30,10 @@ class NfsServer:
             init=True,
             hostname=host,
             cap_add=list(CAPABILITIES),
-            security_opt=["no-new-privileges", f"seccomp={SECCOMP_PROFILE.read_text()}"],
             environment={"NFS_CLIENTS": pool["Subnet"]},
-            volumes=[f"{self.volume}:{VOLUME}"],
+            volumes=[f"{self.volume}:{VOLUME}", *options.pop("volumes", [])],
+            **{"security_opt": ["no-new-privileges", f"seccomp={SECCOMP_PROFILE.read_text()}"]}
+            | options,
         )
 
     def is_ready(self) -> bool:

@@ -11,7 +11,7 @@ import docker
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from infra.docker.build import build as build  # what the tests of images import from here
+from infra.image.build import build as build  # what the tests of images import from here
 
 LABEL = "mlflow-bench.test"
 # Every character that pgpass files, SQL, psql or a shell could take for its own.

@@ -10,8 +10,8 @@ from typing import Any
 import docker
 import pytest
 
-from infra.build_context import BuildContext
-from infra.docker import build, registry
+from infra.image import build, registry
+from infra.image.context import BuildContext
 from tests.images.sandbox import LABEL, wait_until
 
 BASE = "debian:trixie-slim"
@@ -124,7 +124,7 @@ def test_a_failing_build_says_why_and_leaves_no_container(
 def test_a_silent_step_is_told_now_and_then(
     client: docker.DockerClient, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "TELL_SECONDS", 0.5)
+    monkeypatch.setattr(build, "REPORT_SECONDS", 0.5)
     said: list[str] = []
     build.ensure(client, images.context("touch /made; sleep 3"), said.append)
     assert any("RUN touch /made; sleep 3 (2 s)" in line for line in said), said
@@ -136,9 +136,9 @@ def test_a_build_whose_client_is_killed_ends_and_leaves_no_container(
     context = images.context("touch /made; sleep 60")
     program = (
         "import sys; from pathlib import Path\n"
-        "from infra.build_context import BuildContext; from infra.docker import build\n"
+        "from infra.image import build; from infra.image.context import BuildContext\n"
         "path, tag, base = sys.argv[1:]\n"
-        "build.TELL_SECONDS = 0.2\n"
+        "build.REPORT_SECONDS = 0.2\n"
         "build.ensure(build.connect(), BuildContext(Path(path), tag, base), "
         "lambda line: print(line, flush=True))\n"
     )
@@ -148,6 +148,8 @@ def test_a_build_whose_client_is_killed_ends_and_leaves_no_container(
         for line in killed.stdout:
             if "sleep 60" in line:
                 break
+        else:
+            pytest.fail("the build ended by itself")
         if builder != "BuildKit":
             wait_until(lambda: images.containers() != [], 15, "the build has its container")
         killed.kill()

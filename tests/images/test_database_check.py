@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from infra.capacity import capacity
-from infra.database import DatabaseError, check
-from infra.external import ExternalDatabase
+from infra.checks.database import DatabaseError, check
+from infra.components.capacity import capacity
+from infra.specification.external import ExternalDatabase
 from tests.images.sandbox import PASSWORD, Postgres, Sandbox, certificate, wait_until
 
 pytestmark = pytest.mark.plugins
@@ -84,7 +84,7 @@ def test_what_is_turned_away(mine: Postgres, changes: dict[str, str], line: str)
 def test_a_port_that_nothing_or_another_listens_on(
     mine: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.database.CONNECT_SECONDS", 2)
+    monkeypatch.setattr("infra.checks.database.CONNECT_SECONDS", 2)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -117,7 +117,7 @@ def test_too_few_connections_are_told_with_the_sum(mine: Postgres) -> None:
 
 
 def test_a_version_that_is_too_old(mine: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.database.MINIMUM_VERSION", 99)
+    monkeypatch.setattr("infra.checks.database.MINIMUM_VERSION", 99)
     line = complaint(described(mine))
     assert line.startswith("is PostgreSQL 17.")
     assert line.endswith("; MLflow needs 99 or newer")

@@ -10,8 +10,8 @@ from infra.outputs import Component, Target
 from tests.images.disk import disk_volume, format_disk, needs_root
 from tests.images.sandbox import Postgres, Sandbox, execute, wait_until
 from tests.unit.workloads.builders import target
-from workloads.faults.registry import FAULTS
-from workloads.faults.strike import strike
+from workloads.faults.catalogue import FAULTS
+from workloads.faults.lifecycle import inject_and_heal
 
 pytestmark = [pytest.mark.plugins, needs_root]
 
@@ -71,9 +71,9 @@ def test_a_full_disk_refuses_writes_and_loses_nothing(
                         return
                     acknowledged.append(number)
 
-            [component] = fault.struck(stack)
+            [component] = fault.candidates(stack)
             states: list[str] = []
-            strike(
+            inject_and_heal(
                 fault.make[stack.platform](stack, component),
                 write_until_refused,
                 lambda state, _: states.append(state.value),

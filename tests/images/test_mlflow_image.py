@@ -14,8 +14,8 @@ import docker.errors
 import pytest
 from docker.models.containers import Container
 
-from infra.build_context import find_ca_bundle, stage
-from infra.docker.build import ensure
+from infra.image.build import ensure
+from infra.image.context import find_ca_bundle, stage
 from tests.images.sandbox import PASSWORD, Postgres, Sandbox, ends, execute, logs, wait_until
 
 pytestmark = pytest.mark.plugins

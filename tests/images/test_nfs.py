@@ -13,10 +13,9 @@ import pytest
 
 from infra.docker.artifact_mount import FUSE_CAPABILITIES
 from infra.docker.nfs import EXPORT
-from tests.images.disk import disk_volume, format_disk, needs_root, run
+from tests.images.disk import cut_power, disk_volume, format_disk, needs_root
 from tests.images.nfs import OWNER, VOLUME, NfsClient, NfsServer
 from tests.images.sandbox import LABEL, Sandbox, build, ends, execute, logs, wait_until
-from workloads.faults.freeze import pause
 
 pytestmark = pytest.mark.plugins
 
@@ -589,7 +588,7 @@ def test_an_acknowledged_file_survives_a_power_failure(
     sandbox: Sandbox, mlflow_image: str, image: str, tmp_path: Path
 ) -> None:
     """Its data and its name; what nobody synchronised is the control."""
-    disk, copy = tmp_path / "disk", tmp_path / "copy"
+    disk = tmp_path / "disk"
     format_disk(disk, 256 * MIB, OWNER)
     with disk_volume(sandbox, disk) as name:
         server = NfsServer(sandbox, image, host="disk-nfs", volume=name).wait()
@@ -597,14 +596,10 @@ def test_an_acknowledged_file_survives_a_power_failure(
         made, named = client.python(MARK + KEPT).split()
         control = execute(server.container, "sh", "-c", f"echo held-back > {VOLUME}/control")
         assert control.returncode == 0, control.stderr
-        pause(server.container)
-        run("cp", "--sparse=always", disk, copy)
-        server.container.unpause()
+        cut_power(disk, server.container)
         client.container.remove(force=True)
-        server.container.remove(force=True)
-    with disk_volume(sandbox, copy) as name:
-        server = NfsServer(sandbox, image, host="disk-nfs", volume=name).wait()
-        client = NfsClient(sandbox, mlflow_image, server).wait()
+        server.container.start()
+        client = NfsClient(sandbox, mlflow_image, server.wait()).wait()
         assert client.python(READ, "kept/1/deep/file") == made
         assert client.python(READ, "kept/1/deep/named") == named
         left = execute(server.container, "cat", f"{VOLUME}/control").stdout

@@ -16,12 +16,12 @@ from infra.docker.artifact_mount import FOLDER
 from tests.images.disk import disk_volume, format_disk, needs_root
 from tests.images.nfs import OWNER, VOLUME, NfsClient, NfsServer
 from tests.images.sandbox import Sandbox, build, ends, execute, wait_until
-from workloads.faults.freeze import pause
+from workloads.faults.container_faults import pause
 
 pytestmark = [pytest.mark.plugins, needs_root]
 
 MIB = 2**20
-PATIENCE = 5
+PATIENCE = 8
 """Seconds that an operation waits for the NFS server here; 60 in a stack."""
 
 
@@ -163,4 +163,5 @@ def test_a_store_that_hangs_is_named_and_comes_back(server: Server) -> None:
         server.nfs.container.unpause()
     wait_until(lambda: is_ready(server.client), 30, "the replica is ready again")
     assert server.download("before").content == b"before"
-    assert server.upload("after", b"after").status_code == 200
+    answer = server.upload("after", b"after")
+    assert answer.status_code == 200, answer.text

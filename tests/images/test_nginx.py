@@ -16,10 +16,10 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from infra import nginx
+from infra.components import nginx
 from infra.outputs import REPLICA_HEADER
 from tests.images.sandbox import LABEL, build, execute, wait_until
-from workloads.faults.freeze import pause
+from workloads.faults.container_faults import pause
 
 UPSTREAM = Path(__file__).with_name("upstream.py").read_text()
 UPSTREAM_PORT = 5000

@@ -5,16 +5,15 @@ import json
 import socket
 import ssl
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import botocore.auth  # type: ignore[import-untyped]
 import pytest
 
-from infra.s3 import Bucket, S3Error, check
+from infra.checks.s3 import Bucket, S3Error, check
 from tests.images.object_store import (
     BUCKET,
     MINIO,
@@ -26,6 +25,7 @@ from tests.images.object_store import (
     write_secrets,
 )
 from tests.images.sandbox import Sandbox
+from tests.serving import Handler, running, serving
 
 pytestmark = pytest.mark.plugins
 
@@ -168,27 +168,16 @@ def give_role(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, s
     role = "/latest/meta-data/iam/security-credentials/"
     answers = {"/latest/api/token": "token", role: "the-role"}
 
-    class Handler(BaseHTTPRequestHandler):
+    class Metadata(Handler):
         def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(answers[self.path].encode())
+            self.answer(body=answers[self.path].encode())
 
-        def do_PUT(self) -> None:
-            self.do_GET()
+        do_PUT = do_GET
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        address = f"http://127.0.0.1:{server.server_port}/"
-        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", address)
+    with serving(Metadata) as address:
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"{address}/")
         monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)
         yield lambda keys: answers.update({f"{role}the-role": json.dumps(keys)})
-        server.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize("store", [MINIO], indirect=True, ids=["minio"])
@@ -286,20 +275,14 @@ def test_endpoint_that_cannot_be_reached() -> None:
 def web_server() -> Iterator[ThreadingHTTPServer]:
     """An HTTP server that is not S3."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class NoStore(Handler):
         def do_PUT(self) -> None:
             # The client waits for an answer before it sends the content.
             self.send_error(405)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), NoStore)
+    with running(server):
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_endpoint_that_is_another_server(web_server: ThreadingHTTPServer) -> None:

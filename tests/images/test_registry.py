@@ -12,9 +12,9 @@ import docker
 import pytest
 import requests
 
-from infra.build_context import BuildContext, find_ca_bundle, stage
-from infra.docker import build, registry
-from scripts import image_registry
+from infra.image import build, registry
+from infra.image.context import BuildContext, find_ca_bundle, stage
+from scripts.commands import images as images_command
 from tests.ports import free_port
 from tests.registry import PASSWORD, USER
 from tests.registry import registry as run_registry
@@ -48,10 +48,10 @@ def test_what_is_pushed_is_found_and_pulled(
     place = f"{address}/a/team"
     reference = nginx.in_registry(place)
     assert registry.missing(client, place, [nginx]) == ["nginx"]
-    assert image_registry.main(["push", place, "nginx"]) == 0
+    assert images_command.main(["push", place, "nginx"]) == 0
     assert f"images: {reference}: pushed in " in capsys.readouterr().out
     assert registry.missing(client, place, [nginx]) == []
-    assert image_registry.main(["push", place, "nginx"]) == 0
+    assert images_command.main(["push", place, "nginx"]) == 0
     assert f"images: {reference}: is there" in capsys.readouterr().out
     # The name was only for the way there.
     assert registry.image_id(client, reference) is None
@@ -135,7 +135,7 @@ def test_a_registry_that_wants_a_login_is_told_with_the_command(
         login = ["docker", "login", "--username", USER, "--password-stdin", address]
         subprocess.run(login, input=PASSWORD.encode(), check=True, capture_output=True)
         assert address in json.loads((no_login / "config.json").read_text())["auths"]
-        assert image_registry.main(["push", address, "nginx"]) == 0
+        assert images_command.main(["push", address, "nginx"]) == 0
         assert PASSWORD not in capsys.readouterr().out
         with closing(docker.from_env()) as known:
             assert registry.missing(known, address, [nginx]) == []
@@ -177,7 +177,7 @@ def test_where_a_person_logs_in(reference: str, host: str) -> None:
 def test_what_cannot_be_pushed_is_one_line(
     arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert image_registry.main(["push", *arguments]) == image_registry.FAILED
+    assert images_command.main(["push", *arguments]) == images_command.FAILED
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.startswith("images: ")

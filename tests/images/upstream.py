@@ -67,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(seen)
 
-    do_GET = do_POST = do_PUT = answer  # noqa: N815
+    do_GET = do_POST = do_PUT = answer
 
     def log_message(self, *_: object) -> None:
         """Say nothing but what was executed."""

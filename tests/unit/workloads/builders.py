@@ -1,6 +1,8 @@
 """Small records written by hand, for tests."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,16 @@ from infra.outputs import (
     Target,
     ZoneNetwork,
 )
-from workloads.history import Kind, Operation, Write
-from workloads.plan import Load, Objectives, Plan, Profile, Stage
+from workloads.checkers import durability
+from workloads.history.history import HISTORY, Kind, Operation, Write
+from workloads.history.tables import opened
+from workloads.plan.plan import Load, Objectives, Plan, Profile, Stage
+from workloads.readback.lines import READ
+from workloads.verdict.result import Durability, FaultFigures
 
 MS = 1_000_000
 S = 1_000_000_000
+POINT = "[0, 1, 0.5]"
 
 
 def target(uri: str = "http://127.0.0.1:1", **changes: Any) -> Target:
@@ -89,6 +96,55 @@ def write(kind: Kind, owner: str | None, key: str, value: str | None) -> Write:
     return Write(kind, owner, key, value)
 
 
+def fault(name: str = "replica-kill", **changes: Any) -> dict[str, Any]:
+    """A fault that nobody noticed for long, unless told otherwise."""
+    known: dict[str, Any] = {
+        "fault": name,
+        "component": "some-1",
+        "injected_s": 8,
+        "in_effect_s": 0.1,
+        "healed_s": 4,
+        "observed_s": 16,
+        "recovered_s": 5,
+        "recovery_time_s": 1,
+        "recovery_time_limit_s": 10,
+        "outage_s": 0.8,
+        "outage_limit_s": 1,
+        "longest_probe_s": 1,
+        "failed_probes": 3,
+        "calls": 401,
+        "failed": 0,
+        "error_rate_limit": 0.1,
+        "succeeded_after_retry": 2,
+        "client_errors": {},
+    }
+    return FaultFigures.model_validate(known | changes).model_dump()
+
+
+@dataclass
+class ReadBack:
+    """What one source holds: `items[kind, owner][key]` is a list of values."""
+
+    items: dict[tuple[Kind, str], dict[str, list[str]]] = field(default_factory=dict)
+    unread: set[tuple[Kind, str, str]] = field(default_factory=set)
+    holds: frozenset[Kind] = READ - {Kind.LATEST}
+    error: str | None = None
+
+    def lines(self, source: str) -> Iterator[dict[str, Any]]:
+        begin = {"source": source, "holds": sorted(self.holds)}
+        yield begin | ({"error": self.error} if self.error else {})
+        for (kind, owner), items in self.items.items():
+            unread = {key: "no answer" for k, o, key in self.unread if (k, o) == (kind, owner)}
+            place = {"source": source, "kind": kind, "owner": owner, "error": None}
+            yield place | {"items": items, "unread": unread}
+
+
+def durability_of(folder: Path, until_ns: int | None = None) -> Durability:
+    """Judge what a folder's files say of what was kept."""
+    with opened(folder / HISTORY, folder / "readback.jsonl") as tables:
+        return durability.judge(tables, until_ns)
+
+
 class Folder:
     """Writes the files of a run, line by line."""
 
@@ -114,6 +170,7 @@ class Folder:
         planned_ns: int | None = None,
         queued: bool = False,
         size: int | None = None,
+        not_audited: list[str] | None = None,
         **ended: Any,
     ) -> None:
         self._count += 1
@@ -131,9 +188,29 @@ class Folder:
             planned_ns=planned_ns,
             queued=queued,
             size=size,
+            not_audited=not_audited,
         )
         if outcome:
             self.event(outcome, at_s + ms / 1000, op=op, **ended)
+
+    def operation(self, made: Operation) -> None:
+        """Write an operation; one of unknown end has no line for it."""
+        self.event(
+            "invoke",
+            made.invoked_ns / S,
+            op=made.id,
+            user=made.user,
+            kind=made.type,
+            name=made.name,
+            step=made.step,
+            background=made.background,
+            writes=[[w.kind, w.owner, w.key, w.value] for w in made.writes],
+            not_audited=made.not_audited,
+        )
+        if made.completed_ns is not None or made.outcome != "info":
+            at_ns = made.invoked_ns if made.completed_ns is None else made.completed_ns
+            ended = {"created": made.created, "replica": made.replica}
+            self.event(made.outcome, at_ns / S, op=made.id, **ended)
 
     def good_run(self, calls: int = 500, ms: float = 20) -> "Folder":
         """Warm-up from 100 s, load from 102 s to 112 s, everything read back."""
@@ -154,7 +231,9 @@ class Folder:
             created="r1",
             writes=[["run", "1", "token-1", None], ["tag", None, "team", "a"]],
         )
-        self.call(104, writes=[["param", "r1", "depth", "6"], ["metric point", "r1", "loss", "1"]])
+        self.call(
+            104, writes=[["param", "r1", "depth", "6"], ["metric point", "r1", "loss", POINT]]
+        )
         for second in range(10):
             for user in (0, 1):
                 self.event(
@@ -171,7 +250,7 @@ class Folder:
         self.place("run", "1", {"token-1": ["r1"]})
         self.place("tag", "r1", {"team": ["a"]})
         self.place("param", "r1", {"depth": ["6"]})
-        self.place("metric point", "r1", {"loss": ["1"]})
+        self.place("metric point", "r1", {"loss": [POINT]})
         return self
 
     def api_run(self, *stages: Stage, calls: int = 600, ms: float = 20) -> "Folder":
@@ -220,3 +299,17 @@ class Folder:
             text = "".join(json.dumps(line) + "\n" for line in lines)
             (self.path / name).write_text(text)
         return self.path
+
+
+def good(_: Folder) -> None:
+    """Leave a run as it is."""
+
+
+def lost(folder: Folder) -> None:
+    """Have nothing of what was read last be there."""
+    folder.read[-1]["items"] = {}
+
+
+def unread(folder: Folder) -> None:
+    """Have what was read last not be read."""
+    folder.read.pop()

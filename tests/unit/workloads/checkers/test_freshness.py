@@ -1,0 +1,396 @@
+"""Hand-written histories of writes and reads: what is stale, what is impossible, and what neither.
+
+Answers are those of mlflow 3.17, packed as the client packs them.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.workloads.builders import Folder, plan
+from workloads.checkers import freshness
+from workloads.history import effects, sightings, wire
+from workloads.history.history import Kind
+from workloads.history.tables import opened
+from workloads.verdict.result import Freshness
+
+RUN = "a" * 32
+MADE = {
+    "experiment_id": "1",
+    "run_name": "first",
+    "start_time": 1000,
+    "user_id": "me",
+    "tags": [{"key": wire.TOKEN_TAG, "value": "t1"}],
+}
+
+
+class Script(Folder):
+    """A history in the client's own words; every call takes 20 ms unless told otherwise."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.event("plan", 99, plan=plan().model_dump(mode="json"))
+
+    def post(self, at_s: float, path: str, body: dict[str, Any], **ended: Any) -> None:
+        self.send(at_s, "POST", path, body, **ended)
+
+    def send(self, at_s: float, method: str, path: str, body: dict[str, Any], **ended: Any) -> None:
+        asked = effects.asked(method, path, body, None)
+        writes: list[list[str | None]] = [[w.kind, w.owner, w.key, w.value] for w in asked.writes]
+        name = wire.name(method, path)
+        self.call(at_s, name=name, writes=writes, replica="mlflow-a-1", **ended)
+
+    def create(self, at_s: float, run: str = RUN, start: int = 1000, ms: float = 20) -> None:
+        self.post(at_s, "runs/create", MADE | {"start_time": start}, created=run, ms=ms)
+
+    def tag(self, at_s: float, value: str, **ended: Any) -> None:
+        self.post(at_s, "runs/set-tag", {"run_id": RUN, "key": "stage", "value": value}, **ended)
+
+    def log(self, at_s: float, *points: tuple[int, float], **ended: Any) -> None:
+        metrics = [
+            {"key": "loss", "step": step, "timestamp": 1, "value": value} for step, value in points
+        ]
+        self.post(at_s, "runs/log-batch", {"run_id": RUN, "metrics": metrics}, **ended)
+
+    def get(
+        self,
+        at_s: float,
+        name: str,
+        asked: dict[str, Any],
+        answer: dict[str, Any],
+        status: int = 200,
+        **ended: Any,
+    ) -> None:
+        saw = sightings.seen(name, asked, status, json.dumps(answer).encode(), "1")
+        assert saw
+        self.call(at_s, name=name, saw=saw, replica="mlflow-b-1", **ended)
+
+    def get_run(self, at_s: float, run: dict[str, Any], **ended: Any) -> None:
+        self.get(at_s, "GET runs/get", {"run_id": RUN}, {"run": run}, **ended)
+
+    def judged(self) -> Freshness:
+        with opened(self.save() / "history.jsonl") as tables:
+            return freshness.judge(tables)
+
+
+def run(
+    stage: str | None = None, loss: tuple[int, float] | None = None, **info: Any
+) -> dict[str, Any]:
+    """A run as the server shows it."""
+    tags = [
+        {"key": wire.TOKEN_TAG, "value": "t1"},
+        {"key": "mlflow.runName", "value": info.get("run_name", "first")},
+    ]
+    if stage:
+        tags.append({"key": "stage", "value": stage})
+    metrics = [{"key": "loss", "step": loss[0], "timestamp": 1, "value": loss[1]}] if loss else []
+    about = {
+        "run_id": RUN,
+        "run_name": "first",
+        "experiment_id": "1",
+        "status": "RUNNING",
+        "start_time": 1000,
+        "user_id": "me",
+        "lifecycle_stage": "active",
+    }
+    return {"info": about | info, "data": {"tags": tags, "metrics": metrics}}
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    script = Script(tmp_path)
+    script.create(100)
+    return script
+
+
+def test_a_fresh_read(script: Script) -> None:
+    script.tag(101, "a")
+    script.log(102, (0, 0.5), (1, 0.25))
+    script.get_run(103, run("a", (1, 0.25)))
+    assert script.judged() == Freshness(
+        reads=1, stale=0, unexpected=0, max_staleness_s=None, findings=[]
+    )
+
+
+def test_a_stale_read_is_told_with_its_age_and_its_replica(script: Script) -> None:
+    script.tag(101, "a")
+    script.tag(102, "b")
+    script.get_run(103, run("a"))
+    result = script.judged()
+    assert (result.reads, result.stale, result.unexpected) == (1, 1, 0)
+    assert result.max_staleness_s == pytest.approx(0.98)
+    [said] = result.findings
+    assert said.startswith(f"stale: tag stage of {RUN}, read 1970-01-01 00:01:43.000 UTC")
+    assert "through mlflow-b-1 by user 0 with GET runs/get (0.4): a; b was acknowledged" in said
+    assert said.endswith(
+        "0.980 s before it began through mlflow-a-1 by user 0 with POST runs/set-tag (0.3)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("second", "read_at", "shown", "stale"),
+    [
+        ({}, 102.01, "a", 0),  # both at once
+        ({}, 102.01, "b", 0),
+        ({}, 101.99, "b", 0),  # the read ended after the write began
+        ({"ms": 900}, 102.5, "a", 0),  # the write was under way
+        ({"outcome": "info"}, 103, "a", 0),  # nobody knows
+        ({"outcome": "info"}, 103, "b", 0),
+        ({"outcome": None}, 103, "b", 0),  # never answered
+        ({"outcome": "fail"}, 103, "a", 0),  # refused
+        ({}, 103, "a", 1),
+        ({}, 103, None, 1),  # nothing at all
+    ],
+)
+def test_what_a_tag_may_be(
+    script: Script, second: dict[str, Any], read_at: float, shown: str | None, stale: int
+) -> None:
+    script.tag(101, "a")
+    script.tag(102, "b", **second)
+    script.get_run(read_at, run(shown))
+    result = script.judged()
+    assert (result.stale, result.unexpected) == (stale, 0), result.findings
+
+
+def test_a_write_that_was_sent_again_may_come_twice(script: Script) -> None:
+    script.tag(101, "a", retries=["503"])
+    script.tag(102, "b")
+    script.get_run(103, run("a"))
+    assert script.judged().stale == 0
+
+
+@pytest.mark.parametrize(
+    ("shown", "stale", "impossible"),
+    [
+        (run("a", (0, 0.5)), 0, 1),  # sent only later
+        (run(None, (0, 0.5)), 0, 0),
+        (run("never sent", (0, 0.5)), 0, 1),
+    ],
+)
+def test_what_nobody_had_sent_is_impossible(
+    script: Script, shown: dict[str, Any], stale: int, impossible: int
+) -> None:
+    script.log(101, (0, 0.5))
+    script.get_run(102, shown)
+    script.tag(103, "a")
+    result = script.judged()
+    assert (result.stale, result.unexpected) == (stale, impossible), result.findings
+
+
+@pytest.mark.parametrize(
+    ("shown", "stale"),
+    [((2, 0.1), 0), ((1, 0.9), 1), ((0, 0.5), 1), (None, 1), ((3, 0.7), 0)],
+)
+def test_the_value_of_a_metric_is_that_of_the_highest_step(
+    script: Script, shown: tuple[int, float] | None, stale: int
+) -> None:
+    script.log(101, (0, 0.5), (2, 0.1))
+    script.log(102, (1, 0.9))
+    script.log(103, (3, 0.7), outcome="info")
+    script.get_run(104, run(None, shown))
+    result = script.judged()
+    assert (result.stale, result.unexpected) == (stale, 0), result.findings
+
+
+@pytest.mark.parametrize(
+    ("points", "stale", "impossible"),
+    [
+        ([(0, 0.5), (1, 0.25)], 0, 0),
+        ([(0, 0.5), (1, 0.25), (2, 0.1)], 0, 0),  # the last is under way
+        ([(0, 0.5)], 1, 0),
+        ([(0, 0.5), (1, 0.25), (9, 9.0)], 0, 1),
+    ],
+)
+def test_a_curve_has_every_point(
+    script: Script, points: list[tuple[int, float]], stale: int, impossible: int
+) -> None:
+    script.log(101, (0, 0.5))
+    script.log(102, (1, 0.25))
+    script.log(103, (2, 0.1), ms=900)
+    found = [{"key": "loss", "step": s, "timestamp": 1, "value": v} for s, v in points]
+    asked = {"run_id": RUN, "metric_key": "loss", "max_results": 25000}
+    script.get(103.5, "GET metrics/get-history", asked, {"metrics": found})
+    result = script.judged()
+    assert (result.stale, result.unexpected) == (stale, impossible), result.findings
+
+
+@pytest.mark.parametrize(
+    ("asked", "more"),
+    [({"page_token": "x"}, {}), ({}, {"next_page_token": "x"}), ({"max_results": 1}, {})],
+)
+def test_a_page_of_a_curve_is_not_compared(asked: dict[str, Any], more: dict[str, Any]) -> None:
+    body = {"metrics": [{"key": "loss", "step": 0, "timestamp": 1, "value": 1.0}]} | more
+    by = {"run_id": RUN, "metric_key": "loss"} | asked
+    assert sightings.seen("GET metrics/get-history", by, 200, json.dumps(body).encode(), "1") == []
+
+
+@pytest.mark.parametrize(
+    ("info", "stale"),
+    [
+        ({"status": "FINISHED", "end_time": 9, "run_name": "b"}, 0),
+        ({"status": "RUNNING", "end_time": 9, "run_name": "b"}, 1),
+        ({"status": "FINISHED", "run_name": "b"}, 1),
+        ({"status": "FINISHED", "end_time": 9}, 1),
+    ],
+)
+def test_status_end_and_name(script: Script, info: dict[str, Any], stale: int) -> None:
+    body = {"run_id": RUN, "status": "FINISHED", "end_time": 9, "run_name": "b"}
+    script.post(101, "runs/update", body)
+    script.get_run(102, run(**info))
+    assert script.judged().stale == stale
+
+
+@pytest.mark.parametrize(("stage", "stale"), [("deleted", 0), ("active", 1)])
+def test_a_deleted_run_is_shown_as_one(script: Script, stage: str, stale: int) -> None:
+    script.post(101, "runs/delete", {"run_id": RUN})
+    script.get_run(102, run(lifecycle_stage=stage))
+    assert script.judged().stale == stale
+
+
+def test_a_run_that_is_there_is_found(script: Script) -> None:
+    none = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "Run not found"}
+    asked = {"run_id": RUN}
+    script.get(101, "GET runs/get", asked, none, status=404, outcome="fail")
+    result = script.judged()
+    assert result.stale == 1
+    assert "that it is not there" in result.findings[0]
+
+
+def test_what_others_made_is_not_judged(script: Script) -> None:
+    other = run()
+    other["info"]["run_id"] = "b" * 32
+    script.get_run(101, other)
+    assert script.judged().reads == 0
+
+
+class TestLists:
+    """A search without a filter shows the newest runs."""
+
+    def search(self, script: Script, at_s: float, *ids: str, most: int = 2, **asked: Any) -> None:
+        found = [
+            run() | {"info": run()["info"] | {"run_id": i, "start_time": s}}
+            for i, s in ((one, {"a": 1000, "b": 2000, "c": 3000}[one[0]]) for one in ids)
+        ]
+        by = {"experiment_ids": ["1"], "max_results": most, **asked}
+        script.get(at_s, "POST runs/search", by, {"runs": found})
+
+    @pytest.mark.parametrize(
+        ("ids", "most", "asked", "stale"),
+        [
+            (("c", "b"), 2, {}, 0),
+            (("b", "a"), 2, {}, 1),  # the newest is absent
+            (("c", "a"), 2, {}, 1),
+            (("c", "b"), 5, {}, 1),  # room for all three
+            (("c", "b", "a"), 5, {}, 0),
+            (("b", "a"), 2, {"filter": "tags.team = 'a'"}, 0),
+            (("b", "a"), 2, {"page_token": "x"}, 0),
+            (("b", "a"), 2, {"order_by": ["metrics.loss"]}, 0),
+            (("b", "a"), 2, {"run_view_type": "DELETED_ONLY"}, 0),
+        ],
+    )
+    def test_the_newest(
+        self, script: Script, ids: tuple[str, ...], most: int, asked: dict[str, Any], stale: int
+    ) -> None:
+        for at, one in ((100.1, "b"), (100.2, "c")):
+            start = {"b": 2000, "c": 3000}[one]
+            script.create(at, one * 32, start)
+        self.search(script, 101, *(one * 32 for one in ids), most=most, **asked)
+        result = script.judged()
+        assert result.stale == stale, result.findings
+        assert result.unexpected == 0
+
+    def test_one_that_is_being_made_or_was_deleted_may_be_absent(self, script: Script) -> None:
+        script.create(101, "b" * 32, 2000, ms=5000)
+        script.create(101, "c" * 32, 3000)
+        script.post(102, "runs/delete", {"run_id": "c" * 32})
+        self.search(script, 103, RUN, most=5)
+        assert script.judged().findings == []
+
+
+class TestRegistry:
+    """Versions, aliases and descriptions."""
+
+    @pytest.fixture
+    def script(self, tmp_path: Path) -> Script:
+        script = Script(tmp_path)
+        script.post(100, "registered-models/create", {"name": "churn"})
+        for at, number in ((101, 1), (102, 2)):
+            body = {"name": "churn", "source": "s"}
+            script.post(at, "model-versions/create", body, created=f"churn/{number}")
+            alias = {"name": "churn", "alias": "champion", "version": str(number)}
+            script.post(at + 0.5, "registered-models/alias", alias)
+        return script
+
+    def alias(self, script: Script, at_s: float, number: int, **version: Any) -> None:
+        found = {"name": "churn", "version": str(number), "source": "s"} | version
+        asked = {"name": "churn", "alias": "champion"}
+        script.get(at_s, "GET registered-models/alias", asked, {"model_version": found})
+
+    @pytest.mark.parametrize(("number", "stale"), [(2, 0), (1, 1)])
+    def test_an_alias(self, script: Script, number: int, stale: int) -> None:
+        self.alias(script, 103, number)
+        result = script.judged()
+        assert result.stale == stale
+        assert all("model alias champion of churn" in said for said in result.findings)
+
+    def test_an_alias_that_is_not_found(self, script: Script) -> None:
+        none = {
+            "error_code": "INVALID_PARAMETER_VALUE",
+            "message": "Registered model alias champion not found.",
+        }
+        asked = {"name": "churn", "alias": "champion"}
+        script.get(103, "GET registered-models/alias", asked, none, status=400, outcome="fail")
+        assert script.judged().stale == 1
+
+    @pytest.mark.parametrize(("shown", "stale"), [("new", 0), ("old", 1), ("", 1)])
+    def test_a_description(self, script: Script, shown: str, stale: int) -> None:
+        for at, said in ((103, "old"), (104, "new")):
+            body = {"name": "churn", "version": "2", "description": said}
+            script.send(at, "PATCH", "model-versions/update", body)
+        version = {"name": "churn", "version": "2", "source": "s", "description": shown}
+        asked = {"name": "churn", "version": "2"}
+        script.get(105, "GET model-versions/get", asked, {"model_version": version})
+        result = script.judged()
+        assert (result.stale, result.unexpected) == (stale, 0), result.findings
+
+    @pytest.mark.parametrize(
+        ("outcome", "at_s", "stale"), [("ok", 104, 1), ("info", 104, 0), ("ok", 103.01, 0)]
+    )
+    def test_a_deleted_version_that_is_still_shown(
+        self, script: Script, outcome: str, at_s: float, stale: int
+    ) -> None:
+        body = {"name": "churn", "version": "2"}
+        script.send(103, "DELETE", "model-versions/delete", body, outcome=outcome)
+        version = {"name": "churn", "version": "2", "source": "s"}
+        script.get(at_s, "GET model-versions/get", body, {"model_version": version})
+        assert script.judged().stale == stale
+
+    def test_a_deleted_alias_goes_with_its_model(self, script: Script) -> None:
+        script.send(103, "DELETE", "registered-models/delete", {"name": "churn"})
+        self.alias(script, 104, 2)
+        assert script.judged().stale == 1
+
+
+def test_each_read_is_compared_with_all_writes_of_its_owner(script: Script) -> None:
+    script.tag(101, "a")
+    script.tag(102, "b")
+    for number in range(20):
+        script.get_run(103 + number, run("b" if number % 2 else "a"))
+    result = script.judged()
+    assert (result.reads, result.stale) == (20, 10)
+
+
+def test_an_answer_that_is_none_of_mlflows_shows_nothing() -> None:
+    for answer in (b"<html>", b"[]", b"{}", b'{"run": {"info": {}}}'):
+        assert sightings.seen("GET runs/get", {"run_id": RUN}, 200, answer, "1") == []
+
+
+def test_a_digest_tells_kinds_keys_and_values_apart() -> None:
+    each = [
+        sightings.digest(kind, key, value)
+        for kind in (Kind.TAG, Kind.PARAM)
+        for key, value in (("a", "bc"), ("ab", "c"), ("a", "b"))
+    ]
+    assert len(set(each)) == len(each)
