@@ -34,6 +34,8 @@ LEAST = 20
 """Acknowledged writes before the seconds to the cut begin."""
 START_SECONDS = 120
 ANSWER_SECONDS = 90
+REFUSED_SECONDS = 0.2
+"""Between a call that failed and the next one."""
 PORTS = {"5000/tcp": ("127.0.0.1", None)}
 KEY = "run/artifacts/model/file"
 SERVER = (
@@ -91,24 +93,31 @@ def digest(content: bytes) -> str:
 
 
 def write(url: str, ledger: Ledger, client: int, seed: str, end: threading.Event) -> None:
-    """Put, overwrite and delete, one after the other, until the end, or the server's."""
+    """Put, overwrite and delete, one after the other, until the end, whatever fails."""
     chance = random.Random(f"{seed}-{client}")
-    with requests.Session() as session, contextlib.suppress(requests.RequestException):
+    failed = 0
+    with requests.Session() as session:
         for number in range(10**9):
             if end.is_set():
                 return
-            run = f"{seed}-{client}-{number // 5}"
+            # No key again after a failure: what failed may still be done, at any time.
+            run = f"{seed}-{client}-{number // 5}-{failed}"
             key = f"{run}/artifacts/{chance.choice(['model', 'data/sub'])}/{chance.randrange(3)}"
             delete = chance.random() < 0.1
             content = chance.randbytes(chance.choice(SIZES))
             value = None if delete else digest(content)
             ledger.attempt(key, value)
-            if delete:
-                answer = session.delete(f"{url}/{key}", timeout=ANSWER_SECONDS)
+            try:
+                if delete:
+                    answer = session.delete(f"{url}/{key}", timeout=ANSWER_SECONDS)
+                else:
+                    answer = session.put(f"{url}/{key}", content, timeout=ANSWER_SECONDS)
+                answer.raise_for_status()
+            except requests.RequestException:
+                failed += 1
+                end.wait(REFUSED_SECONDS)
             else:
-                answer = session.put(f"{url}/{key}", content, timeout=ANSWER_SECONDS)
-            answer.raise_for_status()
-            ledger.acknowledge(key, value)
+                ledger.acknowledge(key, value)
 
 
 def fail_once(store: Store, seed: str, *, frozen: bool = False) -> Outcome:
@@ -132,12 +141,12 @@ def fail_once(store: Store, seed: str, *, frozen: bool = False) -> Outcome:
     before = ledger.acknowledged(cut)
     store.server.start()
     store.wait()
+    if frozen:
+        cut = math.inf
+        wait_until(lambda: ledger.acknowledged(cut) > before, ANSWER_SECONDS, "clients go on")
     end.set()
     for client in clients:
         client.join()
-    if frozen:
-        cut = math.inf
-        assert ledger.acknowledged(cut) > before, "nothing went on"
     return Outcome(after, ledger.acknowledged(cut), ledger.broken(store.files(), cut))
 
 

@@ -221,6 +221,7 @@ def test_what_waits_at_the_end_is_still_done(slow: str, tmp_path: Path) -> None:
     assert figures.calls(found, window).rate == pytest.approx(20, rel=0.25)
 
 
+@pytest.mark.quiet
 def test_a_call_waits_for_no_user_while_another_one_is_free(tmp_path: Path) -> None:
     """Two users of two processes: while one waits for an answer, the other takes what is due."""
     with serving("tests.integration.workloads.holding_server") as uri:
