@@ -140,7 +140,7 @@ def main() -> int:
                 acknowledged += sum(k.acknowledged for k in result.durability.kinds.values())
         finally:
             end(stack, client)
-    print(f"\n{acknowledged} acknowledged things in all on {options.stack}")
+    print(f"\n{acknowledged} acknowledged records in all on {options.stack}")
     return 0
 
 

@@ -25,7 +25,7 @@ from scripts.shared import project
         ("bench --compare --users many", "--users many: give a number of users, as 40"),
         ("bench --compare --artifact-size 3parsec", "--artifact-size 3parsec: give a size as 200"),
         ("bench --compare --must-survive war", "--must-survive war: there are replica, zone, "),
-        ("bench --compare --longest-gap 0", "--longest-gap 0: give seconds, as 5"),
+        ("bench --compare --outage-limit 0", "--outage-limit 0: give seconds, as 5"),
         ("bench local --scenario pigeons", "unknown scenario 'pigeons': there are training,"),
         ("bench local --scenario deploy --keep", "--keep: deploy deploys and removes by itself"),
         ("bench --compare --scenario metrics", "--scenario: a comparison has workloads of its own"),

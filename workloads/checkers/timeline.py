@@ -49,9 +49,9 @@ class Timeline:
         for at, fault, state in self._faults:
             if at <= mono_ns:
                 states[fault] = state
-        there = [f"{fault} {state}" for fault, state in states.items() if state not in OVER]
-        if there:
-            return f"with {', '.join(there)}"
+        active = [f"{fault} {state}" for fault, state in states.items() if state not in OVER]
+        if active:
+            return f"with {', '.join(active)}"
         for at, fault, state in self._faults:
             if at > mono_ns and state not in OVER:
                 return f"{(at - mono_ns) / 1e9:.1f} s before {fault}"

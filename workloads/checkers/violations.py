@@ -40,8 +40,8 @@ def _durability(evidence: Evidence) -> list[str]:
                 word = "duplicate" if what == "duplicates" else what
                 known = sets.acknowledged
                 begin = f"{'differs' if what == 'differing' else word}: {name} "
-                found = [f for f in durability.findings if f.startswith(begin)]
-                first = f" First: {found[0]}." if found else ""
+                sentences = [f for f in durability.findings if f.startswith(begin)]
+                first = f" First: {sentences[0]}." if sentences else ""
                 reasons.append(f"{name}: {number} {word}, {known} acknowledged.{first}")
     return reasons
 

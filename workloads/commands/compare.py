@@ -47,12 +47,12 @@ def compare(
             rich_help_panel=RECOMMENDATION,
         ),
     ] = None,
-    longest_gap: Annotated[
+    outage_limit: Annotated[
         str | None,
         Option(
             metavar="S",
             help="Longest outage in seconds that is still survived "
-            f"(default: {needs.LONGEST_GAP_S:g}).",
+            f"(default: {needs.OUTAGE_LIMIT_S:g}).",
             rich_help_panel=RECOMMENDATION,
         ),
     ] = None,
@@ -64,7 +64,7 @@ def compare(
                 users=users,
                 artifact_size=artifact_size,
                 must_survive=must_survive,
-                longest_gap=longest_gap,
+                outage_limit=outage_limit,
             )
         )
     except ValueError as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-LONGEST_GAP_S = 10.0
+OUTAGE_LIMIT_S = 10.0
 UNITS = {
     "B": 1,
     "KB": 10**3,
@@ -44,7 +44,7 @@ class Needs:
     users: int | None = None
     artifact_bytes: int | None = None
     must_survive: tuple[Loss, ...] = ()
-    outage_limit_s: float = LONGEST_GAP_S
+    outage_limit_s: float = OUTAGE_LIMIT_S
 
     @property
     def any(self) -> bool:
@@ -64,10 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"for a recommendation: what may fail, of {', '.join(Loss)}",
     )
     parser.add_argument(
-        "--longest-gap",
+        "--outage-limit",
         metavar="S",
         help="for a recommendation: longest outage in seconds that is still survived "
-        f"(default: {LONGEST_GAP_S:g})",
+        f"(default: {OUTAGE_LIMIT_S:g})",
     )
 
 
@@ -77,7 +77,7 @@ def read(options: argparse.Namespace) -> Needs:
         users=_users(options.users),
         artifact_bytes=_bytes(options.artifact_size),
         must_survive=tuple(_losses(options.must_survive)),
-        outage_limit_s=_gap(options.longest_gap),
+        outage_limit_s=_outage_limit(options.outage_limit),
     )
 
 
@@ -87,7 +87,7 @@ def arguments(options: argparse.Namespace) -> list[str]:
         "--users": options.users,
         "--artifact-size": options.artifact_size,
         "--must-survive": options.must_survive,
-        "--longest-gap": options.longest_gap,
+        "--outage-limit": options.outage_limit,
     }
     return [
         word for name, value in options_given.items() if value is not None for word in (name, value)
@@ -121,11 +121,11 @@ def _losses(text: str | None) -> Iterator[Loss]:
             raise ValueError(f"--must-survive {word.strip()}: there are {names}") from None
 
 
-def _gap(text: str | None) -> float:
+def _outage_limit(text: str | None) -> float:
     try:
-        seconds = LONGEST_GAP_S if text is None else float(text)
+        seconds = OUTAGE_LIMIT_S if text is None else float(text)
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise ValueError(f"--longest-gap {text}: give seconds, as 5")
+        raise ValueError(f"--outage-limit {text}: give seconds, as 5")
     return seconds

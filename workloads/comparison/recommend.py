@@ -151,7 +151,7 @@ def _kept(runs: list[Result]) -> Answer:
     lost = sum(kind.lost for run in runs for kind in run.durability.kinds.values())
     present = sum(kind.present for run in runs for kind in run.durability.kinds.values())
     if lost:
-        return Answer(need, False, f"{lost} acknowledged things were lost")
+        return Answer(need, False, f"{lost} acknowledged records were lost")
     if any(run.durability.verdict is DurabilityVerdict.FAIL for run in runs):
         kinds = [kind for run in runs for kind in run.durability.kinds.values()]
         duplicates, unexpected = sum(k.duplicates for k in kinds), sum(k.unexpected for k in kinds)
@@ -160,7 +160,7 @@ def _kept(runs: list[Result]) -> Answer:
         )
     if not runs or any(run.durability.verdict is not DurabilityVerdict.PASS for run in runs):
         return Answer(need, None, "not every run was read back as written")
-    return Answer(need, True, f"all {present} things that were read back are as written")
+    return Answer(need, True, f"all {present} records that were read back are as written")
 
 
 def _users(stack: str, runs: list[Result], users: int) -> Answer:

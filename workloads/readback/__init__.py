@@ -93,7 +93,7 @@ def _store(subject: Subject, experiment_id: str, attempted: Attempted, out: Appe
         return
     try:
         stores.read(target, secrets.s3_credentials, experiment_id, attempted, lines)
-    except stores.NotHereError as error:
+    except stores.UnreachableStoreError as error:
         lines.not_done(f"the artifact store was not read itself: {error}")
     except Exception as error:
         if _own(target, "minio", "seaweedfs", "nfs") or target.artifacts == "volume":

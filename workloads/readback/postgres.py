@@ -232,7 +232,7 @@ def read(
             "keys": sorted(set().union(*attempted.experiments.values())),
         }
         written: dict[Kind, set[str]] = defaultdict(set)
-        found: dict[Kind, set[str]] = defaultdict(set)
+        ids: dict[Kind, set[str]] = defaultdict(set)
         for number, (kind, query) in enumerate(_QUERIES):
             with connection.cursor(f"kind_{number}") as cursor:
                 cursor.itersize = ROWS_AT_ONCE
@@ -245,8 +245,8 @@ def read(
                     lines.add(kind, owner, items)
                     written[kind].add(owner)
                     if kind in (Kind.RUN, Kind.MODEL, Kind.REGISTERED, Kind.VERSION):
-                        found[kind].update(one for ids in items.values() for one in ids)
-    _say_what_is_empty(experiment_id, attempted, lines, written, found)
+                        ids[kind].update(value for values in items.values() for value in values)
+    _write_empty_owners(experiment_id, attempted, lines, written, ids)
 
 
 def _item(kind: Kind, columns: tuple[Any, ...]) -> tuple[str, str]:
@@ -259,28 +259,28 @@ def _item(kind: Kind, columns: tuple[Any, ...]) -> tuple[str, str]:
         metric = {"key": key, "step": step, "timestamp": timestamp_ms, "value": value}
         return model_point(metric | {"dataset_name": name, "dataset_digest": digest}, run_id)
     key, value = columns
-    said = str(LoggedModelStatus.from_int(value)) if isinstance(value, int) else value or ""
-    return key, said
+    text = str(LoggedModelStatus.from_int(value)) if isinstance(value, int) else value or ""
+    return key, text
 
 
-def _say_what_is_empty(
+def _write_empty_owners(
     experiment_id: str,
     attempted: Attempted,
     lines: Lines,
     written: dict[Kind, set[str]],
-    found: dict[Kind, set[str]],
+    ids: dict[Kind, set[str]],
 ) -> None:
-    """Write a line for each place that was read and holds nothing."""
+    """Write a line for each owner that was read and has nothing of a kind; `ids`: created ones."""
     versions = set().union(*attempted.versions.values())
-    places = (
+    read_of = (
         ((Kind.RUN, Kind.MODEL), {experiment_id}),
         ((Kind.REGISTERED,), {REGISTRY}),
-        (RUN_KINDS, attempted.runs | found[Kind.RUN]),
-        (MODEL_KINDS, attempted.models | found[Kind.MODEL]),
-        (REGISTERED_KINDS, attempted.registered | found[Kind.REGISTERED]),
-        (NAMED_KINDS, versions | found[Kind.VERSION] | set(attempted.experiments)),
+        (RUN_KINDS, attempted.runs | ids[Kind.RUN]),
+        (MODEL_KINDS, attempted.models | ids[Kind.MODEL]),
+        (REGISTERED_KINDS, attempted.registered | ids[Kind.REGISTERED]),
+        (NAMED_KINDS, versions | ids[Kind.VERSION] | set(attempted.experiments)),
     )
-    for kinds, owners in places:
+    for kinds, owners in read_of:
         for kind in kinds:
             for owner in sorted(owners - written[kind]):
                 lines.add(kind, owner)

@@ -98,17 +98,17 @@ class Server:
     def _list(
         self, kind: Kind, owner: str, find: Callable[[], Iterator[tuple[str, str, Any]]]
     ) -> Any:
-        found: dict[str, Any] = {}
+        by_id: dict[str, Any] = {}
         items: dict[str, list[str]] = defaultdict(list)
         try:
-            for key, identity, thing in find():
+            for key, identity, entity in find():
                 items[key].append(identity)
-                found[identity] = thing
+                by_id[identity] = entity
         except Exception as error:
             self._lines.add(kind, owner, error=error)
         else:
             self._lines.add(kind, owner, items)
-        return found
+        return by_id
 
     def _versions(self, name: str) -> None:
         """Read a registered model with its aliases and versions."""
@@ -140,13 +140,13 @@ class Server:
     def _experiment(self, experiment_id: str, keys: set[str]) -> None:
         """Read an experiment's name and those of its tags."""
         try:
-            found = _or_none(lambda: self._client.get_experiment(experiment_id))
+            experiment = _or_none(lambda: self._client.get_experiment(experiment_id))
         except Exception as error:
             for kind in NAMED_KINDS:
                 self._lines.add(kind, experiment_id, error=error)
             return
-        tags = {k: [v] for k, v in (found.tags if found else {}).items() if k in keys}
-        self._lines.add(Kind.FIELD, experiment_id, _fields(found, "name"))
+        tags = {k: [v] for k, v in (experiment.tags if experiment else {}).items() if k in keys}
+        self._lines.add(Kind.FIELD, experiment_id, _fields(experiment, "name"))
         self._lines.add(Kind.TAG, experiment_id, tags)
 
     def _run(self, run_id: str, run: Run | None, metrics: dict[str, set[str]]) -> None:
@@ -204,17 +204,17 @@ class Server:
             params={"metric_key": key, "run_id": run_ids, "max_results": MOST_POINTS},
         )
         listed = answer.json().get("metrics", []) if answer.ok else []
-        found: dict[str, list[str]] = {run_id: [] for run_id in run_ids}
+        curves: dict[str, list[str]] = {run_id: [] for run_id in run_ids}
         if answer.ok and len(listed) < MOST_POINTS:
-            for one in listed:
-                at = point(int(one["step"]), int(one["timestamp"]), float(one["value"]))
-                found[one["run_id"]].append(at)
-            return found
+            for row in listed:
+                value = point(int(row["step"]), int(row["timestamp"]), float(row["value"]))
+                curves[row["run_id"]].append(value)
+            return curves
         # Too many for one answer, or a server without this route: one curve after another.
         for run_id in run_ids:
             history = _or_none(lambda run_id=run_id: self._client.get_metric_history(run_id, key))  # type: ignore[misc]
-            found[run_id] = [point(p.step, p.timestamp, p.value) for p in history or []]
-        return found
+            curves[run_id] = [point(p.step, p.timestamp, p.value) for p in history or []]
+        return curves
 
     def _model(self, model_id: str, model: LoggedModel | None) -> None:
         lines = self._lines
@@ -263,9 +263,9 @@ class Server:
     def _walk(self, root: str, folder: str) -> Iterator[str]:
         answer = self._get(_ARTIFACTS, params={"path": f"{root}/{folder}".rstrip("/")})
         _expect(answer)
-        for found in answer.json().get("files", []):
-            path = f"{folder}/{found['path'].rsplit('/', 1)[-1]}".lstrip("/")
-            if found["is_dir"]:
+        for entry in answer.json().get("files", []):
+            path = f"{folder}/{entry['path'].rsplit('/', 1)[-1]}".lstrip("/")
+            if entry["is_dir"]:
                 yield from self._walk(root, path)
             else:
                 yield path
@@ -288,10 +288,10 @@ class Server:
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 
 
-def _fields(thing: Any, *names: str, **named: str | None) -> dict[str, list[str]]:
-    """Return the attributes of this name that there are, and others as given."""
-    found = named | {name: getattr(thing, name, None) for name in names}
-    return {name: [str(value)] for name, value in found.items() if value not in (None, "")}
+def _fields(entity: Any, *names: str, **others: str | None) -> dict[str, list[str]]:
+    """Return the entity's attributes of these names, and `others`, without those that are empty."""
+    values = others | {name: getattr(entity, name, None) for name in names}
+    return {name: [str(value)] for name, value in values.items() if value not in (None, "")}
 
 
 def _expect(answer: requests.Response) -> None:

@@ -41,7 +41,7 @@ _CHECKSUMS = (
 )
 
 
-class NotHereError(Exception):
+class UnreachableStoreError(Exception):
     """The store cannot be read from here; the message says why."""
 
 
@@ -50,8 +50,8 @@ def read(
 ) -> None:
     """Read the artifacts of the experiment's runs and logged models.
 
-    Raises `NotHereError` where the store is out of reach for good, else what the store's own
-    client raises.
+    Raises `UnreachableStoreError` where the store cannot be read from here at all, else what the
+    store's own client raises.
     """
     if target.artifact_store.uri.startswith("s3://"):
         _read_s3(target.artifact_store, credentials, experiment_id, attempted, lines)
@@ -65,17 +65,17 @@ def read(
 def folder_of(target: Target) -> tuple[str, str]:
     """Return the container and the folder in it by which a folder of artifacts is reached.
 
-    Raises `NotHereError` if no container of this machine has it.
+    Raises `UnreachableStoreError` if no container of this machine has it.
     """
     if target.platform is not Platform.DOCKER:
-        raise NotHereError("a folder is read through Docker only")
+        raise UnreachableStoreError("a folder is read through Docker only")
     for component in target.components:
         if component.kind == "nfs":
             return component.container, NFS_FOLDER
     for component in target.components:
         if component.kind == "mlflow":
             return component.container, urlsplit(target.artifact_store.uri).path
-    raise NotHereError("no container of the stack is known")
+    raise UnreachableStoreError("no container of the stack is known")
 
 
 def bucket_of(store: ArtifactStore, credentials: str | None) -> tuple[Any, str, str]:
@@ -108,18 +108,18 @@ def _read_s3(
 ) -> None:
     client, bucket, base = bucket_of(store, credentials)
     root = f"{base}{experiment_id}/"
-    keys = [str(one["Key"]) for one in objects(client, bucket, root)]
+    keys = [str(entry["Key"]) for entry in objects(client, bucket, root)]
     lines.begin({Kind.ARTIFACT})
 
     def digest(key: str) -> tuple[str, str, str | None]:
-        found = hashlib.sha256()
+        sha256 = hashlib.sha256()
         try:
             with closing(client.get_object(Bucket=bucket, Key=key)["Body"]) as body:
                 for block in body.iter_chunks(BLOCK):
-                    found.update(block)
+                    sha256.update(block)
         except Exception as error:
             return key.removeprefix(root), "", error_summary(error)
-        return key.removeprefix(root), found.hexdigest(), None
+        return key.removeprefix(root), sha256.hexdigest(), None
 
     _write(Pool(READERS).imap_unordered(digest, keys), attempted, lines)
 
@@ -134,24 +134,24 @@ def _checksums(container: str, folder: str) -> Iterator[tuple[str, str]]:
         status, output = client.containers.get(container).exec_run(
             ["sh", "-c", _CHECKSUMS, "sh", folder, _UNFINISHED], demux=True
         )
-    said, complaint = (part or b"" for part in output)
+    stdout, stderr = (part or b"" for part in output)
     if status != 0:
-        raise OSError(f"{container}: {complaint.decode().strip()[:200]}")
-    for line in said.decode(errors="surrogateescape").split("\0"):
+        raise OSError(f"{container}: {stderr.decode().strip()[:200]}")
+    for line in stdout.decode(errors="surrogateescape").split("\0"):
         digest, _, path = line.partition("  ./")
         if path:
             yield path, digest
 
 
 def _write(
-    found: Iterable[tuple[str, str, str | None]],
+    files: Iterable[tuple[str, str, str | None]],
     attempted: Attempted,
     lines: Lines,
 ) -> None:
     """Write path, SHA-256 and error of each file by the run or logged model that it belongs to."""
     items: dict[str, dict[str, list[str]]] = defaultdict(dict)
     unread: dict[str, dict[str, str]] = defaultdict(dict)
-    for path, digest, error in found:
+    for path, digest, error in files:
         place = _PLACE.fullmatch(path)
         if place is None:
             continue  # not a run's: nothing that a client of ours wrote

@@ -54,7 +54,7 @@ def judge(
     if durability.verdict is DurabilityVerdict.UNKNOWN:
         unread = sum(k.unread for k in durability.kinds.values())
         why = f" ({durability.read_errors[0]})" if durability.read_errors else ""
-        doubts.append(f"Invalid: {unread} acknowledged things were never read back{why}.")
+        doubts.append(f"Invalid: {unread} acknowledged records were never read back{why}.")
     doubts += [f"Undecided: {outcome.message}" for outcome in outcomes if outcome.met is None]
     if doubts or judged is None:
         late = objectives.by_generator(judged) if judged else ""
@@ -117,7 +117,7 @@ def _praise(
     retried = f", {again} succeeded after a retry" if again else ""
     met = {outcome.objective: outcome.message for outcome in outcomes}
     said = [
-        f"Nothing lost: all {kept} acknowledged things were read back and are as written.",
+        f"Nothing lost: all {kept} acknowledged records were read back and are as written.",
         f"{failed} of {count} API calls failed{retried}.",
         f"{who}: {met[objectives.RATE]} (objective ≥ {aims.min_rate:.0f}), "
         f"{met[objectives.P95]} (objective ≤ {aims.p95_ms:.0f}).",

@@ -22,20 +22,20 @@ _OUTSIDE = text(
 
 def main(arguments: list[str] | None = None) -> int:
     """Prepare the database and return the exit status."""
-    given = _parser().parse_args(arguments)
-    destination = record.normalise(given.artifacts_destination, given.artifacts_service)
+    options = _parser().parse_args(arguments)
+    destination = record.normalise(options.artifacts_destination, options.artifacts_service)
     try:
-        store.check(given.artifacts_destination)
+        store.check(options.artifacts_destination)
         with (
             locked_connection(
-                given.database_uri,
-                connect_timeout=given.connect_timeout,
-                lock_timeout=given.lock_timeout,
+                options.database_uri,
+                connect_timeout=options.connect_timeout,
+                lock_timeout=options.lock_timeout,
             ) as connection,
             connection.begin(),
         ):
             # A server's forgotten transaction must not hold the migration for ever.
-            timeout = f"{given.lock_timeout * 1000:.0f}ms"
+            timeout = f"{options.lock_timeout * 1000:.0f}ms"
             connection.execute(text(f"SET LOCAL lock_timeout = '{timeout}'"))
             summary = prepare(connection, destination)
     except RefusalError as refusal:

@@ -96,7 +96,7 @@ def check_tables(connection: Connection) -> None:
     A column too many is accepted as long as rows can be written without it.
     """
     columns = {
-        table: found for (_, table), found in inspect(connection).get_multi_columns().items()
+        table: listed for (_, table), listed in inspect(connection).get_multi_columns().items()
     }
     wrong = []
     for name, table in Base.metadata.tables.items():

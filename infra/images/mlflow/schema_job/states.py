@@ -33,7 +33,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True)
-class Found:
+class Database:
     """What a database holds."""
 
     relations: frozenset[str]
@@ -60,22 +60,22 @@ class Image:
     """Tables of MLflow's very first schema; every later one has them too."""
 
 
-def read(connection: Connection) -> Found:
+def read(connection: Connection) -> Database:
     """Look at the database without changing it."""
     relations = frozenset(connection.scalars(_RELATIONS))
     revisions: tuple[str, ...] = ()
     if VERSION_TABLE in relations:
         rows = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608
         revisions = tuple(sorted(rows))
-    return Found(relations, revisions)
+    return Database(relations, revisions)
 
 
-def decide(found: Found, image: Image) -> Action:
+def decide(database: Database, image: Image) -> Action:
     """Say what brings the database to the image's head; RefusalError when nothing safe does."""
-    relations = found.relations - {VERSION_TABLE}
-    if not relations and not found.revisions:
+    relations = database.relations - {VERSION_TABLE}
+    if not relations and not database.revisions:
         return Action.CREATE
-    known = image.revisions.intersection(found.revisions)
+    known = image.revisions.intersection(database.revisions)
     if not image.first_tables <= relations:
         if known:
             missing = ", ".join(sorted(image.first_tables - relations))
@@ -83,22 +83,22 @@ def decide(found: Found, image: Image) -> Action:
                 f"the database is half-migrated: it says revision {min(known)} but lacks the "
                 f"tables {missing}: restore a backup, or give an empty database"
             )
-        example = min(relations or found.revisions)
+        example = min(relations or database.revisions)
         raise RefusalError(
             f"the database is not MLflow's: it holds {len(relations)} other tables, as "
             f"{example!r}: give an empty database, or the right one's URI"
         )
-    if len(found.revisions) != 1:
-        listed = ", ".join(found.revisions) or "none"
+    if len(database.revisions) != 1:
+        listed = ", ".join(database.revisions) or "none"
         raise RefusalError(
-            f"the database is half-migrated: it has MLflow's tables and {len(found.revisions)} "
+            f"the database is half-migrated: it has MLflow's tables and {len(database.revisions)} "
             f"schema revisions ({listed}) in place of one: restore a backup, or finish the "
             "migration with the mlflow that began it"
         )
     if not known:
         raise RefusalError(
-            f"the database is newer than this image: it is at revision {found.revisions[0]}, "
+            f"the database is newer than this image: it is at revision {database.revisions[0]}, "
             f"which mlflow {image.version} (revision {image.head}) does not know: use an image of "
             "the mlflow that wrote it, or a newer one"
         )
-    return Action.VERIFY if found.revisions == (image.head,) else Action.UPGRADE
+    return Action.VERIFY if database.revisions == (image.head,) else Action.UPGRADE

@@ -33,7 +33,7 @@ def test_sizes_have_units(text: str, size: int) -> None:
 
 
 def test_needs_are_read() -> None:
-    found = needed("--users 40 --must-survive replica,zone --longest-gap 5")
+    found = needed("--users 40 --must-survive replica,zone --outage-limit 5")
     assert found == needs.Needs(40, None, (needs.Loss.REPLICA, needs.Loss.ZONE), 5.0)
     assert found.any
     assert not needed("").any
@@ -173,10 +173,10 @@ def test_a_fault_says_what_is_survived(
     assert (answer.met, why in answer.reason) == (met, True), answer.reason
 
 
-def test_the_longest_gap_is_the_persons(tmp_path: Path) -> None:
+def test_the_outage_limit_is_the_persons(tmp_path: Path) -> None:
     folder = compared(tmp_path, {"multi-az": 20})
     broken(folder / "0-0-multi-az" / "metrics", fault(outage_s=12))
-    assert advice(folder, "--must-survive replica --longest-gap 20").candidates[0].answers[1].met
+    assert advice(folder, "--must-survive replica --outage-limit 20").candidates[0].answers[1].met
     figures = row(table.compare(saved_results.load([folder])), "longest outage")
     assert figures.quantity.part == "fault replica-kill"
     assert figures.cells["multi-az"].value == 12

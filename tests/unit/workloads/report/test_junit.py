@@ -145,7 +145,7 @@ def test_there_is_a_case_for_each_gate_objective_and_kind(tmp_path: Path) -> Non
         case(root, "audit", kind)
     said = case(root, "verdict", "verdict").findtext("system-out")
     assert said is not None
-    assert said.startswith("Nothing lost: all 4 acknowledged things were read back")
+    assert said.startswith("Nothing lost: all 4 acknowledged records were read back")
 
 
 def test_what_was_lost_is_a_failure_with_its_findings(tmp_path: Path) -> None:

@@ -86,10 +86,10 @@ def untold(folder: Folder) -> None:
 
 
 TABLE: dict[str, tuple[Callable[[Folder], None], Judgement, str]] = {
-    "good": (lambda _: None, Judgement.GOOD, "all 4 acknowledged things were read back"),
+    "good": (lambda _: None, Judgement.GOOD, "all 4 acknowledged records were read back"),
     "lost": (lose, Judgement.BAD, "param: 1 lost, 1 acknowledged. First: lost: param depth = 6"),
     "failed call": (fail, Judgement.BAD, "1 of 503 calls failed"),
-    "unread": (unread, Judgement.INVALID, "1 acknowledged things were never read back"),
+    "unread": (unread, Judgement.INVALID, "1 acknowledged records were never read back"),
     "stale": (stale, Judgement.BAD, "1 of 1 reads were stale, up to 3.980 s after an acknowl"),
     "every write is audited": (
         lambda _: None,

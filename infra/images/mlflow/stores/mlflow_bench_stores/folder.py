@@ -52,14 +52,14 @@ class FolderRepository(LocalArtifactRepository):
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Store one file."""
-        with _told(self.artifact_dir):
+        with _naming_errors(self.artifact_dir):
             super().log_artifact(local_file, artifact_path)  # type: ignore[no-untyped-call]
 
     def log_artifact_from_stream(
         self, stream: BinaryIO, artifact_file_name: str, artifact_path: str | None = None
     ) -> None:
         """Store what a stream has."""
-        with _told(self.artifact_dir):
+        with _naming_errors(self.artifact_dir):
             super().log_artifact_from_stream(stream, artifact_file_name, artifact_path)
 
     async def log_artifact_from_async_stream(
@@ -73,7 +73,7 @@ class FolderRepository(LocalArtifactRepository):
         MLflow's own closes the file on the event loop. A mount that a server hangs behind waits
         there for what was written, and every other request of the process with it.
         """
-        with _told(self.artifact_dir):
+        with _naming_errors(self.artifact_dir):
             draft = await asyncio.to_thread(self._draft, artifact_file_name, artifact_path)
             try:
                 last = b""
@@ -107,7 +107,7 @@ class FolderRepository(LocalArtifactRepository):
 
         MLflow's own looks for it on the event loop, as it closes what was uploaded.
         """
-        with _told(self.artifact_dir):
+        with _naming_errors(self.artifact_dir):
             return await asyncio.wrap_future(_threads.submit(self._open, artifact_path))
 
     def _open(self, artifact_path: str) -> Download:
@@ -157,7 +157,7 @@ class FolderRepository(LocalArtifactRepository):
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         """Return what lies directly in a folder; MLflow's own looks at each file twice."""
         place = self._path(path or "")
-        with _told(self.artifact_dir):
+        with _naming_errors(self.artifact_dir):
             try:
                 folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
             except (FileNotFoundError, NotADirectoryError):
@@ -165,21 +165,21 @@ class FolderRepository(LocalArtifactRepository):
             try:
                 self._refuse_outside(folder)
                 with os.scandir(folder) as entries:
-                    found = list(_infos(entries, place.relative_to(self.artifact_dir)))
+                    infos = list(_infos(entries, place.relative_to(self.artifact_dir)))
             finally:
                 os.close(folder)
-        return sorted(found, key=lambda info: str(info.path))
+        return sorted(infos, key=lambda info: str(info.path))
 
     def get_local_path(self, artifact_path: str) -> str:
         """Return where an artifact is read from."""
-        with _told(self.artifact_dir):
+        with _naming_errors(self.artifact_dir):
             _look_at(Path(self.artifact_dir, artifact_path))
             return str(super().get_local_path(artifact_path))
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
         """Remove a file, or all below a folder; it does not come back after a power failure."""
         place = self._path(artifact_path or "")
-        with _told(self.artifact_dir):
+        with _naming_errors(self.artifact_dir):
             super().delete_artifacts(artifact_path)  # type: ignore[no-untyped-call]
             with suppress(FileNotFoundError, NotADirectoryError):
                 _synchronise(place.parent)
@@ -295,7 +295,7 @@ def _look_at(path: Path) -> None:
 
 
 @contextmanager
-def _told(folder: Any) -> Iterator[None]:
+def _naming_errors(folder: Any) -> Iterator[None]:
     """Turn an error of the file system into an answer that names it."""
     try:
         yield

@@ -44,23 +44,23 @@ def create() -> "ASGIApp":
     from werkzeug.exceptions import HTTPException
 
     from . import metrics
+    from .concurrency import ConcurrencyLimit, limit_requests, limit_sessions
     from .folder import FolderRepository
     from .repository import ProxiedS3Repository
-    from .turns import Turns, in_turn, sessions_in_turn
 
     async def download(artifact_path: str) -> Response:
         store: FolderRepository | ProxiedS3Repository = artifact_router._get_artifact_repo()
         try:
             path = validate_path_is_safe(artifact_path)
-            found = await store.open(artifact_router._get_workspace_scoped_path(path))
+            artifact = await store.open(artifact_router._get_workspace_scoped_path(path))
         except MlflowException as error:
             content = json.loads(error.serialize_as_json())
             return JSONResponse(content, status_code=error.get_http_status_code())
         name = posixpath.basename(path)
         return StreamingResponse(
-            found.chunks(),
+            artifact.chunks(),
             headers={
-                "Content-Length": str(found.size),
+                "Content-Length": str(artifact.size),
                 "Content-Type": _guess_mime_type(path),
                 "Content-Disposition": artifact_router._content_disposition(name),
                 "X-Content-Type-Options": "nosniff",
@@ -76,15 +76,15 @@ def create() -> "ASGIApp":
         upload = artifact_router.upload_artifact
         artifacts.add_api_route(route + "{artifact_path:path}", upload, methods=["PUT"])
 
-    turns = Turns(int(os.environ["MLFLOW_BENCH_REQUESTS_AT_ONCE"]))
-    flask_app.wsgi_app = in_turn(flask_app.wsgi_app, turns)  # type: ignore[method-assign]
+    limit = ConcurrencyLimit(int(os.environ["MLFLOW_BENCH_REQUESTS_AT_ONCE"]))
+    flask_app.wsgi_app = limit_requests(flask_app.wsgi_app, limit)  # type: ignore[method-assign]
     for store in (SqlAlchemyStore, RegistryStore, SqlAlchemyJobStore):
-        sessions_in_turn(store, turns)
+        limit_sessions(store, limit)
 
     async def log_spans(self: SqlAlchemyStore, location: str, spans: list[Any]) -> list[Any]:
         # Among the threads of requests: MLflow's way is those by which artifacts are written.
-        found: list[Any] = await anyio.to_thread.run_sync(self.log_spans, location, spans)
-        return found
+        logged: list[Any] = await anyio.to_thread.run_sync(self.log_spans, location, spans)
+        return logged
 
     SqlAlchemyStore.log_spans_async = log_spans  # type: ignore[assignment, method-assign]
 

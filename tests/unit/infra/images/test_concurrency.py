@@ -1,4 +1,4 @@
-"""A worker's requests wait for their turn; those for artifacts do not."""
+"""A worker's requests wait for a slot; those for artifacts do not."""
 
 import asyncio
 import sqlite3
@@ -18,7 +18,11 @@ from infra.components.capacity import (
     THREADS_PER_WORKER,
     capacity,
 )
-from infra.images.mlflow.stores.mlflow_bench_stores.turns import Turns, in_turn, sessions_in_turn
+from infra.images.mlflow.stores.mlflow_bench_stores.concurrency import (
+    ConcurrencyLimit,
+    limit_requests,
+    limit_sessions,
+)
 
 API = "/api/2.0/mlflow/runs/log-batch"
 LIST = "/api/2.0/mlflow-artifacts/artifacts"
@@ -61,16 +65,16 @@ def together(number: int, act: Callable[[], object]) -> None:
 @pytest.mark.parametrize(("path", "most"), [(API, 2), (LIST, 6)])
 def test_so_many_at_once(path: str, most: int) -> None:
     server = Server()
-    application = in_turn(server.serve, Turns(2))
+    application = limit_requests(server.serve, ConcurrencyLimit(2))
     answers: list[str] = []
     together(6, lambda: answers.append(application({"PATH_INFO": path}, "ok")))
     assert answers == ["ok"] * 6
     assert server.most == most
 
 
-def test_a_request_that_fails_gives_its_turn_back() -> None:
+def test_a_request_that_fails_releases_its_slot() -> None:
     server = Server()
-    application = in_turn(server.serve, Turns(1))
+    application = limit_requests(server.serve, ConcurrencyLimit(1))
     for _ in range(3):
         with pytest.raises(OSError, match="broken"):
             application({"PATH_INFO": API, "fails": True}, "")
@@ -110,16 +114,16 @@ class Store:
 
 
 def test_the_pools_of_a_stack_never_run_out() -> None:
-    class InTurn(Store):
+    class Limited(Store):
         pass
 
-    sessions_in_turn(InTurn, Turns(REQUESTS_AT_ONCE))
-    store = InTurn()
+    limit_sessions(Limited, ConcurrencyLimit(REQUESTS_AT_ONCE))
+    store = Limited()
     together(THREADS_PER_WORKER, store.rename_run)
     assert store.most <= REQUESTS_AT_ONCE * CONNECTIONS_PER_REQUEST
 
 
-def test_without_turns_they_would() -> None:
+def test_without_a_limit_they_would() -> None:
     """The cliff: requests that hold all connections wait for one more."""
     store = Store(patience=0.2)
     failed: list[PoolTimeout] = []
@@ -134,35 +138,35 @@ def test_without_turns_they_would() -> None:
     assert failed
 
 
-def test_a_request_s_sessions_need_no_turn_of_their_own() -> None:
-    class InTurn(Store):
+def test_a_request_s_sessions_need_no_slot_of_their_own() -> None:
+    class Limited(Store):
         pass
 
-    turns = Turns(1)
-    sessions_in_turn(InTurn, turns)
-    store = InTurn()
-    application = in_turn(lambda _: store.rename_run(), turns)
+    limit = ConcurrencyLimit(1)
+    limit_sessions(Limited, limit)
+    store = Limited()
+    application = limit_requests(lambda _: store.rename_run(), limit)
     together(3, lambda: application({"PATH_INFO": API}))
     assert store.most == CONNECTIONS_PER_REQUEST
 
 
 def test_the_event_loop_does_not_wait_for_those_that_wait_for_it() -> None:
-    """A request gives its answer through the loop while it still has its turn."""
-    turns = Turns(1)
+    """A request gives its answer through the loop while it still has its slot."""
+    limit = ConcurrencyLimit(1)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         inside = threading.Event()
 
         def request() -> None:
-            with turns.turn():
+            with limit.slot():
                 inside.set()
                 asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(5)
 
         running = asyncio.create_task(asyncio.to_thread(request))
         while not inside.is_set():
             await asyncio.sleep(0.001)
-        with turns.turn():
+        with limit.slot():
             pass
         await running
 

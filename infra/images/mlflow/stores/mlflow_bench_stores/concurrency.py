@@ -1,0 +1,82 @@
+"""A limit on the requests that a worker serves at once, and on all else that uses the database.
+
+Python runs one thread at a time, and forty that ask for it only take it from each other; so do
+their transactions with the rows that they lock. And a request may need several connections, one
+after another: a pool that is large enough for those within the limit never runs out.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import BoundedSemaphore, local
+from typing import Any
+
+Serve = Callable[..., Any]
+"""A WSGI application."""
+
+Sessions = Callable[..., AbstractContextManager[Any]]
+"""What a store's database sessions come from, its `ManagedSessionMaker`."""
+
+
+class ConcurrencyLimit:
+    """Lets at most so many threads in at once; it is reentrant, as a lock of the thread."""
+
+    def __init__(self, most: int) -> None:
+        self._slots = BoundedSemaphore(most)
+        self._thread = local()
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Wait for a slot, and release it at the end."""
+        if getattr(self._thread, "has_slot", False) or _is_event_loop():
+            yield
+            return
+        with self._slots:
+            self._thread.has_slot = True
+            try:
+                yield
+            finally:
+                self._thread.has_slot = False
+
+
+def _is_event_loop() -> bool:
+    """Whether this thread runs the event loop, which those with a slot need for their answers."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def limit_requests(serve: Serve, limit: ConcurrencyLimit) -> Serve:
+    """Return the application with each request in a slot, but for artifacts.
+
+    What waits for an artifact store that hangs must not keep the tracking API waiting.
+    """
+
+    def application(request: dict[str, Any], *rest: Any) -> Any:
+        with nullcontext() if "artifacts" in request["PATH_INFO"] else limit.slot():
+            return serve(request, *rest)
+
+    return application
+
+
+def limit_sessions(store: type[Any], limit: ConcurrencyLimit) -> None:
+    """Have each database session of `store`, a class of MLflow's, wait for a slot.
+
+    Some routes do not pass `limit_requests`: traces by OpenTelemetry, those of artifacts, and more.
+    """
+    make: Callable[..., None] = store.__init__
+
+    def made(self: Any, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        sessions: Sessions = self.ManagedSessionMaker
+
+        @contextmanager
+        def limited(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            with limit.slot(), sessions(*args, **kwargs) as session:
+                yield session
+
+        self.ManagedSessionMaker = limited
+
+    store.__init__ = made
