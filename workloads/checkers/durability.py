@@ -31,9 +31,9 @@ from workloads.verdict.result import Durability, DurabilityVerdict, KindSets
 
 MOST_FINDINGS = 1000
 
-CREATED = frozenset({Kind.RUN, Kind.MODEL, Kind.VERSION})
+CREATED = frozenset({Kind.RUN, Kind.MODEL, Kind.VERSION, Kind.ASSESSMENT})
 
-TOKENED = frozenset({Kind.RUN, Kind.VERSION})
+TOKENED = frozenset({Kind.RUN, Kind.VERSION, Kind.ASSESSMENT})
 """Created under a key of their own, so that what has the same key is the same thing again."""
 
 OVERWRITTEN = frozenset(
@@ -46,6 +46,9 @@ OVERWRITTEN = frozenset(
         Kind.REGISTERED,
         Kind.LATEST,
         Kind.MODEL_METRIC,
+        Kind.TRACE,
+        Kind.SPAN,
+        Kind.LINK,
     }
 )
 

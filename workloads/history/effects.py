@@ -4,11 +4,11 @@ A route that is not known here may change anything: what it did is in no audit, 
 Routes and fields: MLflow's REST API reference and the protocol files of the pinned release.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workloads.history import wire
+from workloads.history import trace_effects, wire
 from workloads.history.history import Kind, Write
 
 Body = dict[str, Any]
@@ -58,7 +58,9 @@ class Asked:
         return bool(self.writes or self.not_audited)
 
 
-def asked(method: str, path: str, body: Body, data: Any) -> Asked:
+def asked(
+    method: str, path: str, body: Body, data: Any, headers: Mapping[str, Any] | None = None
+) -> Asked:
     """Return what a call asks to be kept.
 
     `path` is that of `wire.route`, `body` the JSON body ({} if none), `data` the raw body or an
@@ -73,12 +75,30 @@ def asked(method: str, path: str, body: Body, data: Any) -> Asked:
         if method == "PUT":
             kept = Write(Kind.ARTIFACT, wire.owner(root), below, wire.sha256(data))
             return Asked([kept])
+    if name == trace_effects.EXPORT:
+        return _exported(data, headers or {})
     if (known := _ROUTES.get(name)) is None:
         return Asked(not_audited=[name])
     left = [key for key, value in body.items() if value and key not in known.fields]
     if name == "POST registered-models/rename":
         left.append("what the model has")
     return Asked(list(known.writes(body, path)), [f"{name}: {key}" for key in sorted(left)])
+
+
+def _exported(data: Any, headers: Mapping[str, Any]) -> Asked:
+    """What an OTLP export asks for; of one in JSON nothing is known."""
+    text = {key.lower(): _text(value) for key, value in headers.items() if value is not None}
+    name = trace_effects.EXPORT
+    if not isinstance(data, bytes) or "protobuf" not in text.get("content-type", ""):
+        return Asked(not_audited=[f"{name}: not protobuf"])
+    try:
+        return Asked(list(trace_effects.of_export(data, text)))
+    except (KeyError, ValueError):  # the server refuses it, too
+        return Asked(not_audited=[f"{name}: not an export"])
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 @dataclass(frozen=True)
@@ -361,6 +381,12 @@ def _set_version_tag(body: Body, _: str) -> Iterator[Write]:
 @_route("DELETE model-versions/delete-tag", fields="name version key")
 def _delete_version_tag(body: Body, _: str) -> Iterator[Write]:
     yield Write(Kind.TAG, _version(body), body["key"], None)
+
+
+@_route("POST traces", fields="trace")
+def _start_trace(body: Body, _: str) -> Iterator[Write]:
+    if "trace" in body:  # the second version of the API has other fields
+        yield from trace_effects.of_start(body["trace"]["trace_info"])
 
 
 def _metric(run: str, metric: Body) -> Iterator[Write]:

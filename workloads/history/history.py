@@ -48,6 +48,10 @@ class Kind(StrEnum):
     REGISTERED = "registered model"
     VERSION = "model version"
     ALIAS = "model alias"
+    TRACE = "trace"
+    SPAN = "span"
+    LINK = "trace link"
+    ASSESSMENT = "assessment"
     DELETION = "deletion"
 
 
@@ -55,10 +59,12 @@ class Kind(StrEnum):
 class Write:
     """One thing that an operation wants kept.
 
-    `owner` is the id of a run, model, model version or experiment; None stands for the thing that
-    this very operation creates. `value` is None where the server chooses it (ids), and where what
-    is there is to go. Metric points have `[step, timestamp in ms, value]` as JSON, artifacts their
-    SHA-256. A deletion takes its owner away, with all that belongs to it.
+    `owner` is the id of a run, model, model version, trace or experiment; None stands for the thing
+    that this very operation creates. `value` is None where the server chooses it (ids), and where
+    what is there is to go. Metric points have `[step, timestamp in ms, value]` as JSON, artifacts
+    their SHA-256, spans what `workloads.history.spans` makes of them. A deletion takes its owner
+    away, with all that belongs to it, and all whose id is below its own, as `churn/3` is below
+    `churn`.
     """
 
     kind: Kind

@@ -22,7 +22,7 @@ TOKEN_TAG = "mlflow-bench.token"
 
 NAN = '"NaN"'
 
-_API = re.compile(r"^.*?/(?:ajax-)?api/\d\.\d/(?:mlflow/)?")
+_API = re.compile(r"^.*?/(?:ajax-)?api/\d\.\d/(?:mlflow/)?|^.*/(?=v1/(?:traces|metrics)$)")
 _MODEL_ID = re.compile(r"(?<=logged-models/)m-[0-9a-f]+")
 _TAG_KEY = re.compile(r"(?<=/tags/).+")
 _ID = re.compile(r"(?<=/)(?:[a-z]{1,3}-)?[0-9a-f][0-9a-f-]{14,}[0-9a-f](?=/|$)")
@@ -31,7 +31,7 @@ _ARTIFACT = re.compile(r"^mlflow-artifacts/artifacts/(?P<root>.+?)/artifacts/(?P
 
 
 def route(url: str) -> str:
-    """Path of the call below the API's prefix, as `runs/log-batch`."""
+    """Path of the call below the API's prefix, as `runs/log-batch`; OTLP's are `v1/traces`."""
     return _API.sub("", unquote(urlsplit(url).path))
 
 

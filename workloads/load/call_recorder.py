@@ -70,7 +70,10 @@ class CallRecorder:
         if url.startswith(self._process.plan.tracking_uri):
             path = wire.route(url)
             name = wire.name(method, path)
-            request = effects.asked(method, path, kwargs.get("json") or {}, kwargs.get("data"))
+            headers = {**http_session.headers, **(kwargs.get("headers") or {})}
+            request = effects.asked(
+                method, path, kwargs.get("json") or {}, kwargs.get("data"), headers
+            )
         else:  # the server sent the client to the artifact store itself
             path, name = "", f"{method.upper()} artifact past the server"
             request = Asked(not_audited=[] if method.upper() == "GET" else [name])

@@ -291,7 +291,8 @@ def test_what_is_changed_and_removed(
 @pytest.mark.parametrize(
     ("path", "body", "said"),
     [
-        ("traces", {}, ["POST traces"]),
+        ("traces", {"experiment_id": "1"}, ["POST traces: experiment_id"]),
+        ("v1/traces", {}, ["POST v1/traces: not protobuf"]),
         (
             "registered-models/rename",
             {"name": "churn", "new_name": "flow"},
@@ -348,6 +349,7 @@ AUDITED = """
     DELETE model-versions/delete
     POST model-versions/set-tag
     DELETE model-versions/delete-tag
+    POST traces
     PUT artifact
 """
 
@@ -357,7 +359,6 @@ NOT_AUDITED = """
     PATCH traces/{id}/tags
     DELETE traces/{id}/tags
     POST runs/log-model
-    POST traces
     PATCH traces/{id}
     POST traces/link-to-run
     POST traces/link-prompts
@@ -451,6 +452,12 @@ ANY = {
     "params": [{"key": "a", "value": "b"}],
     "datasets": [{"dataset": {"name": "d", "digest": "ab"}}],
     "models": [{"model_id": "m-1"}],
+    "trace": {
+        "trace_info": {
+            "trace_id": "tr-1",
+            "trace_location": {"mlflow_experiment": {"experiment_id": "1"}},
+        }
+    },
     **METRIC,
 }
 """A body with everything that some route requires."""

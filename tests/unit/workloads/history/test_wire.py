@@ -30,6 +30,8 @@ POINT = "[3, 1700000000000, 0.5]"
         ("DELETE", f"{API}/logged-models/m-0a1b/tags/a%2Fb", TAG_KEY),
         ("PATCH", f"{V3}/traces/tr-{HEX}/tags", "PATCH traces/{id}/tags"),
         ("POST", f"{V3}/traces/tr-{HEX}/assessments", "POST traces/{id}/assessments"),
+        ("POST", "http://localhost:5000/v1/traces", "POST v1/traces"),
+        ("POST", "https://a.test/team/mlflow/v1/traces", "POST v1/traces"),
         ("DELETE", f"{API}/webhooks/1f0c6d8e-8a52-4a5a-9d0e-000000000000", "DELETE webhooks/{id}"),
         ("POST", f"{API}/runs/delete-tag", "POST runs/delete-tag"),
         ("POST", "https://a.test/team/mlflow/api/2.0/mlflow/runs/create", "POST runs/create"),
