@@ -8,7 +8,8 @@ after another: a pool that is large enough for those within the limit never runs
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from threading import BoundedSemaphore, local
+from contextvars import ContextVar
+from threading import BoundedSemaphore
 from typing import Any
 
 Serve = Callable[..., Any]
@@ -19,24 +20,26 @@ Sessions = Callable[..., AbstractContextManager[Any]]
 
 
 class ConcurrencyLimit:
-    """Lets at most so many threads in at once; it is reentrant, as a lock of the thread."""
+    """Lets at most so many threads in at once; it is reentrant within a request."""
 
     def __init__(self, most: int) -> None:
+        self.most = most
         self._slots = BoundedSemaphore(most)
-        self._thread = local()
+        # Of a context, not of a thread: what a request has done by other threads is its own, too.
+        self._has_slot = ContextVar("has_slot", default=False)
 
     @contextmanager
     def slot(self) -> Iterator[None]:
         """Wait for a slot, and release it at the end."""
-        if getattr(self._thread, "has_slot", False) or _is_event_loop():
+        if self._has_slot.get() or _is_event_loop():
             yield
             return
         with self._slots:
-            self._thread.has_slot = True
+            token = self._has_slot.set(True)
             try:
                 yield
             finally:
-                self._thread.has_slot = False
+                self._has_slot.reset(token)
 
 
 def _is_event_loop() -> bool:

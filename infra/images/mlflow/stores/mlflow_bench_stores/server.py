@@ -28,7 +28,6 @@ def create() -> "ASGIApp":
     import os
     import posixpath
 
-    import anyio
     from fastapi import FastAPI, Response
     from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
     from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
@@ -44,8 +43,10 @@ def create() -> "ASGIApp":
     from werkzeug.exceptions import HTTPException
 
     from . import metrics
+    from .bodies import Bodies
     from .concurrency import ConcurrencyLimit, limit_requests, limit_sessions
     from .folder import FolderRepository
+    from .ingestion import Ingestion, bounded
     from .repository import ProxiedS3Repository
 
     async def download(artifact_path: str) -> Response:
@@ -82,11 +83,13 @@ def create() -> "ASGIApp":
         limit_sessions(store, limit)
 
     async def log_spans(self: SqlAlchemyStore, location: str, spans: list[Any]) -> list[Any]:
-        # Among the threads of requests: MLflow's way is those by which artifacts are written.
-        logged: list[Any] = await anyio.to_thread.run_sync(self.log_spans, location, spans)
+        # The event loop is the request's own (`ingestion`).
+        logged: list[Any] = self.log_spans(location, spans)
         return logged
 
     SqlAlchemyStore.log_spans_async = log_spans  # type: ignore[assignment, method-assign]
+
+    api = bounded(fastapi_app.app, Bodies(), Ingestion(fastapi_app.app, limit))
 
     async def application(scope: "Scope", receive: "Receive", send: "Send") -> None:
         passes = (
@@ -103,7 +106,7 @@ def create() -> "ASGIApp":
                 (name, value.lower() if name == b"host" else value)
                 for name, value in scope["headers"]
             ]
-        await (artifacts if passes else fastapi_app.app)(scope, receive, send)
+        await (artifacts if passes else api)(scope, receive, send)
 
     def route_of(path: str, method: str) -> str:
         if path.startswith(ROUTES):
