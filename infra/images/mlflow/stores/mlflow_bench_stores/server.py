@@ -33,7 +33,7 @@ def create() -> "ASGIApp":
     from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
     from mlflow.exceptions import MlflowException
     from mlflow.server import app as flask_app
-    from mlflow.server import artifact_router, fastapi_app
+    from mlflow.server import artifact_router, fastapi_app, otel_api
     from mlflow.server.fastapi_security import init_fastapi_security
     from mlflow.store.jobs.sqlalchemy_store import SqlAlchemyJobStore
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
@@ -45,8 +45,10 @@ def create() -> "ASGIApp":
     from . import metrics
     from .bodies import Bodies
     from .concurrency import ConcurrencyLimit, limit_requests, limit_sessions
+    from .conflicts import writes_again
     from .folder import FolderRepository
     from .ingestion import Ingestion, bounded
+    from .refusals import as_invalid, need_an_experiment, refuse_unstorable
     from .repository import ProxiedS3Repository
 
     async def download(artifact_path: str) -> Response:
@@ -81,6 +83,11 @@ def create() -> "ASGIApp":
     flask_app.wsgi_app = limit_requests(flask_app.wsgi_app, limit)  # type: ignore[method-assign]
     for store in (SqlAlchemyStore, RegistryStore, SqlAlchemyJobStore):
         limit_sessions(store, limit)
+        refuse_unstorable(store)
+    need_an_experiment(SqlAlchemyStore)
+    writes_again(SqlAlchemyStore)
+    read_json = otel_api._convert_otlp_json_ids_to_base64
+    otel_api._convert_otlp_json_ids_to_base64 = as_invalid(read_json)  # type: ignore[assignment]
 
     async def log_spans(self: SqlAlchemyStore, location: str, spans: list[Any]) -> list[Any]:
         # The event loop is the request's own (`ingestion`).
