@@ -13,6 +13,7 @@ from workloads.commands import INTERRUPTED, PROGRAM, complain
 from workloads.commands.audit import audit
 from workloads.commands.compare import compare
 from workloads.commands.faults import list_faults
+from workloads.commands.fill import fill
 from workloads.commands.list import list_scenarios
 from workloads.commands.publish import publish
 from workloads.commands.recheck import recheck
@@ -25,6 +26,7 @@ application = typer.Typer(help="Test a deployed MLflow.", add_completion=False)
 application.command("run", cls=RunCommand)(run)
 application.command("list")(list_scenarios)
 application.command("faults")(list_faults)
+application.command("fill")(fill)
 application.command("recheck")(recheck)
 application.command("compare")(compare)
 application.command("publish")(publish)

@@ -10,6 +10,7 @@ from workloads.scenarios.registry import REGISTRY
 from workloads.scenarios.resilience import RESILIENCE
 from workloads.scenarios.scenario import Scenario
 from workloads.scenarios.search import SEARCH
+from workloads.scenarios.trace_search import TRACE_SEARCH
 from workloads.scenarios.training import TRAINING
 
 SCENARIOS: dict[str, Scenario] = {
@@ -21,6 +22,7 @@ SCENARIOS: dict[str, Scenario] = {
         LATENCY,
         BURST,
         SEARCH,
+        TRACE_SEARCH,
         REGISTRY,
         ARTIFACTS,
         MIXED,

@@ -196,6 +196,32 @@ def test_searches_find_what_is_known_to_be_there(server: Server, tmp_path: Path)
     assert "answers were wrong. First: search by" in reason
 
 
+def test_searches_of_traces_find_what_is_known_to_be_there(server: Server, tmp_path: Path) -> None:
+    chosen = ("--set", "traces=110", "--set", "spans=5")
+    status, output = run(server, tmp_path / "run", "trace-search", *chosen)
+    result = result_of(tmp_path / "run")
+    assert status == result.verdict.judgement.exit_status
+    assert result.errors == {}
+    names_are_known(result)
+    steps = [row for row in result.operations if row.type == "step"]
+    assert len(steps) == 14
+    assert all(row.count > 0 and row.errors == 0 for row in steps)
+    assert "setting up" in output
+
+    # The control: with some traces less, the answers are wrong and found to be.
+    from mlflow import MlflowClient
+
+    client = MlflowClient(server.uri)
+    made = client.get_experiment_by_name("mlflow-bench trace-search, 110 traces of 5 spans")
+    assert made
+    failed = client.search_traces([made.experiment_id], filter_string="trace.status = 'ERROR'")
+    ids = [trace.info.trace_id for trace in failed]
+    assert client.delete_traces(made.experiment_id, trace_ids=ids) == 5
+    status, _ = run(server, tmp_path / "wrong", "trace-search", *chosen)
+    assert status == 1
+    assert "answers were wrong. First:" in result_of(tmp_path / "wrong").verdict.reasons[0]
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 def test_every_scenario_has_both_profiles_and_objectives(scenario: object) -> None:
     from workloads.scenarios.scenario import Scenario

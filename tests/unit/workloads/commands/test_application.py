@@ -87,7 +87,7 @@ def test_a_folder_with_a_run_is_not_written_over(
 def test_list_names_each_scenario_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     output = capsys.readouterr().out
-    assert re.fullmatch(r"(\w+ +\S.+\n( +--set \w+=… .+\n)*)+", output)
+    assert re.fullmatch(r"([\w-]+ +\S.+\n( +--set \w+=… .+\n)*)+", output)
     for name in SCENARIOS:
         assert re.search(f"^{name} ", output, re.MULTILINE)
 

@@ -1,0 +1,1 @@
+"""Filling a database with traces that are known: by copying rows, or by the real API."""
