@@ -158,7 +158,7 @@ def test_postgres_keeps_what_it_acknowledged_and_uses_its_share_of_the_machine(
 def test_a_burst_of_what_takes_most_connections_is_served(
     deployed: dict[str, Any], docker_client: docker.DockerClient
 ) -> None:
-    """Runs renamed by `log_batch` hold four connections each, traces two without `limit_requests`."""
+    """Runs renamed by `log_batch` hold four connections each, traces by OpenTelemetry two."""
     address = deployed["tracking_uri"]
     api = f"{address}/api/2.0/mlflow"
 
