@@ -7,12 +7,12 @@ definitely followed (regularity, after Lamport, *On Interprocess Communication*)
 come again later, so an old value of theirs is no finding. What a read showed is in the history as
 digests (`workloads.history.sightings`), so that this needs no server.
 
-Only owners whose creation the history has are judged. Memory is that of a part of the history, of
-the ids of its runs and of the lists of them that were read.
+Only owners whose creation the history has are judged; of experiments and artifacts, what it says
+was written. Memory is that of a part of the history, of the ids of its runs and of the lists of
+them that were read.
 """
 
 import json
-import zlib
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from workloads.checkers.durability import CREATED, LOGGED_MODELS, SERVER_CHOOSES
 from workloads.checkers.timeline import Timeline, timeline_of
 from workloads.history.effects import RENAMED
 from workloads.history.history import Kind
-from workloads.history.sightings import SHOWS, digest, unpacked
+from workloads.history.sightings import SHOWS, digest, named, unpacked
 from workloads.history.tables import Tables, rows
 from workloads.verdict.result import Freshness
 
@@ -35,6 +35,13 @@ EXISTS = Kind.RUN
 """Kind of the register that says whether an owner is there, of whatever kind it is."""
 
 THERE = "its creation"
+
+WITHOUT_CREATION = frozenset({"experiment", "file", "files"})
+"""Scopes that are judged by what was written alone, of owners that others may have made."""
+
+_ONE_KEY = frozenset({"alias", "file"})
+
+_REMOVES_FILES = frozenset({"DELETE artifact", "DELETE artifacts"})
 
 _NOT_AUDITED = "select distinct unnest(not_audited) as route from operation"
 
@@ -275,12 +282,16 @@ class Owner:
         """Return the first thing that a read showed wrongly; `chosen`: places of the server's."""
         if read.scope == "curve":
             return self._curve(read)
+        if read.scope == "files":
+            return self._folder(read)
         shown = SHOWS[read.scope]
-        if read.scope == "alias" and (Kind.ALIAS, read.key) not in self.registers:
+        if read.scope in _ONE_KEY and not any((k, read.key) in self.registers for k in shown):
             return None
+        if read.scope == "file" and not self._was_sent(read):
+            return Finding(f"{Kind.ARTIFACT} {read.key}", "content that nobody had sent")
         strangers = len(read.digests or ())
         for (kind, key), register in self.registers.items():
-            if kind not in shown or (read.scope == "alias" and key != read.key):
+            if kind not in shown or (read.scope in _ONE_KEY and key != read.key):
                 continue
             is_shown, finding = register.shown(read)
             if finding:
@@ -288,7 +299,7 @@ class Owner:
             strangers -= is_shown
         if read.scope == "run":
             strangers -= sum(place not in self.registers for place in chosen)
-        if strangers > 0:
+        if strangers > 0 and read.scope != "experiment":
             return Finding(read.scope, f"{strangers} values that nobody had sent by then")
         return None
 
@@ -306,12 +317,30 @@ class Owner:
             return Finding(thing, f"{len(strangers)} points that nobody had sent by then")
         return None
 
+    def _was_sent(self, read: Read) -> bool:
+        digests = read.digests or ()
+        return any(s.digest in digests for s in self.registers[Kind.ARTIFACT, read.key].sent)
+
+    def _folder(self, read: Read) -> Finding | None:
+        """Look at a list of files: is all in it that was stored before, or its folder?"""
+        folder = f"{read.key}/" if read.key else ""
+        for (kind, key), register in self.registers.items():
+            if kind is not Kind.ARTIFACT or not key.startswith(folder):
+                continue
+            name = key.removeprefix(folder).partition("/")[0]
+            if (known := register.before(read)) and _absent(name, read):
+                return Finding("the list of files", f"without {name}", known[0])
+        return None
+
 
 def judge(tables: Tables) -> Freshness:
     """Compare what reads showed with what was acknowledged before."""
     findings = _Findings(timeline_of(tables))
     not_audited = {row["route"] for row in rows(tables, _NOT_AUDITED)}
     staged = bool(STAGED_BY & not_audited)
+    unknown = {"run"} if staged else set()
+    if _REMOVES_FILES & not_audited:
+        unknown |= {"file", "files"}
     chosen = SERVER_CHOOSES
     if "POST runs/log-model" not in not_audited:
         chosen -= {LOGGED_MODELS}
@@ -325,10 +354,16 @@ def judge(tables: Tables) -> Freshness:
                 owner.reads.append(_read(**line["read"]))
         for name, one in owners.items():
             model = owners.get(name.rpartition("/")[0])
-            for read in one.reads if one.exists else []:
-                if read.scope != "run" or not staged:
+            for read in one.reads:
+                if not one.exists and read.scope not in WITHOUT_CREATION:
+                    continue
+                if read.scope not in unknown:
                     findings.compared(read)
-                    if finding := _look(one, model, read, chosen):
+                    if read.scope == "versions":
+                        finding = _versions(name, owners, read)
+                    else:
+                        finding = _look(one, model, read, chosen)
+                    if finding:
                         findings.add(name, read, finding)
     if not staged:
         _lists(tables, findings)
@@ -399,8 +434,22 @@ def _lists(tables: Tables, findings: _Findings) -> None:
                 break
 
 
-def _absent(run_id: str, read: Read) -> bool:
-    return zlib.crc32(run_id.encode()) not in (read.digests or ())
+def _absent(name: str, read: Read) -> bool:
+    return named(name) not in (read.digests or ())
+
+
+def _versions(name: str, owners: dict[str, Owner], read: Read) -> Finding | None:
+    """Look at the list of a model's versions: is each in it that was there before?"""
+    model = owners[name].exists
+    if model is None or any(sent.value is None for sent in model.sent):
+        return None  # its versions went with it, or got another name
+    for identity, version in owners.items():
+        if identity.startswith(f"{name}/") and (exists := version.exists):
+            known = exists.before(read)
+            is_there = all(sent.value for sent in exists.possible(read))
+            if known and is_there and _absent(identity, read):
+                return Finding("the list of versions", f"without {identity}", known[-1])
+    return None
 
 
 def _read(
@@ -416,7 +465,7 @@ def _look(
 ) -> Finding | None:
     """Compare a read of an owner; while it may be deleted, it may show anything."""
     for one in (owner, model):
-        if one is None or one.exists is None:
+        if one is None or one.exists is None or read.scope in WITHOUT_CREATION:
             continue
         possible = list(one.exists.possible(read))
         if read.digests is not None and all(sent.value is None for sent in possible):

@@ -6,7 +6,10 @@ no such owner. The scopes:
 
 - `run`, `model`, `version`, `registered`: an owner with what belongs to it, curves left out;
 - `curve`: every point of the metric `key` of a run; `alias`: the version that the alias `key` has;
-- `list`: ids of the runs of an experiment that begin after `key`, in ms.
+- `file`: the content of the artifact `key`; `experiment`: a name, and tags;
+- `list`: ids of the runs of an experiment that begin after `key`, in ms;
+- `versions`: ids of all versions of a registered model;
+- `files`: names in the folder `key` of an owner's artifacts.
 """
 
 import json
@@ -29,12 +32,16 @@ SHOWS: dict[str, frozenset[Kind]] = {
     "registered": frozenset({Kind.FIELD, Kind.TAG, Kind.ALIAS}),
     "curve": frozenset({Kind.METRIC}),
     "alias": frozenset({Kind.ALIAS}),
+    "file": frozenset({Kind.ARTIFACT}),
+    "experiment": frozenset({Kind.FIELD, Kind.TAG}),
 }
 """Kinds of things that a scope shows all of."""
 
 _RUN_FIELDS = ("start_time", "end_time", "lifecycle_stage", "user_id")
 _VERSION_FIELDS = ("description", "source", "run_id", "run_link")
 
+_FOLDER = re.compile(r"(?P<root>.+?)/artifacts(?:/(?P<below>.+))?")
+_ALL_VERSIONS = re.compile(r"\s*name\s*=\s*'(?P<name>[^']+)'\s*")
 _NO_ALIAS = re.compile(r"Registered model alias .* not found")
 
 SEARCHED_AT_MOST = 1000
@@ -49,6 +56,16 @@ def digest(kind: Kind, key: str, value: str) -> int:
 def unpacked(packed: str) -> frozenset[int]:
     """Return the digests of a sighting."""
     return frozenset(array("I", b64decode(packed)))
+
+
+def named(name: str) -> int:
+    """Return what stands for an id or a file's name in a list."""
+    return zlib.crc32(name.encode())
+
+
+def file(owner: str, path: str, sha256: str) -> Sighting:
+    """Return what a download showed."""
+    return ["file", owner, path, _packed([digest(Kind.ARTIFACT, path, sha256)])]
 
 
 def looks_at(name: str) -> bool:
@@ -134,7 +151,7 @@ def _search_runs(asked: dict[str, Any], body: dict[str, Any]) -> Iterator[Sighti
         # Newest first: whatever began after the last one of a full page is on it.
         full = len(runs) >= int(asked.get("max_results", SEARCHED_AT_MOST))
         since = min(int(run["info"]["start_time"]) for run in runs) if full else 0
-        ids = [zlib.crc32(run["info"]["run_id"].encode()) for run in runs]
+        ids = [named(run["info"]["run_id"]) for run in runs]
         yield ["list", asked["experiment_id"], since, _packed(ids)]
 
 
@@ -157,8 +174,12 @@ def _get_version(_: dict[str, Any], body: dict[str, Any]) -> Iterator[Sighting]:
     yield _version(body["model_version"])
 
 
-def _search_versions(_: dict[str, Any], body: dict[str, Any]) -> Iterator[Sighting]:
-    yield from map(_version, body.get("model_versions", []))
+def _search_versions(asked: dict[str, Any], body: dict[str, Any]) -> Iterator[Sighting]:
+    versions = [_version(version) for version in body.get("model_versions", [])]
+    yield from versions
+    all_of = _ALL_VERSIONS.fullmatch(asked.get("filter", ""))
+    if all_of and not asked.get("page_token") and not body.get("next_page_token"):
+        yield ["versions", all_of["name"], "", _packed([named(owner) for _, owner, *_ in versions])]
 
 
 def _alias(asked: dict[str, Any], body: dict[str, Any]) -> Iterator[Sighting]:
@@ -200,7 +221,22 @@ def _search_models(_: dict[str, Any], body: dict[str, Any]) -> Iterator[Sighting
     yield from map(_model, body.get("models", []))
 
 
+def _experiment(_: dict[str, Any], body: dict[str, Any]) -> Iterator[Sighting]:
+    experiment = body["experiment"]
+    digests = [*_fields(experiment, ("name",)), *_tags(experiment.get("tags", []))]
+    yield ["experiment", experiment["experiment_id"], "", _packed(digests)]
+
+
+def _files(asked: dict[str, Any], body: dict[str, Any]) -> Iterator[Sighting]:
+    if place := _FOLDER.fullmatch(asked.get("path", "")):
+        names = [named(file["path"].rsplit("/", 1)[-1]) for file in body.get("files", [])]
+        yield ["files", wire.owner(place["root"]), place["below"] or "", _packed(names)]
+
+
 _LOOKS = {
+    "GET artifacts": _files,
+    "GET experiments/get": _experiment,
+    "GET experiments/get-by-name": _experiment,
     "GET runs/get": _get_run,
     "POST runs/search": _search_runs,
     "GET metrics/get-history": _curve,

@@ -1,8 +1,8 @@
 """The Job's pod: loads by the plan, reports progress, and keeps the history until it is copied.
 
-It reports in JSON lines in its log: `phase`, `seconds` and `figures` as the live view has them, at
-the end `ended` with an error or null and `files` with the checksum of each; all with `wall_ns`. The
-machine outside removes the Job when it has the files.
+It reports in JSON lines in its log: `phase`, `seconds`, `figures` and `load` as the live view and
+its page have them, at the end `ended` with an error or null and `files` with the checksum of each;
+all with `wall_ns`. The machine outside removes the Job when it has the files.
 """
 
 import json
@@ -16,8 +16,6 @@ from workloads.in_cluster.pod_files import NODE, PLAN, PLAN_FOLDER, RESULTS, SOU
 from workloads.load import client_settings
 from workloads.plan.plan import Plan
 
-REPORT_S = 1.0
-
 KEPT_S = 600
 """How long the files are kept; by then the machine outside has them or has ended."""
 
@@ -25,7 +23,7 @@ KEPT_S = 600
 def main() -> int:
     """Load; returns the exit status of the container."""
     signal.signal(signal.SIGTERM, _interrupt)
-    report(phase="starting", seconds=None, figures="")
+    report(phase="starting", seconds=None, figures="", load=None)
     error = None
     try:
         _load()
@@ -50,21 +48,13 @@ def _load() -> None:
     # Locust patches the standard library for gevent: before everything that uses sockets.
     import locust  # noqa: F401
 
+    from workloads.in_cluster.reporting_view import ReportingView
     from workloads.load import set_up
     from workloads.load.driver import load, processes
     from workloads.observation.observers import PodObservers
     from workloads.plan import environment
-    from workloads.report.live import LiveView
     from workloads.scenarios import SCENARIOS
     from workloads.target.target import at
-
-    class ReportingView(LiveView):
-        """Reports what a live view would show."""
-
-        def _show(self, *, at_once: bool = False) -> None:
-            if at_once or time.monotonic() - self._printed >= REPORT_S:
-                self._printed = time.monotonic()
-                report(phase=self._name, seconds=self._seconds, figures=self._figures)
 
     scenario = SCENARIOS[plan.scenario]
     versions = environment.describe(plan.tracking_uri, None)
@@ -74,7 +64,7 @@ def _load() -> None:
         "processes": processes(scenario, plan.profile),
     }
     plan = plan.model_copy(update=changes)
-    view = ReportingView(plan)
+    view = ReportingView(plan, report)
     if scenario.set_up:
         plan = set_up.run(scenario.set_up, plan, view)
     load(at(plan.tracking_uri), scenario, plan, RESULTS, view, PodObservers)

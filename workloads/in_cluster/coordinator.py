@@ -50,7 +50,7 @@ def _follow(
     view.phase("waiting for a pod", None)
     difference_s = 0.0
     with job:
-        phase = None
+        phase = shown = None
         status: dict[str, Any] = {}
         for update in job.updates():
             if update is None:
@@ -68,7 +68,11 @@ def _follow(
             if status["phase"] != phase:
                 phase = status["phase"]
                 view.phase(phase, status["seconds"])
-            view.figures(status["figures"])
+            if status["load"] and update is not shown:
+                view.load_elsewhere(status["figures"], status["load"])
+            else:
+                view.figures(status["figures"])
+            shown = update
         observers.stop()
         observers.look_at_servers()
         view.phase("taking the history", None)

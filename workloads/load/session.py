@@ -3,7 +3,7 @@
 import random
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import gevent  # type: ignore[import-untyped]
 
 from workloads import error_summary
 from workloads.history.history import Write
+from workloads.history.sightings import Sighting
 
 if TYPE_CHECKING:
     from workloads.load.process import Process
@@ -53,13 +54,18 @@ class Session:
 
     @contextmanager
     def step(
-        self, name: str, size: int | None = None, writes: list[Write] | None = None
+        self,
+        name: str,
+        size: int | None = None,
+        writes: list[Write] | None = None,
+        shows: Callable[[], list[Sighting]] | None = None,
     ) -> Iterator[str]:
         """Record one whole step; gives a token for the run that it creates.
 
         An exception becomes the step's outcome and goes no further: the next step follows, as in
         a team where one training fails. `size` is in bytes; `writes` is what the step stores
-        beyond what its calls to the server say.
+        beyond what its calls to the server say. `shows` is called when it has ended well, and
+        returns what it showed; that takes no time of the step.
         """
         history = self.process.history
         self.step_op = op = self.next_op()
@@ -75,7 +81,8 @@ class Session:
             history.complete("info", op, error=error_summary(error))
             raise
         else:
-            history.complete("ok", op)
+            at_ns = time.monotonic_ns()
+            history.complete("ok", op, at_ns, **({"saw": shows()} if shows else {}))
         finally:
             self.step_op = None
             self.step_writes = False

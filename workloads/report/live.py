@@ -14,7 +14,7 @@ from rich.table import Table
 
 from workloads.plan.plan import Plan
 from workloads.report.terminal import PLAIN, UNKNOWN
-from workloads.web import Web
+from workloads.web import Figures, Web
 
 PLAIN_EVERY_S = 5.0
 
@@ -82,6 +82,13 @@ class LiveView:
         self._figures = text
         if self._web:
             self._web.figures(text)
+        self._show()
+
+    def load_elsewhere(self, text: str, figures: Figures) -> None:
+        """Show a load that another machine counts: in words, and its figures on the page."""
+        self._figures = text
+        if self._web:
+            self._web.show(figures)
         self._show()
 
     def progress(self, done: int, total: int) -> None:

@@ -4,15 +4,19 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
+from workloads.history import sightings
 from workloads.history.history import Kind, Write
 from workloads.history.wire import TOKEN_TAG, sha256
 from workloads.plan.plan import Plan
 from workloads.scenarios.artifacts import KIB, size_name
 from workloads.users import artifact_access
 from workloads.users.person import Activity, Person
+
+LATEST = "latest.bin"
 
 
 @dataclass(frozen=True)
@@ -46,24 +50,31 @@ def upload(
 
 def download(person: Person, transfer: artifact_access.Transfer, stored: Stored) -> None:
     """Fetch a file as one step; raises `AssertionError` if its content differs."""
-    path: Path | None = None
+    digest: str | None = None
     with tempfile.TemporaryDirectory(prefix="mlflow-bench-") as folder:
-        with person.session.step(f"download {size_name(stored.size)}", size=stored.size):
-            path = transfer.download(stored.run_id, stored.name, Path(folder))
-        if path is None:  # the step says why
-            return
-        with path.open("rb") as file:
-            digest = sha256(file)
-    if digest != stored.sha256:
+        path = Path(folder)
+
+        def shown() -> list[sightings.Sighting]:
+            nonlocal digest
+            with path.open("rb") as file:
+                digest = sha256(file)
+            return [sightings.file(stored.run_id, stored.name, digest)]
+
+        name = f"download {size_name(stored.size)}"
+        with person.session.step(name, size=stored.size, shows=shown):
+            path = transfer.download(stored.run_id, stored.name, path)
+    # Without one, the step says why.
+    if digest not in (None, stored.sha256):
         raise AssertionError(
             f"{stored.name} of {stored.run_id}: SHA-256 is {digest}, and was {stored.sha256}"
         )
 
 
 def store_files(person: Person) -> Iterator[None]:
-    """Upload a file of each size to a run, download it, compare; and again with other bytes.
+    """Upload a file of each size to a run, download it, compare, list them; and again.
 
-    Both are steps, which take as long as the whole file: a call ends with its headers.
+    Every other time the first one overwrites `latest.bin`, as checkpoints do; all others are new.
+    Up and down are steps, which take as long as the whole file: a call ends with its headers.
     """
     session, client = person.session, person.client
     sizes = [int(size) * KIB for size in person.parameters["sizes_kib"]]
@@ -71,15 +82,17 @@ def store_files(person: Person) -> Iterator[None]:
     run = client.create_run(session.experiment_id, tags={TOKEN_TAG: token}, run_name=token)
     run_id = run.info.run_id
     transfer = artifact_access.transfer_for(session.process.plan, client)
-    number = 0
-    while True:
-        for size in sizes:
-            number += 1
-            stored = upload(person, transfer, run_id, f"{number}.bin", size)
+    for number in count():
+        for index, size in enumerate(sizes):
+            overwrites = index == 0 and number % 2
+            name = LATEST if overwrites else f"{number}-{index}.bin"
+            stored = upload(person, transfer, run_id, name, size)
             yield
             if stored:
                 download(person, transfer, stored)
                 yield
+        client.list_artifacts(run_id)
+        yield
 
 
 class ArtifactUser(Person):

@@ -1,4 +1,4 @@
-"""People who tidy up: rename and describe a run, drop a tag, delete a run and bring it back."""
+"""People who tidy up: rename, describe, mark, drop a tag, delete a run and bring it back."""
 
 from collections.abc import Iterator
 
@@ -13,6 +13,8 @@ def tidy_up(person: Person) -> Iterator[None]:
         tags = {TOKEN_TAG: session.token(), "mood": "unsure"}
         name = f"draft of user {session.user}"
         run_id = client.create_run(session.experiment_id, tags=tags, run_name=name).info.run_id
+        yield
+        client.set_experiment_tag(session.experiment_id, f"last of user {session.user}", run_id)
         yield
         client.set_tag(run_id, "mlflow.note.content", f"what user {session.user} tried")
         yield

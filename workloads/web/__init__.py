@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workloads import CannotRunError
 from workloads.plan.plan import Plan
@@ -26,6 +26,21 @@ SERVER = Path(__file__).parent / "server.py"
 
 EVERY_S = 1.0
 PATIENCE_S = 10.0
+
+Figures = dict[str, Any]
+"""What the page shows of a load: a `point` of its charts, and a row for each of `operations`."""
+
+
+def figures_of(stats: "RequestStats") -> Figures:
+    """Return what Locust has counted so far: calls/s, errors and p95 in ms, and each operation."""
+    total = stats.total
+    point = {
+        "rate": round(total.current_rps, 1),
+        "errors": total.num_failures,
+        "p95": total.get_current_response_time_percentile(0.95) if total.num_requests else None,
+    }
+    rows = sorted(stats.entries.values(), key=lambda entry: (entry.name, entry.method))
+    return {"point": point, "operations": [_row(entry) for entry in rows]}
 
 
 class Web:
@@ -78,17 +93,13 @@ class Web:
 
     def load(self, stats: "RequestStats") -> None:
         """Show what Locust has counted so far; at most once a second, whatever is asked."""
-        if time.monotonic() - self._last_sent < EVERY_S:
-            return
-        total = stats.total
-        point: dict[str, object] = {
-            "rate": round(total.current_rps, 1),
-            "errors": total.num_failures,
-            "p95": total.get_current_response_time_percentile(0.95) if total.num_requests else None,
-        }
-        rows = sorted(stats.entries.values(), key=lambda entry: (entry.name, entry.method))
-        self._state["operations"] = [_row(entry) for entry in rows]
-        self._send(point)
+        if time.monotonic() - self._last_sent >= EVERY_S:
+            self.show(figures_of(stats))
+
+    def show(self, figures: Figures) -> None:
+        """Show the figures of a load, counted here or elsewhere."""
+        self._state["operations"] = figures["operations"]
+        self._send(figures["point"])
 
     def figures(self, text: str) -> None:
         """Show figures that were put into words elsewhere."""

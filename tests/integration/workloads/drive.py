@@ -8,19 +8,26 @@ python -m tests.integration.workloads.drive hasty URI FOLDER SCENARIO USERS RATE
 python -m tests.integration.workloads.drive heavy URI FOLDER SCENARIO USERS RATE SECONDS
 python -m tests.integration.workloads.drive early URI FOLDER SCENARIO USERS RATE SECONDS
 python -m tests.integration.workloads.drive watched URI FOLDER SCENARIO USERS RATE SECONDS
+python -m tests.integration.workloads.drive reporting URI FOLDER SCENARIO USERS RATE SECONDS
+python -m tests.integration.workloads.drive elsewhere URI FOLDER SCENARIO USERS RATE SECONDS
 
 `reconcile` removes doubles before it reads back. `late` is `load` with processes that are held up
 for half a second as soon as Locust's master knows them, `hasty` gives users 1 s to finish, and
 those of `heavy` log 1000 metrics in a call. `early` is `load` with --fail-fast and an objective
-that no server reaches, `watched` has a page, whose address it prints.
+that no server reaches, `watched` has a page, whose address it prints. `reporting` is `load` as a
+pod of a cluster does it, `elsewhere` the page of what that reports.
 `load` makes no experiment and reads nothing back, so that any HTTP server will do; RATE 0 is a
 closed load.
 """
 
+import json
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,6 +65,7 @@ def load(
     finish_s: float | None = None,
     metrics: int | None = None,
     web: Web | None = None,
+    reports: bool = False,
     **other: Any,
 ) -> int:
     client_settings.configure(uri)
@@ -87,8 +95,14 @@ def load(
         started="2026-01-02T03:04:05+00:00",
         environment={},
     ).model_copy(update=other)
-    with LiveView(plan, web=web) as view:
+    from workloads.in_cluster.__main__ import report
+    from workloads.in_cluster.reporting_view import ReportingView
+
+    live = ReportingView(plan, report) if reports else LiveView(plan, web=web)
+    with live as view:
         generating.load(at(uri), scenario, plan, Path(folder), view)
+    if reports:
+        report(ended=None, files={})
     return 0
 
 
@@ -104,6 +118,47 @@ def watched(*arguments: str) -> int:
     with Web(0, Path(arguments[1])) as web:
         print(web.address, flush=True)
         return load(*arguments, web=web)
+
+
+class PodOfTheTest:
+    """A process of this machine, as the coordinator has the pod of its Job."""
+
+    def __init__(self, arguments: tuple[str, ...]) -> None:
+        self._command = [sys.executable, "-m", __spec__.name, "reporting", *arguments]
+
+    def __enter__(self) -> "PodOfTheTest":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def updates(self) -> Iterator[Any]:
+        from workloads.in_cluster.job import Update
+
+        with subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True) as pod:
+            assert pod.stdout
+            for line in pod.stdout:
+                if line.startswith("{"):
+                    now = time.time_ns()
+                    yield Update(json.loads(line), now, now)
+
+
+def elsewhere(*arguments: str) -> int:
+    client_settings.configure(arguments[0])
+    import locust  # noqa: F401
+
+    from tests.unit.workloads.builders import plan
+    from workloads.history.history import History
+    from workloads.in_cluster.coordinator import _follow
+    from workloads.report.live import LiveView
+
+    folder = Path(arguments[1])
+    observers: Any = SimpleNamespace(start=int, stop=int, look_at_servers=int)
+    pod: Any = PodOfTheTest(arguments)
+    with Web(0, folder) as web, LiveView(plan(scenario="metrics", subject="test"), web=web) as view:
+        print(web.address, flush=True)
+        assert _follow(pod, observers, History(folder / "outside.jsonl"), folder, view) is None
+    return 0
 
 
 def late(*arguments: str) -> int:
@@ -132,6 +187,8 @@ if __name__ == "__main__":
         "heavy": partial(load, metrics=1000),
         "early": early,
         "watched": watched,
+        "reporting": partial(load, reports=True),
+        "elsewhere": elsewhere,
         "read-back": partial(read_back, reconcile=False),
         "reconcile": partial(read_back, reconcile=True),
     }

@@ -253,13 +253,16 @@ def test_a_load_that_cannot_reach_its_objective_ends_early(stalled: str, tmp_pat
     assert window.begin_ns < found.ended_early["mono_ns"] <= window.end_ns
 
 
-def test_a_load_is_on_its_page_while_it_goes_on(stalled: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.integration.workloads.drive", "watched", stalled]
+@pytest.mark.parametrize("where", ["watched", "elsewhere"])
+def test_a_load_is_on_its_page_while_it_goes_on(stalled: str, tmp_path: Path, where: str) -> None:
+    """A load from a pod of a cluster, too."""
+    command = [sys.executable, "-m", "tests.integration.workloads.drive", where, stalled]
     command += [str(tmp_path), "metrics", "4", "0", "4"]
     seen: dict[str, dict[str, Any]] = {}
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout
-        address = run.stdout.readline().strip()
+        lines = iter(run.stdout)
+        address = next(line for line in lines if line.startswith("http")).strip()
         while run.poll() is None:
             with suppress(OSError), urllib.request.urlopen(f"{address}now", timeout=5) as answer:
                 state = json.loads(answer.read())

@@ -53,6 +53,10 @@ def look_and_write(watched: Watched) -> Freshness:
             ).version
             client.set_registered_model_alias(name, "champion", version)
             client.update_model_version(name, "1", f"description {step}")
+            client.set_experiment_tag(watched.experiment_id, "stage", f"stage {step}")
+            client.log_text(run, f"step {step}", f"{step}.txt")
+            client.list_artifacts(run)
+            client.get_experiment(watched.experiment_id)
             client.get_run(run)
             client.get_metric_history(run, "loss")
             client.search_runs([watched.experiment_id])
@@ -88,6 +92,9 @@ def test_a_real_server_is_fresh(server: Server, tmp_path: Path) -> None:
         ("/registered-models/alias", "stale: model alias champion of "),
         ("/model-versions/get", "stale: field description of "),
         ("/registered-models/get", "stale: model alias champion of "),
+        ("/model-versions/search", "stale: the list of versions of "),
+        ("/mlflow-artifacts/artifacts", "stale: the list of files of "),
+        ("/experiments/get", "stale: tag stage of "),
     ],
 )
 def test_an_earlier_answer_is_stale(server: Server, tmp_path: Path, route: str, said: str) -> None:

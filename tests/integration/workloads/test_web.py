@@ -91,8 +91,8 @@ def test_phases_and_figures_are_told(web: Web) -> None:
     assert now(web, since=point["at"])["points"] == []
 
 
-def test_words_of_a_load_elsewhere_are_told(web: Web) -> None:
-    """Of a load inside a cluster, and of what is read back, there are only words."""
+def test_words_of_what_is_done_elsewhere_are_told(web: Web) -> None:
+    """Of what is read back, there are only words."""
     web.phase("reading back", None)
     web.figures("12 of 40")
     deadline = time.monotonic() + 10

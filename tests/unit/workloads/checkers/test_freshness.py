@@ -394,3 +394,135 @@ def test_a_digest_tells_kinds_keys_and_values_apart() -> None:
         for key, value in (("a", "bc"), ("ab", "c"), ("a", "b"))
     ]
     assert len(set(each)) == len(each)
+
+
+def put(script: Script, at_s: float, path: str, content: bytes, **ended: Any) -> None:
+    route = f"mlflow-artifacts/artifacts/1/{RUN}/artifacts/{path}"
+    asked = effects.asked("PUT", route, {}, content)
+    writes: list[list[str | None]] = [[w.kind, w.owner, w.key, w.value] for w in asked.writes]
+    script.call(at_s, name=wire.name("PUT", route), writes=writes, **ended)
+
+
+def listed(script: Script, at_s: float, below: str, *names: str) -> None:
+    files = [{"path": name, "is_dir": "." not in name} for name in names]
+    path = f"1/{RUN}/artifacts{below}"
+    script.get(at_s, "GET artifacts", {"path": path}, {"files": files})
+
+
+@pytest.mark.parametrize(
+    ("below", "names", "stale"),
+    [
+        ("", ["b.bin", "a.bin", "plots", "later.bin"], 0),
+        ("", ["a.bin", "plots"], 1),
+        ("", ["a.bin", "b.bin"], 1),
+        ("", [], 1),
+        ("/plots", ["roc.png"], 0),
+        ("/plots", [], 1),
+        ("/a.bin", [], 0),
+    ],
+)
+def test_a_list_of_files_has_all_that_was_stored_before(
+    script: Script, below: str, names: list[str], stale: int
+) -> None:
+    for number, path in enumerate(("a.bin", "b.bin", "plots/roc.png")):
+        put(script, 101 + number, path, b"x")
+    put(script, 105, "later.bin", b"x", ms=5000)
+    put(script, 106, "failed.bin", b"x", outcome="fail")
+    listed(script, 107, below, *names)
+    result = script.judged()
+    assert (result.reads, result.stale, result.unexpected) == (1, stale, 0), result.findings
+
+
+def test_a_list_without_a_file_is_told(script: Script) -> None:
+    put(script, 101, "a.bin", b"x")
+    listed(script, 103, "")
+    [said] = script.judged().findings
+    assert said.startswith(f"stale: the list of files of {RUN}, read ")
+    assert ": without a.bin; " in said
+    assert said.endswith(
+        "was acknowledged 1.980 s before it began by user 0 with PUT artifact (0.2)"
+    )
+
+
+def test_files_are_not_judged_where_some_were_removed(script: Script) -> None:
+    put(script, 101, "a.bin", b"x")
+    script.call(102, name="DELETE artifact", not_audited=["DELETE artifact"])
+    listed(script, 103, "")
+    assert script.judged().reads == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "stale", "unexpected"),
+    [(b"second", 0, 0), (b"under way", 0, 0), (b"first", 1, 0), (b"broken", 0, 1)],
+)
+def test_which_content_a_download_may_have(
+    script: Script, content: bytes, stale: int, unexpected: int
+) -> None:
+    put(script, 101, "latest.bin", b"first")
+    put(script, 102, "latest.bin", b"second")
+    put(script, 103, "latest.bin", b"under way", ms=5000)
+    saw = [sightings.file(RUN, "latest.bin", wire.sha256(content))]
+    script.call(104, name="download 16 KiB", kind="step", saw=saw)
+    result = script.judged()
+    assert (result.reads, result.stale, result.unexpected) == (1, stale, unexpected)
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "stale"),
+    [("new", "b", 0), ("old", "b", 1), ("new", "a", 1), ("new", None, 1)],
+)
+def test_an_experiment_has_the_last_name_and_tags(
+    script: Script, name: str, tag: str | None, stale: int
+) -> None:
+    script.post(101, "experiments/update", {"experiment_id": "1", "new_name": "old"})
+    for at_s, value in ((102, "a"), (103, "b")):
+        body = {"experiment_id": "1", "key": "team", "value": value}
+        script.post(at_s, "experiments/set-experiment-tag", body)
+    script.post(104, "experiments/update", {"experiment_id": "1", "new_name": "new"})
+    tags = [{"key": "of others", "value": "x"}]
+    if tag:
+        tags.append({"key": "team", "value": tag})
+    answer = {"experiment": {"experiment_id": "1", "name": name, "tags": tags}}
+    script.get(105, "GET experiments/get", {"experiment_id": "1"}, answer)
+    result = script.judged()
+    assert (result.reads, result.stale, result.unexpected) == (1, stale, 0), result.findings
+
+
+def versions(script: Script, at_s: float, *numbers: int, **answer: Any) -> None:
+    asked = {"filter": "name = 'churn'"}
+    body = {"model_versions": [{"name": "churn", "version": str(n)} for n in numbers]} | answer
+    script.get(at_s, "GET model-versions/search", asked, body)
+
+
+@pytest.mark.parametrize(("numbers", "stale"), [((2, 3), 0), ((2,), 0), ((3,), 1), ((), 1)])
+def test_a_list_of_versions_has_all_that_were_there_before(
+    script: Script, numbers: tuple[int, ...], stale: int
+) -> None:
+    script.post(101, "registered-models/create", {"name": "churn"})
+    for number in (1, 2):
+        created = f"churn/{number}"
+        script.post(101 + number, "model-versions/create", {"name": "churn"}, created=created)
+    script.send(104, "DELETE", "model-versions/delete", {"name": "churn", "version": "1"})
+    script.post(105, "model-versions/create", {"name": "churn"}, created="churn/3", ms=5000)
+    versions(script, 106, *numbers)
+    result = script.judged()
+    assert (result.stale, result.unexpected) == (stale, 0), result.findings
+    assert all("the list of versions of churn" in said for said in result.findings)
+
+
+def test_a_page_of_versions_is_no_list_of_all(script: Script) -> None:
+    script.post(101, "registered-models/create", {"name": "churn"})
+    for number in (1, 2):
+        created = f"churn/{number}"
+        script.post(101 + number, "model-versions/create", {"name": "churn"}, created=created)
+    versions(script, 106, 1, next_page_token="more")
+    assert script.judged().findings == []
+
+
+def test_versions_of_a_model_that_was_made_again_are_not_expected(script: Script) -> None:
+    script.post(101, "registered-models/create", {"name": "churn"})
+    script.post(102, "model-versions/create", {"name": "churn"}, created="churn/1")
+    script.send(103, "DELETE", "registered-models/delete", {"name": "churn"})
+    script.post(104, "registered-models/create", {"name": "churn"})
+    versions(script, 106)
+    assert script.judged().findings == []
