@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from workloads.checkers.timeline import Timeline, timeline_of
+from workloads.history import evaluation_effects
 from workloads.history.effects import RENAMED, RUN_NAME
 from workloads.history.history import Kind
 from workloads.history.tables import Tables, rows
@@ -31,9 +32,9 @@ from workloads.verdict.result import Durability, DurabilityVerdict, KindSets
 
 MOST_FINDINGS = 1000
 
-CREATED = frozenset({Kind.RUN, Kind.MODEL, Kind.VERSION, Kind.ASSESSMENT})
+CREATED = frozenset({Kind.RUN, Kind.MODEL, Kind.VERSION, Kind.ASSESSMENT, Kind.EVALUATION_DATASET})
 
-TOKENED = frozenset({Kind.RUN, Kind.VERSION, Kind.ASSESSMENT})
+TOKENED = CREATED - {Kind.MODEL}
 """Created under a key of their own, so that what has the same key is the same thing again."""
 
 OVERWRITTEN = frozenset(
@@ -49,11 +50,15 @@ OVERWRITTEN = frozenset(
         Kind.TRACE,
         Kind.SPAN,
         Kind.LINK,
+        Kind.RECORD,
     }
 )
 
 LOGGED_MODELS = (Kind.TAG, "mlflow.log-model.history")
 """Tag of what `runs/log-model` says, which the server puts together."""
+
+FIRST_KEPT = frozenset({(Kind.FIELD, evaluation_effects.SOURCE)})
+"""Of several values the server keeps the first."""
 
 SERVER_CHOOSES = frozenset(
     {
@@ -151,6 +156,9 @@ def _compare(tables: Tables, until_ns: int | None) -> dict[str, int]:
         "tokened": sorted(TOKENED),
         "overwritten": sorted(OVERWRITTEN),
         "server_chooses": sorted(f"{kind}/{key}" for kind, key in SERVER_CHOOSES),
+        "first_kept": sorted(f"{kind}/{key}" for kind, key in FIRST_KEPT),
+        "overrides": evaluation_effects.OVERRIDES,
+        "valid": evaluation_effects.VALID,
         "renamed": RENAMED,
         "staged": bool(STAGED_BY & not_audited.keys()),
     }.items():

@@ -77,6 +77,19 @@ from written join made using (number) join (
 where not is_created(written.kind) and written.owner is null
     and list_contains(getvariable('tokened'), made.kind) and made.key <> '';
 
+-- An assessment that overrode another is gone: that one is valid again, if it is still there.
+insert into attempt
+select deletion.number, if(both.owner is null, deletion.outcome, 'info'), deletion.invoked_ns,
+    deletion.completed_ns, 'field', overridden, getvariable('valid'), 'true'
+from attempt deletion join (
+    select distinct owner, parent(owner) || '/' || value as overridden from attempt
+    where kind = 'field' and key = getvariable('overrides') and outcome <> 'fail'
+) overriding on overriding.owner = deletion.owner
+left join (
+    select distinct owner from attempt where kind = 'deletion' and outcome <> 'fail'
+) both on both.owner = overridden
+where deletion.kind = 'deletion' and deletion.outcome <> 'fail';
+
 -- Of what came with a new name nothing is known.
 create table deletion as
 select * replace (if(key = getvariable('renamed'), 'info', outcome) as outcome),
@@ -202,7 +215,9 @@ with own as (
         case
             when outcome = 'fail' then false
             when kind = 'latest metric' then highest is null or rank >= highest
-            when kind = 'model metric' then true  -- of several the server keeps the first
+            -- Of several the server keeps the first.
+            when kind = 'model metric' then true
+            when list_contains(getvariable('first_kept'), kind || '/' || key) then true
             else not coalesce(outcome = 'ok' and completed_ns < last_begun, false)
         end as may_be_last
     from compared left join version_gone version on kind = 'model alias'

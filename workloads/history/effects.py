@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workloads.history import trace_effects, wire
+from workloads.history import evaluation_effects, trace_effects, wire
 from workloads.history.history import Kind, Write
 
 Body = dict[str, Any]
@@ -387,6 +387,53 @@ def _delete_version_tag(body: Body, _: str) -> Iterator[Write]:
 def _start_trace(body: Body, _: str) -> Iterator[Write]:
     if "trace" in body:  # the second version of the API has other fields
         yield from trace_effects.of_start(body["trace"]["trace_info"])
+
+
+@_route("POST traces/{id}/assessments", fields="assessment")
+def _create_assessment(body: Body, path: str) -> Iterator[Write]:
+    yield from evaluation_effects.of_create(path.split("/")[1], body["assessment"])
+
+
+@_route("PATCH traces/{id}/assessments/{id}", fields="assessment update_mask")
+def _update_assessment(body: Body, path: str) -> Iterator[Write]:
+    trace_id, own_id = path.split("/")[1::2]
+    yield from evaluation_effects.of_update(trace_id, own_id, body)
+
+
+@_route("DELETE traces/{id}/assessments/{id}", fields="trace_id assessment_id")
+def _delete_assessment(_: Body, path: str) -> Iterator[Write]:
+    trace_id, own_id = path.split("/")[1::2]
+    yield Write(Kind.DELETION, evaluation_effects.assessment_id(trace_id, own_id), "", None)
+
+
+@_route("POST traces/link-prompts", fields="trace_id prompt_versions")
+def _link_prompts(body: Body, _: str) -> Iterator[Write]:
+    yield from evaluation_effects.of_prompt_links(body)
+
+
+@_route("POST datasets/create", fields="name experiment_ids tags")
+def _create_dataset(body: Body, _: str) -> Iterator[Write]:
+    yield from evaluation_effects.of_dataset(body)
+
+
+@_route("DELETE datasets/{id}", fields="dataset_id")
+def _delete_dataset(_: Body, path: str) -> Iterator[Write]:
+    yield Write(Kind.DELETION, path.split("/")[1], "", None)
+
+
+@_route("PATCH datasets/{id}/tags", fields="dataset_id tags")
+def _set_dataset_tags(body: Body, path: str) -> Iterator[Write]:
+    yield from evaluation_effects.of_dataset_tags(path.split("/")[1], body)
+
+
+@_route("DELETE datasets/{id}/tags/{key}", fields="dataset_id key")
+def _delete_dataset_tag(_: Body, path: str) -> Iterator[Write]:
+    yield Write(Kind.TAG, path.split("/")[1], path.split("/tags/", 1)[1], None)
+
+
+@_route("POST datasets/{id}/records", fields="dataset_id records")
+def _merge_records(body: Body, path: str) -> Iterator[Write]:
+    yield from evaluation_effects.of_records(path.split("/")[1], body)
 
 
 def _metric(run: str, metric: Body) -> Iterator[Write]:

@@ -52,6 +52,8 @@ class Kind(StrEnum):
     SPAN = "span"
     LINK = "trace link"
     ASSESSMENT = "assessment"
+    EVALUATION_DATASET = "evaluation dataset"
+    RECORD = "evaluation record"
     DELETION = "deletion"
 
 

@@ -57,9 +57,10 @@ def model_id(path: str) -> str:
 
 
 def created(path: str, answer: bytes) -> str | None:
-    """Id of the run, experiment, logged model or model version that the call created, if any.
+    """Id of the run, experiment, logged model, version or the like that the call created, if any.
 
-    That of a version is its model's name and its number, as `churn/3`.
+    That of a version is its model's name and its number, as `churn/3`, that of an assessment its
+    trace's id and its own.
     """
     match path:
         case "runs/create":
@@ -71,6 +72,10 @@ def created(path: str, answer: bytes) -> str | None:
         case "model-versions/create":
             version = json.loads(answer)["model_version"]
             return f"{version['name']}/{version['version']}"
+        case "datasets/create":
+            return str(json.loads(answer)["dataset"]["dataset_id"])
+    if path.startswith("traces/") and path.endswith("/assessments"):
+        return f"{path.split('/')[1]}/{json.loads(answer)['assessment']['assessment_id']}"
     return None
 
 

@@ -4,6 +4,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable
 
+from workloads.history.evaluation_effects import PROMPTS
 from workloads.history.history import Kind, Operation
 
 
@@ -22,6 +23,13 @@ class Attempted:
         """Keys of the tags of experiments that were written to."""
         self.with_files: set[str] = set()
         """Runs and logged models that artifacts were sent to."""
+        self.assessments: dict[str, set[str]] = defaultdict(set)
+        """Ids of assessments, as `tr-…/a-…`, by their trace."""
+        self.datasets: set[str] = set()
+        self.records: dict[str, set[str]] = defaultdict(set)
+        """Digests of the inputs of records by evaluation dataset."""
+        self.linked_prompts: set[str] = set()
+        """Prompt versions that traces were linked to, as `prompts:/name/3`."""
         for operation in operations:
             self._note(operation)
 
@@ -42,6 +50,14 @@ class Attempted:
                     self.models.add(made)
                 case Kind.VERSION if made and write.owner:
                     self.versions[write.owner].add(made)
+                case Kind.ASSESSMENT if made and write.owner:
+                    self.assessments[write.owner].add(made)
+                case Kind.EVALUATION_DATASET if made:
+                    self.datasets.add(made)
+                case Kind.RECORD if owner:
+                    self.records[owner].add(write.key)
+                case Kind.LINK if owner and owner.startswith(PROMPTS):
+                    self.linked_prompts.add(owner)
                 case Kind.REGISTERED if write.value:
                     self.registered.add(write.key)
                 case Kind.METRIC if owner:

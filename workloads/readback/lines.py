@@ -33,6 +33,9 @@ REGISTERED_KINDS = (Kind.FIELD, Kind.TAG, Kind.ALIAS, Kind.VERSION)
 NAMED_KINDS = (Kind.FIELD, Kind.TAG)
 """What belongs to a model version or an experiment."""
 
+DATASET_KINDS = (Kind.FIELD, Kind.TAG)
+"""What belongs to an evaluation dataset, records left out."""
+
 READ = frozenset(Kind) - {Kind.DELETION}
 """Kinds of things that can be read."""
 

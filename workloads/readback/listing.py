@@ -4,9 +4,16 @@ from collections.abc import Container, Iterator
 
 from mlflow.entities import LifecycleStage, LoggedModel, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.prompt.constants import IS_PROMPT_TAG_KEY
 from mlflow.tracking import MlflowClient
 
 from workloads.history.wire import TOKEN_TAG, registered_prefix
+
+_MODELS_AND_PROMPTS = (
+    f"tags.`{IS_PROMPT_TAG_KEY}` != 'true'",
+    f"tags.`{IS_PROMPT_TAG_KEY}` = 'true'",
+)
+"""What a search has to ask for: it gives models only, unless it is asked for prompts."""
 
 
 class Listing:
@@ -46,22 +53,33 @@ class Listing:
             token = page.token or ""
 
     def registered(self) -> Iterator[tuple[str, str, RegisteredModel]]:
-        """Yield name, name, and model of every registered model."""
-        token = None
+        """Yield name, name, and model of every registered model; prompts are such, too."""
         by = f"name LIKE '{registered_prefix(self.experiment_id)}%'"
-        while token is None or token:
-            page = self.client.search_registered_models(by, max_results=500, page_token=token)
-            for model in page:
-                yield model.name, model.name, model
-            token = page.token or ""
+        for which in _MODELS_AND_PROMPTS:
+            token = None
+            while token is None or token:
+                page = self.client.search_registered_models(
+                    f"{by} AND {which}", max_results=500, page_token=token
+                )
+                for model in page:
+                    yield model.name, model.name, model
+                token = page.token or ""
+
+    def registered_model(self, name: str) -> RegisteredModel:
+        """Return a registered model, or a prompt, which the client's own function hides."""
+        store = self.client._get_registry_client().store  # type: ignore[no-untyped-call]
+        model: RegisteredModel = store.get_registered_model(name)
+        return model
 
     def versions(self, name: str) -> Iterator[tuple[str, str, ModelVersion]]:
         """Yield token, id, as `churn/3`, and version of every version of a registered model."""
-        token = None
-        while token is None or token:
-            page = self.client.search_model_versions(
-                f"name = '{name}'", max_results=500, page_token=token
-            )
-            for version in page:
-                yield version.tags.get(TOKEN_TAG, ""), f"{name}/{version.version}", version
-            token = page.token or ""
+        for which in _MODELS_AND_PROMPTS:
+            token = None
+            while token is None or token:
+                page = self.client.search_model_versions(
+                    f"name = '{name}' AND {which}", max_results=500, page_token=token
+                )
+                for version in page:
+                    identity = f"{name}/{version.version}"
+                    yield version.tags.get(TOKEN_TAG, ""), identity, version
+                token = page.token or ""

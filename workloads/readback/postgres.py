@@ -17,6 +17,7 @@ from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 from infra.outputs import BackendStore
 from workloads.history.history import Kind
 from workloads.history.wire import REGISTRY, TOKEN_TAG, model_point, point, registered_prefix
+from workloads.readback import evaluation
 from workloads.readback.attempted import Attempted
 from workloads.readback.lines import (
     MODEL_KINDS,
@@ -29,9 +30,19 @@ from workloads.readback.lines import (
 
 HOLDS = READ - {Kind.ARTIFACT}
 
+CREATED = (
+    Kind.RUN,
+    Kind.MODEL,
+    Kind.REGISTERED,
+    Kind.VERSION,
+    Kind.ASSESSMENT,
+    Kind.EVALUATION_DATASET,
+)
+
 ROWS_AT_ONCE = 5000
 
-_SCOPE = sql.SQL("""
+_SCOPE = sql.SQL(
+    """
 with our_runs as (
     select run_uuid, status from runs
     where (experiment_id = %(experiment)s and lifecycle_stage = 'active')
@@ -45,8 +56,9 @@ with our_runs as (
         description, source, run_id, run_link
     from model_versions
     where starts_with(name, %(prefix)s) and current_stage <> 'Deleted_Internal'
-)
-""")
+), {evaluation}
+"""
+).format(evaluation=sql.SQL(evaluation.SCOPE))
 """Runs that are asked for are read even if they were deleted, as the servers give them too."""
 
 _QUERIES: tuple[tuple[Kind, str], ...] = (
@@ -233,20 +245,25 @@ def read(
         }
         written: dict[Kind, set[str]] = defaultdict(set)
         ids: dict[Kind, set[str]] = defaultdict(set)
-        for number, (kind, query) in enumerate(_QUERIES):
+        queries = [(kind, query, _rows_of(kind)) for kind, query in _QUERIES]
+        for number, (kind, query, pairs) in enumerate([*queries, *evaluation.QUERIES]):
             with connection.cursor(f"kind_{number}") as cursor:
                 cursor.itersize = ROWS_AT_ONCE
                 cursor.execute(sql.SQL("{} {}").format(_SCOPE, sql.SQL(query)), known)
                 for owner, rows in groupby(cursor, key=lambda row: row[0]):
                     items: dict[str, list[str]] = defaultdict(list)
                     for row in rows:
-                        key, value = _item(kind, row[1:])
-                        items[key].append(value)
+                        for key, value in pairs(row[1:]):
+                            items[key].append(value)
                     lines.add(kind, owner, items)
                     written[kind].add(owner)
-                    if kind in (Kind.RUN, Kind.MODEL, Kind.REGISTERED, Kind.VERSION):
+                    if kind in CREATED:
                         ids[kind].update(value for values in items.values() for value in values)
     _write_empty_owners(experiment_id, attempted, lines, written, ids)
+
+
+def _rows_of(kind: Kind) -> evaluation.Pairs:
+    return lambda row: iter([_item(kind, row)])
 
 
 def _item(kind: Kind, columns: tuple[Any, ...]) -> tuple[str, str]:
@@ -279,6 +296,7 @@ def _write_empty_owners(
         (MODEL_KINDS, attempted.models | ids[Kind.MODEL]),
         (REGISTERED_KINDS, attempted.registered | ids[Kind.REGISTERED]),
         (NAMED_KINDS, versions | ids[Kind.VERSION] | set(attempted.experiments)),
+        *evaluation.places(experiment_id, attempted, ids),
     )
     for kinds, owners in read_of:
         for kind in kinds:

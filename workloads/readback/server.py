@@ -18,6 +18,7 @@ from mlflow.utils.rest_utils import http_request
 from workloads import error_summary
 from workloads.history.history import Kind
 from workloads.history.wire import REGISTRY, model_point, point
+from workloads.readback import evaluation
 from workloads.readback.attempted import Attempted
 from workloads.readback.lines import (
     MODEL_KINDS,
@@ -80,8 +81,11 @@ class Server:
         pool = Pool(READERS)
         for _ in pool.imap_unordered(_call, jobs):
             tick()
+        for read in EVALUATION:
+            pool.spawn(read, self._client, experiment, attempted, self._lines)
         chunks = (all_runs[at : at + RUNS_AT_ONCE] for at in range(0, len(all_runs), RUNS_AT_ONCE))
         list(pool.imap_unordered(lambda chunk: self._curves(chunk, metrics), chunks))
+        pool.join()
 
     def _wait(self) -> None:
         deadline = time.monotonic() + PATIENCE_S
@@ -114,14 +118,14 @@ class Server:
         """Read a registered model with its aliases and versions."""
         lines = self._lines
         try:
-            model = _or_none(lambda: self._client.get_registered_model(name))
+            model = _or_none(lambda: self._listing.registered_model(name))
             versions = list(self._listing.versions(name)) if model else []
         except Exception as error:
             for kind in REGISTERED_KINDS:
                 lines.add(kind, name, error=error)
             return
         lines.add(Kind.FIELD, name, _fields(model, "description"))
-        lines.add(Kind.TAG, name, {k: [v] for k, v in (model.tags if model else {}).items()})
+        lines.add(Kind.TAG, name, {k: [v] for k, v in (model._tags if model else {}).items()})
         aliases = model.aliases if model else {}
         lines.add(Kind.ALIAS, name, {alias: [str(v)] for alias, v in aliases.items()})
         items: dict[str, list[str]] = defaultdict(list)
@@ -284,6 +288,12 @@ class Server:
         answer: requests.Response = http_request(creds, endpoint, "GET", **options)  # type: ignore[no-untyped-call]
         return answer
 
+
+EVALUATION = (
+    evaluation.read_assessments,
+    evaluation.read_datasets,
+    evaluation.read_prompt_links,
+)
 
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 

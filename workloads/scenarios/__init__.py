@@ -1,5 +1,6 @@
 """The scenarios by name; one file each."""
 
+from workloads.scenarios.agents import AGENTS
 from workloads.scenarios.artifacts import ARTIFACTS
 from workloads.scenarios.burst import BURST
 from workloads.scenarios.capacity import CAPACITY
@@ -26,6 +27,7 @@ SCENARIOS: dict[str, Scenario] = {
         REGISTRY,
         ARTIFACTS,
         MIXED,
+        AGENTS,
         RESILIENCE,
     )
 }
