@@ -255,17 +255,26 @@ class _Words:
         return ", ".join(sorted(name for name, bit in self._sources.items() if sources & bit))
 
 
+_OWNERS = (
+    ("m-", "model", "model"),
+    ("mlflow-bench-", "model", "model"),
+    ("prompts:/", "prompt", "prompt"),
+    ("tr-", "trace", "assessment"),
+    ("d-", "data set", "record"),
+)
+"""How ids begin, and what has such an id, or one below it."""
+
+
 def _thing(row: dict[str, Any], value: str | None) -> str:
     kind, owner, key = row["kind"], row["owner"], row["key"]
     if kind in CREATED:
         return f"{kind} {value} ({key})"
     if kind in (Kind.REGISTERED, Kind.ALIAS):
         return f"{kind} {key} = {value} of {owner}"
-    where = "run"
-    if owner.startswith("m-") or owner.startswith("mlflow-bench-"):
-        where = "model"
-    if owner.isdecimal():
-        where = "experiment"
+    where = "experiment" if owner.isdecimal() else "run"
+    for begin, noun, below in _OWNERS:
+        if owner.startswith(begin):
+            where = below if "/" in owner else noun
     if value is None:
         return f"{kind} {key} of {where} {owner}"
     short = value if len(value) <= 60 else value[:57] + "…"

@@ -79,7 +79,7 @@ where not is_created(written.kind) and written.owner is null
 
 -- An assessment that overrode another is gone: that one is valid again, if it is still there.
 insert into attempt
-select deletion.number, if(both.owner is null, deletion.outcome, 'info'), deletion.invoked_ns,
+select deletion.number, if(also_gone.owner is null, deletion.outcome, 'info'), deletion.invoked_ns,
     deletion.completed_ns, 'field', overridden, getvariable('valid'), 'true'
 from attempt deletion join (
     select distinct owner, parent(owner) || '/' || value as overridden from attempt
@@ -87,7 +87,7 @@ from attempt deletion join (
 ) overriding on overriding.owner = deletion.owner
 left join (
     select distinct owner from attempt where kind = 'deletion' and outcome <> 'fail'
-) both on both.owner = overridden
+) also_gone on also_gone.owner = overridden
 where deletion.kind = 'deletion' and deletion.outcome <> 'fail';
 
 -- Of what came with a new name nothing is known.
@@ -217,7 +217,7 @@ with own as (
             when kind = 'latest metric' then highest is null or rank >= highest
             -- Of several the server keeps the first.
             when kind = 'model metric' then true
-            when list_contains(getvariable('first_kept'), kind || '/' || key) then true
+            when list_contains(getvariable('first_kept'), compared.kind || '/' || compared.key) then true
             else not coalesce(outcome = 'ok' and completed_ns < last_begun, false)
         end as may_be_last
     from compared left join version_gone version on kind = 'model alias'

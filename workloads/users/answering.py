@@ -8,7 +8,6 @@ import mlflow
 from mlflow.entities import Document, SpanType, Trace, TraceState
 from mlflow.entities.model_registry import PromptVersion
 from mlflow.tracing.constant import SpanAttributeKey
-from mlflow.tracing.provider import provider
 
 from workloads.history.wire import TOKEN_TAG, registered_name
 from workloads.scenarios.agents import ANSWER, PROMPT
@@ -65,6 +64,9 @@ class Prompt:
     def improve(self) -> Iterator[None]:
         """Register a version and move the alias to it, or back to the one before."""
         client, session = self._person.client, self._person.session
+        if not self._templates:
+            client.create_prompt(self.name, tags={"team": f"team-{session.user}"})
+            yield
         template = f"Answer as {session.token()} would: {{{{question}}}}"
         made = client.register_prompt(
             self.name,
@@ -126,21 +128,14 @@ def ask(
             _look_up(number)
             _call_model(str(loaded.format(question=question)), answer, tokens)
             root.set_outputs({"answer": answer})
-        send(person, root.trace_id)
+        send()
         _check(person.client.get_trace(root.trace_id), tags, metadata, sum(tokens))
         talk.answered.append(Answered(root.trace_id, question, answer, loaded.version))
 
 
-def send(person: Person, trace_id: str) -> None:
-    """Have the client send a trace that has ended, and wait until it did.
-
-    Raises `TimeoutError` if it takes longer than users may take at the end.
-    """
-    provider.get().force_flush()
-    exports = person.process.exports
-    timeout_s = person.process.plan.profile.finish_s
-    if exports and not exports.wait_for(int(trace_id.removeprefix("tr-"), 16), timeout_s):
-        raise TimeoutError(f"the client did not send trace {trace_id} within {timeout_s:g} s")
+def send() -> None:
+    """Have the client send the traces that have ended, and wait until it did."""
+    mlflow.flush_trace_async_logging()
 
 
 def _retrieve(question: str) -> None:
