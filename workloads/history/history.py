@@ -5,11 +5,12 @@ Line types: `plan` (first), `phase`, `invoke`, then one of `ok`, `fail`, `info` 
 `observe` (the system under test, about once a second), `machine` (the node of a pod that loads,
 likewise), `probe` (what was asked beside the load on one path, a line a second), `ceiling`,
 `priority` (the nice value of a generator process while a call is under way), `unserved` (planned
-turns that nobody began), `user_ended`, `fault` (its name, component and state), `ended_early` (by
---fail-fast, and why), `reconciled` (a double that was removed), `interrupted`. An operation's kind
-is `call`, `step` (several calls), or `probe` (a write beside the load, which no user waited for).
-`info` means that nobody knows whether the operation took place; an invoke without completion means
-the same (the naming is Jepsen's).
+turns that nobody began), `dropped_by_client` (traces and spans that a client threw away before it
+sent them: `workloads.load.exports`), `user_ended`, `fault` (its name, component and state),
+`ended_early` (by --fail-fast, and why), `reconciled` (a double that was removed), `interrupted`. An
+operation's kind is `call`, `step` (several calls), or `probe` (a write beside the load, which no
+user waited for). `info` means that nobody knows whether the operation took place; an invoke without
+completion means the same (the naming is Jepsen's).
 
 Times: `mono_ns` is the system-wide monotonic clock and `wall_ns` the Unix clock, in nanoseconds.
 """

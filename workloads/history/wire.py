@@ -22,7 +22,9 @@ TOKEN_TAG = "mlflow-bench.token"
 
 NAN = '"NaN"'
 
-_API = re.compile(r"^.*?/(?:ajax-)?api/\d\.\d/(?:mlflow/)?|^.*/(?=v1/(?:traces|metrics)$)")
+_API = re.compile(
+    r"^.*?/(?:ajax-)?api/\d\.\d/(?:mlflow/)?|^.*/(?=(?:v1/(?:traces|metrics)|version)$)"
+)
 _MODEL_ID = re.compile(r"(?<=logged-models/)m-[0-9a-f]+")
 _TAG_KEY = re.compile(r"(?<=/tags/).+")
 _ID = re.compile(r"(?<=/)(?:[a-z]{1,3}-)?[0-9a-f][0-9a-f-]{14,}[0-9a-f](?=/|$)")

@@ -13,6 +13,7 @@ from workloads import error_summary
 from workloads.history import effects, sightings, wire
 from workloads.history.effects import Asked
 from workloads.history.sightings import Sighting
+from workloads.load.errand import Held
 from workloads.load.priority import PriorityWhileCalling
 from workloads.load.process import Process
 
@@ -79,23 +80,28 @@ class CallRecorder:
             request = Asked(not_audited=[] if method.upper() == "GET" else [name])
         history = self._process.history
         timed = session.in_foreground  # delays of others are in no figure
-        op = session.next_op()
+        held, session.held = session.held, None
+        op = held.op if held else session.next_op()  # the same call, sent again
         response = None
         outcome = "info" if request.changes else "fail"
         ended: dict[str, Any] = {}
         if timed:
             self.in_flight.add(op)
-        began_ns = history.invoke(
-            op,
-            session.user,
-            "call",
-            name,
-            step=session.step_op,
-            background=not timed,
-            writes=request.writes,
-            # A step's own writes are audited, whatever calls they take.
-            not_audited=[] if session.step_writes else request.not_audited,
-            **session.planned(),
+        began_ns = (
+            held.began_ns
+            if held
+            else history.invoke(
+                op,
+                session.user,
+                "call",
+                name,
+                step=session.step_op,
+                background=not timed,
+                writes=request.writes,
+                # A step's own writes are audited, whatever calls they take.
+                not_audited=[] if session.step_writes else request.not_audited,
+                **session.planned(),
+            )
         )
         cpu = time.process_time()
         try:
@@ -104,7 +110,8 @@ class CallRecorder:
             ended["status"] = response.status_code
             if replica := response.headers.get(REPLICA_HEADER):
                 ended["replica"] = replica
-            ended["retries"] = [str(r.status or r.error) for r in response.raw.retries.history]
+            again = [str(r.status or r.error) for r in response.raw.retries.history]
+            ended["retries"] = [*(held.retries if held else []), *again]
             if response.ok:
                 outcome = "ok"
                 if request.writes:
@@ -125,18 +132,23 @@ class CallRecorder:
         finally:
             session.answered = name if outcome == "ok" else None
             self.in_flight.discard(op)
-            ended_ns = history.complete(outcome, op, at_ns, **ended)
+            if held:
+                ended.setdefault("retries", held.retries)
             if timed:
                 self.cpu_s += cpu
-                self.last_end_ns = ended_ns
-            self._process.environment.events.request.fire(  # type: ignore[no-untyped-call]
-                request_type=method,
-                name=name.split(" ", 1)[1],
-                response_time=(ended_ns - began_ns) / 1e6,
-                response_length=0,
-                exception=None if outcome == "ok" else ended.get("error"),
-                context={},
-            )
+                self.last_end_ns = at_ns
+            if outcome != "ok" and session.retries:
+                session.held = Held(op, began_ns, outcome, at_ns, ended)
+            else:
+                history.complete(outcome, op, at_ns, **ended)
+                self._process.environment.events.request.fire(  # type: ignore[no-untyped-call]
+                    request_type=method,
+                    name=name.split(" ", 1)[1],
+                    response_time=(at_ns - began_ns) / 1e6,
+                    response_length=0,
+                    exception=None if outcome == "ok" else ended.get("error"),
+                    context={},
+                )
 
     def _sightings(self, name: str, kwargs: dict[str, Any], response: Any) -> list[Sighting]:
         """What an answer showed; a streamed one is left to its reader."""

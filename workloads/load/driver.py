@@ -55,7 +55,7 @@ def processes(scenario: Scenario, profile: Profile) -> int:
     """Return the number of generator processes on this machine."""
     if scenario.computes:
         return profile.users
-    each = WAITING_EACH if scenario.breaks else USERS_EACH
+    each = scenario.users_each or (WAITING_EACH if scenario.breaks else USERS_EACH)
     shared = min(MOST_PROCESSES, math.ceil(profile.users / each))
     return max(shared, min(profile.users, os.cpu_count() or 1))
 

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from workloads import CannotRunError
 from workloads.history.history import History
 from workloads.load import priority
 from workloads.load.arrivals import arrivals
+from workloads.load.backlog import Backlog
 from workloads.load.call_recorder import CallRecorder
 from workloads.load.process import END, STAGE, WARM, Process
 from workloads.load.tickets import Tickets
@@ -63,6 +65,7 @@ class Generator:
         self._history = history
         self._user_class = user_class
         self._tickets = Tickets()
+        self._backlog = Backlog(plan.processes)
         self._row = 0
         self._open: tuple[Stage, int] | None = None
         self._had_its_time = False
@@ -82,7 +85,7 @@ class Generator:
             _PARENTS.append(end)
             self._pids[index] = _fork(
                 lambda i=index, p=port: _process(  # type: ignore[misc]
-                    user_class, plan, history, i, p, self._tickets
+                    user_class, plan, history, i, p, self._tickets, self._backlog
                 ),
                 log,
                 self._scratch.name,
@@ -135,7 +138,8 @@ class Generator:
     def drain(self) -> None:
         """End an open schedule: users still take the turns planned until now, within a time limit.
 
-        Turns that nobody began are written to the history.
+        Turns that nobody began are written to the history. Clients have the same time to send
+        what they have not sent yet.
         """
         if self._open is None:
             return
@@ -151,11 +155,20 @@ class Generator:
             if self.ended() or self._had_its_time:
                 break
             gevent.sleep(0.02)
+        self._had_its_time |= self._wait_for_clients(deadline)
         self._announce(None)
         gevent.sleep(AHEAD_S)  # until every process knows
         started, _ = self._tickets.counts(row)
         if unserved := due[started:]:
             self._history.event("unserved", planned_ns=unserved)
+
+    def _wait_for_clients(self, deadline: float) -> bool:
+        """Wait until clients have sent everything; returns whether the time was over before."""
+        while self._backlog.total() > 0:
+            if self.ended() or time.monotonic() > deadline:
+                return True
+            gevent.sleep(0.02)
+        return False
 
     def is_warm(self, stage: Stage) -> bool:
         """Whether every user of the stage has done everything at least once."""
@@ -181,13 +194,18 @@ class Generator:
         """Let users finish, within the plan's time limit, and end their processes."""
         self.drain()
         self._announce(None)
+        if not self._had_its_time:
+            # A user of a closed load may have one more turn, whose traces are to be sent, too.
+            deadline = time.monotonic() + self._plan.profile.finish_s
+            self._had_its_time = self._wait_for_clients(deadline)
         self.master.quit()
         self._reap(2 + (0 if self._had_its_time else self._plan.profile.finish_s))
 
     def kill(self) -> None:
         """Kill every process; operations under way stay without an outcome."""
         for pid in self._pids.values():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended by itself, as another one did
+                os.kill(pid, signal.SIGKILL)
         self._reap(5)
 
     def _reap(self, timeout_s: float) -> None:
@@ -229,7 +247,13 @@ def _fork(main: Callable[[], None], log: Path, scratch: str) -> int:
 
 
 def _process(
-    user_class: type[User], plan: Plan, history: History, index: int, port: int, tickets: Tickets
+    user_class: type[User],
+    plan: Plan,
+    history: History,
+    index: int,
+    port: int,
+    tickets: Tickets,
+    backlog: Backlog,
 ) -> None:
     with os.fdopen(port) as pipe:
         master_port = pipe.readline()
@@ -241,6 +265,9 @@ def _process(
     environment = Environment(user_classes=[user_class])
     process = Process(environment, history, plan, index, tickets)
     recorder = CallRecorder(process).install()
+    from workloads.load.exports import Exports  # takes mlflow, which the master does without
+
+    process.exports = Exports(process, backlog).install()
     user_class.process = process  # type: ignore[attr-defined]
     runner = environment.create_worker_runner("127.0.0.1", int(master_port))
 
@@ -256,6 +283,7 @@ def _process(
     runner.send_message(LISTENING, {"process": index})
     gevent.spawn(_sample, index, recorder, history, os.getppid())
     runner.greenlet.join()
+    process.exports.finish()
 
 
 def _sample(index: int, recorder: CallRecorder, history: History, parent: int) -> None:

@@ -9,12 +9,15 @@ from gevent.event import Event  # type: ignore[import-untyped]
 
 from workloads.history.history import History
 from workloads.load.arrivals import Schedule
+from workloads.load.errand import Errand
 from workloads.load.session import Session
 from workloads.load.tickets import Tickets
 from workloads.plan.plan import Plan, Stage
 
 if TYPE_CHECKING:
     from locust.env import Environment
+
+    from workloads.load.exports import Exports
 
 # Messages between the generator and its processes.
 WARM = "warm"
@@ -44,27 +47,34 @@ class Process:
         self._tickets = tickets or Tickets()
         self._row = 0
         self._changed = Event()
+        self.exports: Exports | None = None
+        """What its users' clients send by themselves; None: it is not watched."""
         self._users = 0
-        self._newest: Session | None = None
-        self._sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
+        self.newest: Session | None = None
+        """The user that came last; of users that compute the only one."""
+        self._callers: WeakKeyDictionary[Any, Session | Errand] = WeakKeyDictionary()
 
     def new_session(self) -> Session:
         """Return the session of a new user; numbers are unique among all processes."""
         user = self.index + self._users * self.plan.processes
         self._users += 1
-        self._newest = Session(self, user)
-        return self._newest
+        self.newest = Session(self, user)
+        return self.newest
 
-    def attribute_calls_to(self, session: Session) -> None:
+    def attribute_calls_to(self, caller: Session | Errand) -> None:
         """Count the calls of the current greenlet as this user's."""
-        self._sessions[gevent.getcurrent()] = session
+        self._callers[gevent.getcurrent()] = caller
 
-    def current_session(self) -> Session | None:
+    def caller(self) -> Session | Errand | None:
+        """Return whose calls those of the current greenlet are; None: nobody said."""
+        return self._callers.get(gevent.getcurrent())
+
+    def current_session(self) -> Session | Errand | None:
         """Return the user of the current greenlet.
 
         Threads of autologging are known by no greenlet: they belong to the only user there is.
         """
-        return self._sessions.get(gevent.getcurrent()) or self._newest
+        return self.caller() or self.newest
 
     def follow(self, stage: Stage | None, begin_ns: int, row: int = 0) -> None:
         """Follow this stage's schedule from now on; None: users wait for the next one.

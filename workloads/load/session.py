@@ -12,6 +12,7 @@ import gevent  # type: ignore[import-untyped]
 from workloads import error_summary
 from workloads.history.history import Write
 from workloads.history.sightings import Sighting
+from workloads.load.errand import Held
 
 if TYPE_CHECKING:
     from workloads.load.process import Process
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 class Session:
     """A user of a generator process."""
+
+    retries = False
+    """Whether calls that failed may be the same call again: the client's HTTP library sees to it.
+    """
+    held: Held | None = None
 
     def __init__(self, process: "Process", user: int) -> None:
         self.process = process

@@ -159,6 +159,7 @@ def _calls() -> Iterator[str]:
                     path = re.sub(r"{\w+}", "{id}", path)
                     yield wire.name(endpoint.method, path.removeprefix("/mlflow/").lstrip("/"))
     yield from (f"{method} artifact past the server" for method in ("GET", "PUT"))
+    yield from ("GET version", "POST v1/traces")  # in no protocol file, as what follows
     yield "GET server-info"  # in no protocol file: the client asks once what the server can do
 
 

@@ -7,11 +7,13 @@ from workloads.scenarios.capacity import CAPACITY
 from workloads.scenarios.latency import LATENCY
 from workloads.scenarios.metrics import METRICS
 from workloads.scenarios.mixed import MIXED
+from workloads.scenarios.otlp import OTLP
 from workloads.scenarios.registry import REGISTRY
 from workloads.scenarios.resilience import RESILIENCE
 from workloads.scenarios.scenario import Scenario
 from workloads.scenarios.search import SEARCH
 from workloads.scenarios.trace_search import TRACE_SEARCH
+from workloads.scenarios.traces import TRACES
 from workloads.scenarios.training import TRAINING
 
 SCENARIOS: dict[str, Scenario] = {
@@ -28,6 +30,8 @@ SCENARIOS: dict[str, Scenario] = {
         ARTIFACTS,
         MIXED,
         AGENTS,
+        TRACES,
+        OTLP,
         RESILIENCE,
     )
 }

@@ -67,6 +67,7 @@ class Scenario:
         set_up: function, named likewise, that makes what users need before the load.
         computes: users compute between calls: each has a process of its own, in a closed loop.
         breaks: faults follow on the last stage.
+        users_each: users of a generator process; None: as many as delay each other little.
         steps: names of the users' steps, by the scenario's parameters.
     """
 
@@ -81,6 +82,7 @@ class Scenario:
     computes: bool = False
     can_be_open: bool = True
     breaks: bool = False
+    users_each: int | None = None
     steps: Callable[[Parameters], tuple[str, ...]] = lambda _: ()
 
     def parameters_of(self, profile: str) -> Parameters:

@@ -22,6 +22,7 @@ from workloads.history import history
 from workloads.history.history import History, Operation
 from workloads.load.arrivals import arrivals
 from workloads.load.call_recorder import CallRecorder
+from workloads.load.errand import Errand
 from workloads.load.process import WARM, Process
 from workloads.plan.plan import Load
 
@@ -263,3 +264,19 @@ def test_an_error_has_no_signature() -> None:
     url = "/bucket/key?X-Amz-Credential=me&X-Amz-Signature=0123"
     said = error_summary(OSError(f"Max retries exceeded with url: {url} (Caused by …)"))
     assert said == "OSError: Max retries exceeded with url: /bucket/key?… (Caused by …)"
+
+
+def test_what_an_exporter_sends_again_by_itself_is_one_call(bench: Bench) -> None:
+    """OpenTelemetry's exporter tries again above its HTTP library."""
+    errand = Errand(bench.session)
+    errand.retries = True
+    bench.process.attribute_calls_to(errand)
+    bench.http = requests.Session()
+    bench.create(503)
+    assert errand.held
+    bench.create(200)
+    assert errand.held is None
+    [call] = bench.all()
+    assert (call.outcome, call.status) == ("ok", 200)
+    assert [said.split(":")[0] for said in call.retries] == ["HTTP 503"]
+    assert errand.calls == 1
