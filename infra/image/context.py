@@ -36,9 +36,10 @@ _DOWNLOADING = {"mlflow", "minio", "seaweedfs", "toxiproxy", "workload"}
 # Images with packages of this project's own pins.
 _PINNED = {"mlflow", "workload"}
 
-# What `workloads` needs of `infra`: the contract, and how stack files are read.
+# What `workloads` needs of `infra`: the contract, and how stack files and kubeconfigs are read.
 _CONTRACT = tuple(
-    Path("infra") / name for name in ("__init__.py", "labels.py", "outputs.py", "stack_file.py")
+    Path("infra") / name
+    for name in ("__init__.py", "kubeconfig.py", "labels.py", "outputs.py", "stack_file.py")
 )
 
 # Not part of the installed package: a change there must not rebuild the image.

@@ -169,19 +169,21 @@ def test_the_load_is_another_image_when_its_code_changes(
     monkeypatch.setattr(build_context, "PROJECT", tmp_path / "project")
     code = plain_file(tmp_path, "project/workloads/users/person.py")
     plain_file(tmp_path, "project/infra/__init__.py")
+    kubeconfig = plain_file(tmp_path, "project/infra/kubeconfig.py")
     labels = plain_file(tmp_path, "project/infra/labels.py")
     contract = plain_file(tmp_path, "project/infra/outputs.py")
     reader = plain_file(tmp_path, "project/infra/stack_file.py")
     plain_file(tmp_path, "project/infra/__main__.py")
     tags = [stage("workload", tmp_path / "build", ca_bundle=None).tag]
-    for file in (code, labels, contract, reader):
+    for file in (code, kubeconfig, labels, contract, reader):
         file.write_text("changed = True")
         context = stage("workload", tmp_path / "build", ca_bundle=None)
         tags.append(context.tag)
-    assert len(set(tags)) == 5
+    assert len(set(tags)) == 6
     assert {name for name in content(context.path) if name.startswith("project/")} == {
         "project/workloads/users/person.py",
         "project/infra/__init__.py",
+        "project/infra/kubeconfig.py",
         "project/infra/labels.py",
         "project/infra/outputs.py",
         "project/infra/stack_file.py",

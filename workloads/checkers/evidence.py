@@ -1,7 +1,6 @@
 """What checkers are given of a run."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from workloads.history.record import Record
 from workloads.verdict.result import Durability, Freshness, StageFigures
@@ -12,8 +11,7 @@ class Evidence:
     """What a run left, for its violations.
 
     `steps` is how many steps all stages had, and how many of them failed; `errors` counts failed
-    operations by error, the most frequent first. `history` is None while the load goes on, as what
-    is read of the file then is only its begin.
+    operations by error, the most frequent first.
     """
 
     record: Record
@@ -22,4 +20,3 @@ class Evidence:
     errors: dict[str, int]
     durability: Durability
     freshness: Freshness
-    history: Path | None

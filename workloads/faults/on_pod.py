@@ -6,14 +6,15 @@ signal to the server's own child for that of a process.
 """
 
 from contextlib import suppress
+from io import BytesIO
 from typing import Any
 
 from kubernetes.client.exceptions import ApiException
-from kubernetes.stream import stream
 
 from infra.outputs import Component, Target
 from workloads.faults.fault import FaultError, Injection
 from workloads.faults.processes import LIST, Process, own, parse, worker_process
+from workloads.target.pod_exec import exec_in_pod
 from workloads.target.pods import Pods
 
 EXEC_S = 30
@@ -54,21 +55,12 @@ class OnPod(Injection):
 
     def shell(self, script: str) -> str:
         """Run a bash script in its container; raises `FaultError` with what it said instead."""
-        output = stream(
-            self.pods.core.connect_get_namespaced_pod_exec,
-            self.name,
-            self.pods.namespace,
-            command=["bash", "-c", f"{{ {script}\n}} && echo done"],
-            stdout=True,
-            stderr=True,
-            stdin=False,
-            tty=False,
-            _request_timeout=EXEC_S,
-        )
-        text = str(output).strip()
-        if not text.endswith("done"):
-            raise FaultError(f"{self.name}: {text.splitlines()[-1] if text else 'no word'}")
-        return text.removesuffix("done").strip()
+        output = BytesIO()
+        if error := exec_in_pod(
+            self.pods, self.name, ["bash", "-c", script], None, output, timeout_s=EXEC_S
+        ):
+            raise FaultError(f"{self.name}: {error}")
+        return output.getvalue().decode().strip()
 
 
 class PodKill(OnPod):

@@ -50,7 +50,7 @@ def check(subject: Subject, scenario: Scenario, parameters: Parameters) -> None:
 def code_digest() -> str:
     """Return the SHA-256 of the code, which has to be the same in the pod and here."""
     digest = hashlib.sha256()
-    contract = [ROOT / "infra" / name for name in ("labels.py", "outputs.py")]
+    contract = [ROOT / "infra" / name for name in ("kubeconfig.py", "labels.py", "outputs.py")]
     for path in sorted([*ROOT.glob("workloads/**/*.py"), *contract]):
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()

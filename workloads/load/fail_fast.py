@@ -94,7 +94,7 @@ def _bad(record: Record, real: Record, *, judged: bool) -> str | None:
     stages = [_figures(record, window) for window in record.windows]
     steps, errors = figures.steps(record), figures.errors(record)
     findings = violations.violations(
-        Evidence(record, stages, steps, errors, _UNREAD, _NOT_COMPARED, None)
+        Evidence(record, stages, steps, errors, _UNREAD, _NOT_COMPARED)
     )
     if findings or not judged:
         return findings[0] if findings else None

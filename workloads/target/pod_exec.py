@@ -1,5 +1,7 @@
 """Runs a command in a pod, with its input and output."""
 
+import time
+from math import inf
 from typing import IO, Any
 
 import yaml
@@ -14,12 +16,18 @@ _STATUS = 3
 
 
 def exec_in_pod(
-    pods: Pods, pod: str, command: list[str], stdin: IO[bytes] | None, stdout: IO[bytes]
+    pods: Pods,
+    pod: str,
+    command: list[str],
+    stdin: IO[bytes] | None,
+    stdout: IO[bytes],
+    timeout_s: float = inf,
 ) -> str:
     """Run a command to its end; returns its error in one line, empty if it succeeded.
 
     Raises what the Kubernetes client raises. The command does not see the end of its input.
     """
+    deadline = time.monotonic() + timeout_s
     connection: Any = stream(
         pods.core.connect_get_namespaced_pod_exec,
         pod,
@@ -34,6 +42,9 @@ def exec_in_pod(
     )
     errors = b""
     while connection.is_open():
+        if time.monotonic() > deadline:
+            connection.close()
+            return f"it did not end within {timeout_s:.0f} s"
         block = stdin.read(BLOCK) if stdin else b""
         if block:
             connection.write_stdin(block)

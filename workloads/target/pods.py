@@ -4,12 +4,11 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from kubernetes import config
-from kubernetes.client import ApiClient, Configuration, CoreV1Api, VersionApi
+from kubernetes.client import ApiClient, CoreV1Api, VersionApi
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
+from infra.kubeconfig import KubeconfigError, configuration
 from infra.labels import LABEL_COMPONENT
 from infra.outputs import Component, Target
 
@@ -34,11 +33,10 @@ class Pods:
         assert target.cluster is not None
         self.namespace = target.cluster.namespace
         self._components = target.components
-        access: Any = Configuration()
         try:
-            config.load_kube_config(context=target.cluster.context, client_configuration=access)
-        except (ConfigException, OSError, TypeError) as error:
-            raise ClusterError(f"{target.cluster.context}: {error}") from None
+            access = configuration(target.cluster.context)
+        except KubeconfigError as error:
+            raise ClusterError(str(error)) from None
         access.retries = False
         self._core: Any = CoreV1Api(ApiClient(access))
 

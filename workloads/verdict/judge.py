@@ -62,7 +62,7 @@ def judge(folder: Path) -> tuple[Result, Record]:
         _fullest(stages) if climb else stage,
         saturated=bool(climb and climb.knee.reached),
     )
-    evidence = Evidence(read, stages, figures.steps(read), errors, kept, fresh, folder / HISTORY)
+    evidence = Evidence(read, stages, figures.steps(read), errors, kept, fresh)
     violated = violations.violations(evidence)
     single = (
         per_operation.judge(read.plan, read, read.windows[judged], stages[judged], operations)

@@ -144,7 +144,7 @@ def test_a_file_with_other_bytes_is_a_wrong_answer(tmp_path: Path) -> None:
     assert record.wrong == ["probe: GET artifact: 1.bin of r1 has other bytes than were stored"]
     kept = durability_of(tmp_path)
     fresh = Freshness(reads=0, stale=0, unexpected=0, max_staleness_s=None, findings=[])
-    found = violations.violations(Evidence(record, [], (0, 0), {}, kept, fresh, None))
+    found = violations.violations(Evidence(record, [], (0, 0), {}, kept, fresh))
     assert any("1 answers were wrong" in fact for fact in found)
 
 
