@@ -5,14 +5,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
+from infra.components.capacity import REQUESTS_AT_ONCE
 from infra.images.mlflow.schema_job.migrations import Migrations
 from infra.outputs import BackendStore
-from tests.images.sandbox import PASSWORD, Postgres, wait_until
+from tests.images.sandbox import PASSWORD, Postgres, Sandbox, logs, wait_until
 from tests.integration.workloads.conftest import answers
 from tests.ports import free_port
 from workloads import CannotRunError
@@ -29,7 +33,7 @@ SHAPE = Shape(FAILS_EVERY + 4, BEGIN_MS, step_ms=MS_PER_DAY // 8, spans=7, text=
 
 
 class Filled:
-    """A server with rollups enabled on the shared PostgreSQL, and an experiment on it."""
+    """A server with rollups enabled, on the shared PostgreSQL, and an experiment on it."""
 
     def __init__(self, postgres: Postgres, uri: str) -> None:
         self.uri = uri
@@ -51,42 +55,84 @@ class Filled:
         self.postgres.sql("delete from trace_info; delete from sql_trace_rollup_rebuild_queue")
 
 
-@pytest.fixture(scope="module")
-def filled(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
-    server.sql(
-        "DROP DATABASE IF EXISTS mlflow WITH (FORCE); CREATE DATABASE mlflow OWNER mlflow",
-        "postgres",
-    )
-    folder = tmp_path_factory.mktemp("filled")
+ENVIRONMENT = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_SQL_TRACE_ROLLUPS_ENABLED": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+@contextmanager
+def plain_server(postgres: Postgres, folder: Path) -> Iterator[str]:
+    """`mlflow server` as it is installed; gives its address."""
     port, log = free_port(), folder / "log"
+    uri = f"postgresql+psycopg2://mlflow@127.0.0.1:{postgres.port}/mlflow"
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"postgresql+psycopg2://mlflow@127.0.0.1:{server.port}/mlflow",
-    ]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    settings = {
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_SQL_TRACE_ROLLUPS_ENABLED": "true",
-        "PGPASSWORD": PASSWORD,
-    }
-    uri = f"http://127.0.0.1:{port}"
+    command += ["--backend-store-uri", uri, "--artifacts-destination", str(folder / "artifacts")]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
-            env=os.environ | settings,
+            env=os.environ | ENVIRONMENT | {"PGPASSWORD": PASSWORD},
             cwd=folder,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
     try:
-        wait_until(lambda: process.poll() is not None or answers(uri), 120, "the server answers")
+        address = f"http://127.0.0.1:{port}"
+        wait_until(
+            lambda: process.poll() is not None or answers(address), 120, "the server answers"
+        )
         assert process.poll() is None, log.read_text()[-3000:]
-        yield Filled(server, uri)
+        yield address
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # uvicorn's worker is a child of its own
         process.wait()
+
+
+@contextmanager
+def stacks_server(sandbox: Sandbox, image: str) -> Iterator[str]:
+    """The server of a stack, in its image; gives its address."""
+    command = ["mlflow", "server", "--app-name=mlflow-bench", "--host=0.0.0.0", "--workers=1"]
+    command += ["--backend-store-uri=postgresql+psycopg2://mlflow@postgres:5432/mlflow"]
+    command += ["--artifacts-destination=/tmp/artifacts"]
+    ports = {"5000/tcp": ("127.0.0.1", None)}
+    settings = ENVIRONMENT | {"MLFLOW_BENCH_REQUESTS_AT_ONCE": str(REQUESTS_AT_ONCE)}
+    container = sandbox.run(image, command, environment=settings, ports=ports)
+    try:
+        container.reload()
+        published: Any = container.ports
+        address = f"http://127.0.0.1:{published['5000/tcp'][0]['HostPort']}"
+        try:
+            wait_until(lambda: answers(address), 120, "the server answers")
+        except AssertionError:
+            pytest.fail(logs(container)[-3000:])
+        yield address
+    finally:
+        container.remove(force=True, v=True)
+
+
+@pytest.fixture(scope="module", params=["stack", "mlflow"])
+def filled(
+    request: pytest.FixtureRequest,
+    sandbox: Sandbox,
+    mlflow_image: str,
+    server: Postgres,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Filled]:
+    server.sql(
+        "DROP DATABASE IF EXISTS mlflow WITH (FORCE); CREATE DATABASE mlflow OWNER mlflow",
+        "postgres",
+    )
+    with (
+        stacks_server(sandbox, mlflow_image)
+        if request.param == "stack"
+        else plain_server(server, tmp_path_factory.mktemp("filled")) as uri
+    ):
+        yield Filled(server, uri)
+
+
+on_a_stack = pytest.mark.parametrize("filled", ["stack"], indirect=True)
 
 
 def test_every_row_is_as_the_server_writes_it(filled: Filled) -> None:
@@ -105,6 +151,7 @@ def test_every_row_is_as_the_server_writes_it(filled: Filled) -> None:
     assert copied == written
 
 
+@on_a_stack
 def test_a_server_goes_on_with_what_was_copied(filled: Filled) -> None:
     """Reading, tagging, further spans and deletion work on it as on its own."""
     filled.empty()
@@ -122,6 +169,7 @@ def test_a_server_goes_on_with_what_was_copied(filled: Filled) -> None:
     assert filled.postgres.sql("select count(*) from spans") == "0"
 
 
+@on_a_stack
 def test_what_was_interrupted_goes_on(filled: Filled) -> None:
     """Whole transactions are there or not; those that are there are not copied again."""
     filled.empty()
@@ -141,12 +189,14 @@ def test_what_was_interrupted_goes_on(filled: Filled) -> None:
     assert database.size(filled.place) > 0
 
 
+@on_a_stack
 def test_without_rollups_no_day_is_queued(filled: Filled) -> None:
     filled.empty()
     database.fill(replace(filled.place, rollups=False), SHAPE, processes=1)
     assert filled.postgres.sql("select count(*) from sql_trace_rollup_rebuild_queue") == "0"
 
 
+@on_a_stack
 def test_the_experiment_says_that_it_is_complete(filled: Filled) -> None:
     wanted = Wanted(30, spans=4, text=10, days=2, seed="7")
     made: list[int] = []
@@ -174,6 +224,7 @@ def test_the_experiment_says_that_it_is_complete(filled: Filled) -> None:
         fill()
 
 
+@on_a_stack
 def test_another_schema_is_refused_in_a_line(filled: Filled) -> None:
     [head] = rows.REVISIONS
     filled.postgres.sql("update alembic_version set version_num = 'fedcba987654'")
@@ -189,6 +240,7 @@ def test_the_pinned_release_is_known() -> None:
     assert Migrations().image().head in rows.REVISIONS
 
 
+@on_a_stack
 def test_a_database_that_is_not_there_is_a_line(filled: Filled) -> None:
     gone = filled.place.store.model_copy(update={"port": free_port()})
     with pytest.raises(CannotRunError, match=r"^database at 127.0.0.1:\d+: "):
