@@ -57,8 +57,8 @@ OVERWRITTEN = frozenset(
 LOGGED_MODELS = (Kind.TAG, "mlflow.log-model.history")
 """Tag of what `runs/log-model` says, which the server puts together."""
 
-FIRST_KEPT = frozenset({(Kind.FIELD, evaluation_effects.SOURCE)})
-"""Of several values the server keeps the first."""
+FIRST_KEPT = frozenset({(Kind.FIELD, evaluation_effects.SOURCE), (Kind.FIELD, "request_time")})
+"""Of several values the server keeps the first; of a trace's times the earliest."""
 
 SERVER_CHOOSES = frozenset(
     {
@@ -70,6 +70,23 @@ SERVER_CHOOSES = frozenset(
     }
 )
 """What a server gives to a thing by itself, where nobody asked for another value."""
+
+DERIVED = frozenset(
+    {
+        (Kind.FIELD, "state"),
+        (Kind.FIELD, "request_time"),
+        (Kind.FIELD, "request_preview"),
+        (Kind.FIELD, "response_preview"),
+        (Kind.FIELD, "metadata.mlflow.trace.session"),
+        (Kind.FIELD, "metadata.mlflow.trace.user"),
+        (Kind.FIELD, "metadata.mlflow.trace.infoFinalized"),
+        (Kind.TAG, "mlflow.artifactLocation"),
+        (Kind.TAG, "mlflow.trace.spansLocation"),
+        (Kind.TAG, "mlflow.trace.archiveLocation"),
+        (Kind.TAG, "mlflow.trace.archivalFailure"),
+    }
+)
+"""The same of a trace: what it makes of spans, and says of where they are."""
 
 STAGED_BY = frozenset({"POST experiments/delete", "POST experiments/restore"})
 """Routes that delete and restore all runs of an experiment with it, which is not audited."""
@@ -155,10 +172,11 @@ def _compare(tables: Tables, until_ns: int | None) -> dict[str, int]:
         "created": sorted(CREATED),
         "tokened": sorted(TOKENED),
         "overwritten": sorted(OVERWRITTEN),
-        "server_chooses": sorted(f"{kind}/{key}" for kind, key in SERVER_CHOOSES),
+        "server_chooses": sorted(f"{kind}/{key}" for kind, key in SERVER_CHOOSES | DERIVED),
         "first_kept": sorted(f"{kind}/{key}" for kind, key in FIRST_KEPT),
         "overrides": evaluation_effects.OVERRIDES,
         "valid": evaluation_effects.VALID,
+        "derived": sorted(f"{kind}/{key}" for kind, key in DERIVED),
         "renamed": RENAMED,
         "staged": bool(STAGED_BY & not_audited.keys()),
     }.items():
@@ -269,6 +287,8 @@ def _thing(row: dict[str, Any], value: str | None) -> str:
     kind, owner, key = row["kind"], row["owner"], row["key"]
     if kind in CREATED:
         return f"{kind} {value} ({key})"
+    if kind == Kind.TRACE:
+        return f"trace {key} of experiment {owner}"
     if kind in (Kind.REGISTERED, Kind.ALIAS):
         return f"{kind} {key} = {value} of {owner}"
     where = "experiment" if owner.isdecimal() else "run"

@@ -196,9 +196,16 @@ with own as (
     union all
     select places.*, deletion.number, outcome, invoked_ns, completed_ns
     from places join deletion on deletion.owner = parent(places.owner) where outcome <> 'fail'
+    union all
+    select places.*, deletion.number, outcome, invoked_ns, completed_ns
+    from places join deletion on deletion.owner = places.key
+    where places.kind = 'trace link' and outcome <> 'fail'
 ), tried as (
     from own union all
-    select number, outcome, invoked_ns, completed_ns, kind, owner, key, null, true, null from gone
+    -- A link is not shown any more once one of its ends is gone, and may be kept.
+    select number, if(kind = 'trace link', 'info', outcome), invoked_ns, completed_ns, kind, owner,
+        key, null, true, null
+    from gone
 ), compared as (
     select *,
         max(invoked_ns) filter (outcome = 'ok') over place as last_begun,
@@ -248,11 +255,14 @@ with value_sent as (
     select kind, owner, key, value, bool_or(may_be_last and deleted_by is null) as may_be_last
     from sent where value is not null group by all
 )
-select held.*, value_sent.kind is null as unexpected,
-    coalesce(may_be_last, false) as may_be_last
-from held semi join (from place where not outlives) place using (kind, owner, key)
+select held.*, coalesce(may_be_last, false) as may_be_last,
+    -- What a server derives by itself is nobody's as long as nobody's was acknowledged.
+    value_sent.kind is null and (settled or not list_contains(
+        getvariable('derived'), held.kind || '/' || held.key
+    )) as unexpected
+from held join (from place where not outlives) place using (kind, owner, key)
 left join value_sent using (kind, owner, key, value)
-where is_overwritten(held.kind) and seen <> 0;
+where is_overwritten(held.kind) and held.seen <> 0;
 
 create table overwritten as
 with there as (

@@ -389,6 +389,32 @@ def _start_trace(body: Body, _: str) -> Iterator[Write]:
         yield from trace_effects.of_start(body["trace"]["trace_info"])
 
 
+@_route("PATCH traces/{id}", fields="request_id timestamp_ms status request_metadata tags")
+def _end_trace(body: Body, path: str) -> Iterator[Write]:
+    yield from trace_effects.of_end(_trace(path), body)
+
+
+@_route("PATCH traces/{id}/tags", fields="request_id trace_id key value")
+def _set_trace_tag(body: Body, path: str) -> Iterator[Write]:
+    yield Write(Kind.TAG, _trace(path), body["key"], trace_effects.tag(str(body.get("value", ""))))
+
+
+@_route("DELETE traces/{id}/tags", fields="request_id trace_id key")
+def _delete_trace_tag(body: Body, path: str) -> Iterator[Write]:
+    yield Write(Kind.TAG, _trace(path), body["key"], None)
+
+
+@_route("POST traces/delete-traces", fields="experiment_id request_ids")
+def _delete_traces(body: Body, _: str) -> Iterator[Write]:
+    yield from trace_effects.of_deletion(body)
+
+
+@_route("POST traces/link-to-run", fields="trace_ids run_id")
+def _link_traces(body: Body, _: str) -> Iterator[Write]:
+    for trace_id in body.get("trace_ids", []):
+        yield Write(Kind.LINK, body["run_id"], trace_id, trace_effects.LINKED)
+
+
 @_route("POST traces/{id}/assessments", fields="assessment")
 def _create_assessment(body: Body, path: str) -> Iterator[Write]:
     yield from evaluation_effects.of_create(path.split("/")[1], body["assessment"])
@@ -434,6 +460,10 @@ def _delete_dataset_tag(_: Body, path: str) -> Iterator[Write]:
 @_route("POST datasets/{id}/records", fields="dataset_id records")
 def _merge_records(body: Body, path: str) -> Iterator[Write]:
     yield from evaluation_effects.of_records(path.split("/")[1], body)
+
+
+def _trace(path: str) -> str:
+    return path.split("/")[1]
 
 
 def _metric(run: str, metric: Body) -> Iterator[Write]:

@@ -59,8 +59,13 @@ class Exported:
 
     @property
     def span_id(self) -> str:
-        """Id of 16 hex digits."""
-        return f"{self.span.span_id.hex():0>16}"
+        """Id of the span."""
+        return id_of(self.span)
+
+
+def id_of(span: Span) -> str:
+    """Return the id of a span: 16 hex digits."""
+    return f"{span.span_id.hex():0>16}"
 
 
 def exported(body: bytes, encoding: str | None) -> list[Exported]:

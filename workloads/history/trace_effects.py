@@ -7,8 +7,8 @@ Rules: `_log_spans_once` and `_start_trace_once` in mlflow/store/tracking/sqlalc
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
@@ -37,8 +37,17 @@ LINKED = "linked"
 _TAG_PREFIX = "mlflow.traceTag."
 """Attributes of a root span that become tags of the trace."""
 
-_TOKENS = "mlflow.trace.tokenUsage"
-_COST = "mlflow.trace.cost"
+NAME_TAG = "mlflow.traceName"
+"""Tag that the server keeps as the trace's name."""
+
+SESSION = "mlflow.trace.session"
+"""Metadata that the server keeps as the trace's session."""
+
+_MADE_ANEW = frozenset({"mlflow.trace.tokenUsage", "mlflow.trace.cost"})
+"""Metadata that the server takes apart, adds up from spans, and puts together again."""
+
+_TAG_KEY = re.compile(r"[/\w.\- :]{1,250}")
+"""Keys of tags that a server takes; others that come with spans it leaves out."""
 
 
 def of_export(body: bytes, headers: Mapping[str, str]) -> Iterator[Write]:
@@ -70,20 +79,15 @@ def _is_root(one: Exported) -> bool:
 def _tags_of(own: list[Exported]) -> dict[str, str]:
     """Tags that a trace gets by its spans: from their resource and from its root."""
     tags: dict[str, str] = {}
+    for pair in next((r for one in own if (r := one.resource.attributes)), ()):
+        if not pair.key.startswith(("telemetry.sdk.", "mlflow.")):
+            value = spans.any_value(pair.value)
+            tags[pair.key] = value if isinstance(value, str) else json.dumps(value, default=str)
     for one in own:
-        if one.resource.attributes:
-            for pair in one.resource.attributes:
-                if not pair.key.startswith(("telemetry.sdk.", "mlflow.")):
-                    value = spans.any_value(pair.value)
-                    tags[pair.key] = value if isinstance(value, str) else json.dumps(value)
-            break
-    for one in own:
-        if _is_root(one):
-            for pair in one.span.attributes:
-                if pair.key.startswith(_TAG_PREFIX):
-                    value = spans.any_value(pair.value)
-                    tags[pair.key.removeprefix(_TAG_PREFIX)] = str(value)
-    return tags
+        for pair in one.span.attributes if _is_root(one) else ():
+            if pair.key.startswith(_TAG_PREFIX):
+                tags[pair.key.removeprefix(_TAG_PREFIX)] = str(spans.any_value(pair.value))
+    return {key: value for key, value in tags.items() if _TAG_KEY.fullmatch(key)}
 
 
 def of_start(info: Body) -> Iterator[Write]:
@@ -91,29 +95,58 @@ def of_start(info: Body) -> Iterator[Write]:
     trace_id = info["trace_id"]
     experiment = info["trace_location"]["mlflow_experiment"]["experiment_id"]
     yield Write(Kind.TRACE, experiment, trace_id, trace_id)
-    # The state of a trace that goes on is that of its root, as soon as that comes.
-    if info.get("state") in ("OK", "ERROR"):
-        yield Write(Kind.FIELD, trace_id, "state", info["state"])
     if at := info.get("request_time"):
         yield Write(Kind.FIELD, trace_id, "request_time", _milliseconds(at))
     for key in ("client_request_id", "request_preview", "response_preview"):
         if info.get(key):
             yield Write(Kind.FIELD, trace_id, key, info[key])
-    for key, value in info.get("trace_metadata", {}).items():
-        yield Write(Kind.FIELD, trace_id, *metadata(key, value))
-    for key, value in info.get("tags", {}).items():
+    yield from _ended(trace_id, info.get("state"))
+    yield from _more(trace_id, info.get("trace_metadata", {}), info.get("tags", {}))
+
+
+def of_end(trace_id: str, body: Body) -> Iterator[Write]:
+    """Yield what `PATCH traces/{id}` asks for, by which older clients end a trace."""
+    yield from _ended(trace_id, body.get("status"))
+    yield from _more(trace_id, _dict(body.get("request_metadata")), _dict(body.get("tags")))
+
+
+def _dict(pairs: Iterable[Body] | None) -> dict[str, str]:
+    return {pair["key"]: pair.get("value", "") for pair in pairs or ()}
+
+
+def _ended(trace_id: str, state: str | None) -> Iterator[Write]:
+    """The state of a trace that goes on is that of its root, as soon as that comes."""
+    if state in ("OK", "ERROR"):
+        yield Write(Kind.FIELD, trace_id, "state", state)
+
+
+def _more(trace_id: str, metadata: dict[str, str], tags: dict[str, str]) -> Iterator[Write]:
+    for key, value in kept_metadata(metadata).items():
+        yield Write(Kind.FIELD, trace_id, key, value)
+    for key, value in tags.items():
         yield Write(Kind.TAG, trace_id, key, tag(value))
 
 
-def metadata(key: str, value: str) -> tuple[str, str]:
-    """Key and value of metadata as they are compared.
+def of_deletion(body: Body) -> Iterator[Write]:
+    """Yield what a deletion by ids asks for; which traces one by time takes nobody knows."""
+    if not body.get("max_timestamp_millis") and not body.get("max_traces"):
+        for trace_id in body.get("request_ids", []):
+            yield Write(Kind.DELETION, trace_id, "", None)
+            yield Write(Kind.TRACE, body["experiment_id"], trace_id, None)
 
-    The server keeps token usage and cost as numbers, and makes JSON of them again.
-    """
-    if key in (_TOKENS, _COST):
-        with suppress(ValueError):
-            value = json.dumps(json.loads(value), sort_keys=True)
-    return f"metadata.{key[:MOST_METADATA]}", value[:MOST_METADATA]
+
+def is_trace(owner: str) -> bool:
+    """Whether an id is that of a trace, and not of what belongs to it."""
+    return owner.startswith("tr-") and "/" not in owner
+
+
+def kept_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return metadata as fields in the form in which they are compared; empty ones are none."""
+    return {
+        f"metadata.{key[:MOST_METADATA]}": value[:MOST_METADATA]
+        for key, value in metadata.items()
+        if value and key not in _MADE_ANEW
+    }
 
 
 def tag(value: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from workloads.history.evaluation_effects import PROMPTS
 from workloads.history.history import Kind, Operation
+from workloads.history.trace_effects import is_trace
 
 
 class Attempted:
@@ -22,7 +23,13 @@ class Attempted:
         self.experiments: dict[str, set[str]] = defaultdict(set)
         """Keys of the tags of experiments that were written to."""
         self.with_files: set[str] = set()
-        """Runs and logged models that artifacts were sent to."""
+        """Runs, logged models and traces that artifacts were sent to."""
+        self.traces: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
+        """The values that were sent of each span, by trace and span."""
+        self.traced: set[str] = set()
+        """Experiments that traces were sent to."""
+        self.links: dict[str, set[str]] = defaultdict(set)
+        """Traces that were linked, by the run that they were to."""
         self.assessments: dict[str, set[str]] = defaultdict(set)
         """Ids of assessments, as `tr-…/a-…`, by their trace."""
         self.datasets: set[str] = set()
@@ -64,3 +71,14 @@ class Attempted:
                     self.metrics[owner].add(sys.intern(write.key))
                 case Kind.ARTIFACT if owner:
                     self.with_files.add(owner)
+                case Kind.TRACE if owner:
+                    self.traced.add(owner)
+                    self.traces[write.key]
+                case Kind.SPAN if owner and write.value:
+                    sent = self.traces[owner].get(write.key, ())
+                    if write.value not in sent:
+                        self.traces[owner][write.key] = (*sent, write.value)
+                case Kind.LINK if owner:
+                    self.links[owner].add(write.key)
+                case Kind.TAG | Kind.FIELD if owner and is_trace(owner):
+                    self.traces[owner]

@@ -30,6 +30,9 @@ MODEL_KINDS = (Kind.STATUS, Kind.FIELD, Kind.PARAM, Kind.TAG, Kind.MODEL_METRIC)
 REGISTERED_KINDS = (Kind.FIELD, Kind.TAG, Kind.ALIAS, Kind.VERSION)
 """What belongs to a registered model."""
 
+TRACE_KINDS = (Kind.FIELD, Kind.TAG, Kind.SPAN)
+"""What belongs to a trace, artifacts and assessments left out."""
+
 NAMED_KINDS = (Kind.FIELD, Kind.TAG)
 """What belongs to a model version or an experiment."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterator
 
-from mlflow.entities import LifecycleStage, LoggedModel, Run, ViewType
+from mlflow.entities import LifecycleStage, LoggedModel, Run, TraceInfo, ViewType
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.prompt.constants import IS_PROMPT_TAG_KEY
 from mlflow.tracking import MlflowClient
@@ -83,3 +83,18 @@ class Listing:
                     identity = f"{name}/{version.version}"
                     yield version.tags.get(TOKEN_TAG, ""), identity, version
                 token = page.token or ""
+
+    def traces(self, experiment_id: str, by: str | None = None) -> Iterator[TraceInfo]:
+        """Yield what is known of every trace of an experiment, or of those that a filter finds."""
+        token = None
+        while token is None or token:
+            page = self.client.search_traces(
+                locations=[experiment_id],
+                filter_string=by,
+                max_results=500,
+                page_token=token,
+                include_spans=False,
+            )
+            for trace in page:
+                yield trace.info
+            token = page.token or ""

@@ -17,7 +17,7 @@ from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 from infra.outputs import BackendStore
 from workloads.history.history import Kind
 from workloads.history.wire import REGISTRY, TOKEN_TAG, model_point, point, registered_prefix
-from workloads.readback import evaluation
+from workloads.readback import evaluation, trace_rows
 from workloads.readback.attempted import Attempted
 from workloads.readback.lines import (
     MODEL_KINDS,
@@ -37,6 +37,7 @@ CREATED = (
     Kind.VERSION,
     Kind.ASSESSMENT,
     Kind.EVALUATION_DATASET,
+    Kind.TRACE,
 )
 
 ROWS_AT_ONCE = 5000
@@ -56,9 +57,9 @@ with our_runs as (
         description, source, run_id, run_link
     from model_versions
     where starts_with(name, %(prefix)s) and current_stage <> 'Deleted_Internal'
-), {evaluation}
+), {evaluation}, {traces}
 """
-).format(evaluation=sql.SQL(evaluation.SCOPE))
+).format(evaluation=sql.SQL(evaluation.SCOPE), traces=sql.SQL(trace_rows.SCOPE))
 """Runs that are asked for are read even if they were deleted, as the servers give them too."""
 
 _QUERIES: tuple[tuple[Kind, str], ...] = (
@@ -242,11 +243,13 @@ def read(
             "runs": sorted(attempted.runs),
             "experiments": sorted(map(int, attempted.experiments)),
             "keys": sorted(set().union(*attempted.experiments.values())),
+            **trace_rows.parameters(attempted),
         }
         written: dict[Kind, set[str]] = defaultdict(set)
         ids: dict[Kind, set[str]] = defaultdict(set)
         queries = [(kind, query, _rows_of(kind)) for kind, query in _QUERIES]
-        for number, (kind, query, pairs) in enumerate([*queries, *evaluation.QUERIES]):
+        queries += [*evaluation.QUERIES, *trace_rows.queries(attempted)]
+        for number, (kind, query, pairs) in enumerate(queries):
             with connection.cursor(f"kind_{number}") as cursor:
                 cursor.itersize = ROWS_AT_ONCE
                 cursor.execute(sql.SQL("{} {}").format(_SCOPE, sql.SQL(query)), known)
@@ -259,7 +262,15 @@ def read(
                     written[kind].add(owner)
                     if kind in CREATED:
                         ids[kind].update(value for values in items.values() for value in values)
+        with connection.cursor() as cursor:
+            cursor.execute(sql.SQL("{} {}").format(_SCOPE, sql.SQL(trace_rows.ARCHIVED)), known)
+            [[archived]] = cursor.fetchall()
     _write_empty_owners(experiment_id, attempted, lines, written, ids)
+    if archived:
+        lines.not_done(
+            f"what {archived} archived spans hold was read through the servers only: PostgreSQL "
+            "has the rest of them"
+        )
 
 
 def _rows_of(kind: Kind) -> evaluation.Pairs:
@@ -297,6 +308,7 @@ def _write_empty_owners(
         (REGISTERED_KINDS, attempted.registered | ids[Kind.REGISTERED]),
         (NAMED_KINDS, versions | ids[Kind.VERSION] | set(attempted.experiments)),
         *evaluation.places(experiment_id, attempted, ids),
+        *trace_rows.places(experiment_id, attempted, ids),
     )
     for kinds, owners in read_of:
         for kind in kinds:

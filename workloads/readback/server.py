@@ -29,6 +29,7 @@ from workloads.readback.lines import (
     Lines,
 )
 from workloads.readback.listing import Listing
+from workloads.readback.traces import Traces
 
 T = TypeVar("T")
 
@@ -85,6 +86,10 @@ class Server:
             pool.spawn(read, self._client, experiment, attempted, self._lines)
         chunks = (all_runs[at : at + RUNS_AT_ONCE] for at in range(0, len(all_runs), RUNS_AT_ONCE))
         list(pool.imap_unordered(lambda chunk: self._curves(chunk, metrics), chunks))
+        infos = Traces(self._listing, self._get, attempted, self._lines).read()
+        for trace_id in sorted(attempted.with_files & attempted.traces.keys()):
+            info = infos.get(trace_id)
+            self._files(trace_id, info.tags.get("mlflow.artifactLocation", "") if info else "")
         pool.join()
 
     def _wait(self) -> None:

@@ -31,7 +31,7 @@ NFS_FOLDER = "/var/lib/nfs-server"
 """Where the NFS server's container has what it exports."""
 
 # Places below an experiment's folder, as MLflow lays them out.
-_PLACE = re.compile(r"(?:models/)?(?P<owner>[^/]+)/artifacts/(?P<path>.+)", re.DOTALL)
+_PLACE = re.compile(r"(?:models/|traces/)?(?P<owner>[^/]+)/artifacts/(?P<path>.+)", re.DOTALL)
 
 # MLflow's own names of uploads that are not finished; it lists none of them either.
 _UNFINISHED = ".artifact.uploading.*"
@@ -148,7 +148,7 @@ def _write(
     attempted: Attempted,
     lines: Lines,
 ) -> None:
-    """Write path, SHA-256 and error of each file by the run or logged model that it belongs to."""
+    """Write path, SHA-256 and error of each file by the run, model or trace that it belongs to."""
     items: dict[str, dict[str, list[str]]] = defaultdict(dict)
     unread: dict[str, dict[str, str]] = defaultdict(dict)
     for path, digest, error in files:

@@ -350,6 +350,11 @@ AUDITED = """
     POST model-versions/set-tag
     DELETE model-versions/delete-tag
     POST traces
+    POST traces/delete-traces
+    POST traces/link-to-run
+    PATCH traces/{id}
+    DELETE traces/{id}/tags
+    PATCH traces/{id}/tags
     PUT artifact
     POST traces/link-prompts
     POST traces/{id}/assessments
@@ -365,12 +370,7 @@ AUDITED = """
 NOT_AUDITED = """
     POST experiments/delete
     POST experiments/restore
-    PATCH traces/{id}/tags
-    DELETE traces/{id}/tags
     POST runs/log-model
-    PATCH traces/{id}
-    POST traces/link-to-run
-    POST traces/delete-traces
     POST workspaces
     PATCH workspaces/{id}
     DELETE workspaces/{id}
@@ -452,6 +452,10 @@ ANY = {
     "params": [{"key": "a", "value": "b"}],
     "datasets": [{"dataset": {"name": "d", "digest": "ab"}}],
     "models": [{"model_id": "m-1"}],
+    "trace_id": "tr-1",
+    "trace_ids": ["tr-1"],
+    "request_ids": ["tr-1"],
+    "prompt_versions": [{"name": "greet", "version": "1"}],
     "trace": {
         "trace_info": {
             "trace_id": "tr-1",
