@@ -1,7 +1,6 @@
 """People who look for traces, among many that are there, and know what they have to find."""
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import ClassVar
 
 import mlflow
@@ -20,13 +19,12 @@ from numpy.typing import NDArray
 
 from workloads import CannotRunError
 from workloads.filling import api, experiment, facts, traces
+from workloads.filling.answers import PAGE, Known, check
 from workloads.filling.facts import MS_PER_DAY, Shape
 from workloads.plan.plan import Plan
 from workloads.scenarios import trace_search as steps
 from workloads.users.person import Activity, Person
 
-PAGE = 100
-"""Traces of a page of results, as the web interface asks for."""
 DETAILED = 10
 """Traces that are opened at once."""
 MAKERS = 8
@@ -34,8 +32,6 @@ DAYS = 30
 """Over which the traces are spread."""
 TEXT = 300
 """Characters of free text in each span."""
-
-Numbers = NDArray[np.int64]
 
 
 def make_traces(plan: Plan, progress: Callable[[int, int], None]) -> dict[str, object]:
@@ -65,41 +61,6 @@ def make_traces(plan: Plan, progress: Callable[[int, int], None]) -> dict[str, o
     return {"seeded": experiment_id, "shape": shape.as_dict()}
 
 
-class Known:
-    """All the traces, and which of them a search has to find."""
-
-    def __init__(self, shape: Shape) -> None:
-        self.shape = shape
-        self.numbers: Numbers = np.arange(shape.traces)
-
-    @cached_property
-    def began_ms(self) -> Numbers:
-        """When each began."""
-        return self.shape.began_ms(self.numbers)
-
-    @cached_property
-    def durations_ms(self) -> Numbers:
-        """How long each took."""
-        return facts.duration_ms(self.numbers)
-
-    def latest(self, which: NDArray[np.bool_], pages: int = 1) -> list[int]:
-        """Numbers of the latest of those, the last one first: so many pages."""
-        found: list[int] = np.flatnonzero(which)[-pages * PAGE :][::-1].tolist()
-        return found
-
-
-def check(search: str, page: list[TraceInfo], expected: list[int]) -> None:
-    """Raise `AssertionError` unless these traces were found, in this order."""
-    found = [facts.number_of(info.client_request_id) for info in page]
-    if found == expected:
-        return
-    if len(found) != len(expected):
-        raise AssertionError(f"{search}: {len(found)} traces, and there are {len(expected)}")
-    if more := set(found) - set(expected):
-        raise AssertionError(f"{search}: {len(more)} wrong traces, as number {min(more)}")
-    raise AssertionError(f"{search}: the traces are not in order")
-
-
 class Search:
     """Searches of one person in one experiment, each checked."""
 
@@ -126,7 +87,7 @@ class Search:
             order_by=[order],
             page_token=page_token,
         )
-        check(filter_, self.found, expected)
+        check(filter_, [info.client_request_id for info in self.found], expected)
         return token
 
     def slowest(self, filter_: str, which: NDArray[np.bool_]) -> None:
