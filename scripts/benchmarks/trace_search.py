@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import Any
 
 import docker
-import psycopg2
 
 from tests.e2e.stack import ROOT, Stack, end, new_stack
 from workloads import CannotRunError
 from workloads.commands.fill import number
 from workloads.filling.experiment import name_of
+from workloads.target.backend_store import connect
 from workloads.verdict.result import Result
 
 NAME = "bench-traces"
@@ -78,16 +78,8 @@ def database(stack: Stack) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
     subject = stack.subject()
     assert subject.target
     assert subject.secrets
-    store = subject.target.backend_store
-    with closing(
-        psycopg2.connect(
-            host=store.host,
-            port=store.port,
-            dbname=store.database,
-            user=store.user,
-            password=subject.secrets.database_password,
-        )
-    ) as connection:
+    password = subject.secrets.database_password
+    with closing(connect(subject.target.backend_store, password, "benchmark")) as connection:
         connection.autocommit = True  # `vacuum` stands alone
 
         def ask(query: str) -> list[tuple[Any, ...]]:

@@ -236,6 +236,20 @@ def end(stack: Stack, client: docker.DockerClient) -> None:
     assert stack.left(client) == []
 
 
+@contextmanager
+def deployed(
+    name: str, folder: Path, client: docker.DockerClient, **settings: object
+) -> Iterator[Stack]:
+    """Have the stack `name` up with these settings; destroy it whatever happened."""
+    stack = new_stack(name, folder)
+    stack.configure(**settings)
+    try:
+        stack.up()
+        yield stack
+    finally:
+        end(stack, client)
+
+
 def interrupt(process: "subprocess.Popen[str]", sign: signal.Signals) -> None:
     os.kill(process.pid, sign)
 

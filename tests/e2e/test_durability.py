@@ -22,7 +22,7 @@ from scripts.archive.database import Database
 from scripts.commands.backup import take
 from tests.e2e import extra_containers
 from tests.e2e.extra_containers import ExtraContainers
-from tests.e2e.stack import Stack, end, eventually, new_stack
+from tests.e2e.stack import Stack, deployed, eventually
 from tests.watched import Watched
 from workloads.history import history
 from workloads.history.history import Kind
@@ -42,13 +42,9 @@ TRIES = 3
 def stack(
     tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
 ) -> Iterator[Stack]:
-    stack = new_stack("e2e-audit", tmp_path_factory.mktemp("audit"))
-    stack.configure(zones=2, artifacts="s3")
-    try:
-        stack.up()
+    folder = tmp_path_factory.mktemp("audit")
+    with deployed("e2e-audit", folder, docker_client, zones=2, artifacts="s3") as stack:
         yield stack
-    finally:
-        end(stack, docker_client)
 
 
 @pytest.fixture
@@ -295,9 +291,7 @@ def test_a_backup_under_load_has_everything_up_to_its_moment(
     for secret in (subject.secrets.database_password, key.lstrip("=")):
         assert secret.encode() not in archive.read_bytes()
 
-    fresh = new_stack("e2e-restored", tmp_path)
-    try:
-        fresh.up()
+    with deployed("e2e-restored", tmp_path, docker_client) as fresh:
         damaged = tmp_path / "damaged.tar"
         damaged.write_bytes(archive.read_bytes().replace(b"PGDMP", b"PGDMX", 1))
         assert "1 of" in one_line(fresh.script("restore", damaged))
@@ -319,5 +313,3 @@ def test_a_backup_under_load_has_everything_up_to_its_moment(
         with log.calls() as session:
             log.log_run(session)
         assert log.judged(elsewhere).verdict is DurabilityVerdict.PASS
-    finally:
-        end(fresh, docker_client)

@@ -12,7 +12,7 @@ import docker
 import pytest
 
 from infra.outputs import Target
-from tests.e2e.stack import ROOT, Stack, end, eventually, new_stack, search
+from tests.e2e.stack import ROOT, Stack, deployed, eventually, search
 from workloads.faults import leftovers, toxiproxy
 from workloads.faults.catalogue import FAULTS
 from workloads.faults.container_faults import pause
@@ -30,13 +30,9 @@ ELSEWHERE = {"nfs-restart", "nfs-freeze", "postgres-disk-full"}
 def stack(
     tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
 ) -> Iterator[Stack]:
-    stack = new_stack("e2e-flt", tmp_path_factory.mktemp("faults"))
-    stack.configure(zones=2, artifacts="s3")
-    try:
-        stack.up()
+    folder = tmp_path_factory.mktemp("faults")
+    with deployed("e2e-flt", folder, docker_client, zones=2, artifacts="s3") as stack:
         yield stack
-    finally:
-        end(stack, docker_client)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.e2e.stack import Stack, end, new_stack
+from tests.e2e.stack import Stack, deployed
 from workloads.verdict.result import DurabilityVerdict, Result
 
 pytestmark = pytest.mark.e2e
@@ -18,12 +18,8 @@ PREFIX = "mlflow-bench-e2e-load-"
 def stack(
     tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
 ) -> Iterator[Stack]:
-    stack = new_stack("e2e-load", tmp_path_factory.mktemp("load"))
-    try:
-        stack.up()
+    with deployed("e2e-load", tmp_path_factory.mktemp("load"), docker_client) as stack:
         yield stack
-    finally:
-        end(stack, docker_client)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import requests
 
 from infra.checks.hosts import wrong_answers
 from tests.e2e import artifacts
-from tests.e2e.stack import Stack, end, eventually, new_stack, search, train
+from tests.e2e.stack import Stack, deployed, end, eventually, new_stack, search, train
 from tests.ports import free_port
 from workloads.faults.container_faults import pause
 from workloads.verdict.result import DurabilityVerdict, Result
@@ -47,13 +47,10 @@ print(hashlib.file_digest(source.open("rb"), "sha256").hexdigest() ==
 def stack(
     tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
 ) -> Iterator[Stack]:
-    stack = new_stack("e2e-zones", tmp_path_factory.mktemp("zones"))
-    stack.configure(zones=2, artifacts="s3", allowed_hosts="mlflow.example.com")
-    try:
-        stack.up()
+    folder = tmp_path_factory.mktemp("zones")
+    settings = {"zones": 2, "artifacts": "s3", "allowed_hosts": "mlflow.example.com"}
+    with deployed("e2e-zones", folder, docker_client, **settings) as stack:
         yield stack
-    finally:
-        end(stack, docker_client)
 
 
 @pytest.fixture(scope="module")

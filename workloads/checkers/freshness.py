@@ -21,6 +21,8 @@ from functools import cached_property, lru_cache
 from itertools import groupby
 from math import inf
 
+from mlflow.prompt.constants import IS_PROMPT_TAG_KEY
+
 from workloads.checkers.durability import CREATED, LOGGED_MODELS, SERVER_CHOOSES, STAGED_BY
 from workloads.checkers.timeline import Timeline, timeline_of
 from workloads.history.effects import RENAMED
@@ -443,6 +445,8 @@ def _versions(name: str, owners: dict[str, Owner], read: Read) -> Finding | None
     model = owners[name].exists
     if model is None or any(sent.value is None for sent in model.sent):
         return None  # its versions went with it, or got another name
+    if (Kind.TAG, IS_PROMPT_TAG_KEY) in owners[name].registers:
+        return None  # a search does not give prompts by itself
     for identity, version in owners.items():
         if identity.startswith(f"{name}/") and (exists := version.exists):
             known = exists.before(read)

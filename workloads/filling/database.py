@@ -21,6 +21,7 @@ from infra.outputs import BackendStore
 from workloads import CannotRunError
 from workloads.filling import rows, traces
 from workloads.filling.facts import Shape
+from workloads.target.backend_store import connect
 
 AT_ONCE = 500
 """Traces of a transaction."""
@@ -117,23 +118,15 @@ def size(place: Place) -> int:
 @contextmanager
 def _connected(place: Place) -> Iterator[Connection]:
     """A connection; what was done is committed at the end, unless there was an error."""
-    store = place.store
     try:
-        connection = psycopg2.connect(
-            host=store.host,
-            port=store.port,
-            dbname=store.database,
-            user=store.user,
-            password=place.password,
-            connect_timeout=10,
-            application_name="mlflow-bench filling",
-        )
-        with closing(connection):
+        with closing(connect(place.store, place.password, "filling")) as connection:
             yield connection
             connection.commit()
     except psycopg2.Error as error:
         reason = str(error).strip().splitlines()[0]
-        raise CannotRunError(f"database at {store.host}:{store.port}: {reason}") from None
+        raise CannotRunError(
+            f"database at {place.store.host}:{place.store.port}: {reason}"
+        ) from None
 
 
 def _artifact_location(connection: Connection, place: Place) -> str:

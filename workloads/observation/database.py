@@ -5,6 +5,7 @@ from typing import Any
 import psycopg2
 
 from infra.outputs import BackendStore
+from workloads.target.backend_store import connect
 
 QUERY = """
 select coalesce(state, ''), coalesce(wait_event_type, ''), count(*)
@@ -12,22 +13,14 @@ from pg_stat_activity
 where backend_type = 'client backend' and pid <> pg_backend_pid()
 group by 1, 2
 """
-"""DatabaseSessions of clients, this one left out (PostgreSQL's manual, 27.2.3)."""
+"""Sessions of clients, this one left out (PostgreSQL's manual, 27.2.3)."""
 
 
 class DatabaseSessions:
     """Looks at a database's sessions; raises `psycopg2.Error` where it cannot be reached."""
 
     def __init__(self, store: BackendStore, password: str) -> None:
-        self._connection = psycopg2.connect(
-            host=store.host,
-            port=store.port,
-            dbname=store.database,
-            user=store.user,
-            password=password,
-            connect_timeout=5,
-            application_name="mlflow-bench observer",
-        )
+        self._connection = connect(store, password, "observer", timeout_s=5)
         self._connection.autocommit = True
         with self._connection.cursor() as cursor:
             cursor.execute("show max_connections")

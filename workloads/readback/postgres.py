@@ -9,7 +9,6 @@ from contextlib import closing
 from itertools import groupby
 from typing import Any
 
-import psycopg2
 from mlflow.entities import LoggedModelStatus
 from psycopg2 import sql
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
@@ -27,6 +26,7 @@ from workloads.readback.lines import (
     RUN_KINDS,
     Lines,
 )
+from workloads.target.backend_store import connect
 
 HOLDS = READ - {Kind.ARTIFACT}
 
@@ -222,17 +222,7 @@ def read(
     store: BackendStore, password: str, experiment_id: str, attempted: Attempted, lines: Lines
 ) -> None:
     """Read it; raises `psycopg2.Error` where the database cannot be reached or read."""
-    with closing(
-        psycopg2.connect(
-            host=store.host,
-            port=store.port,
-            dbname=store.database,
-            user=store.user,
-            password=password,
-            connect_timeout=10,
-            application_name="mlflow-bench reading back",
-        )
-    ) as connection:
+    with closing(connect(store, password, "reading back")) as connection:
         connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
         lines.begin(HOLDS)
         known = {

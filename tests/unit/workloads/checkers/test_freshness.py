@@ -526,3 +526,11 @@ def test_versions_of_a_model_that_was_made_again_are_not_expected(script: Script
     script.post(104, "registered-models/create", {"name": "churn"})
     versions(script, 106)
     assert script.judged().findings == []
+
+
+def test_a_search_hides_the_versions_of_a_prompt(script: Script) -> None:
+    is_prompt = [{"key": "mlflow.prompt.is_prompt", "value": "true"}]
+    script.post(101, "registered-models/create", {"name": "churn", "tags": is_prompt})
+    script.post(102, "model-versions/create", {"name": "churn"}, created="churn/1")
+    versions(script, 106)
+    assert script.judged().findings == []

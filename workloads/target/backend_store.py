@@ -1,0 +1,23 @@
+"""The backend store of a stack, past its servers."""
+
+import psycopg2
+from psycopg2.extensions import connection
+
+from infra.outputs import BackendStore
+
+CONNECT_S = 10
+
+
+def connect(
+    store: BackendStore, password: str, purpose: str, timeout_s: int = CONNECT_S
+) -> connection:
+    """Return a connection; raises `psycopg2.Error`. PostgreSQL shows its `purpose`."""
+    return psycopg2.connect(
+        host=store.host,
+        port=store.port,
+        dbname=store.database,
+        user=store.user,
+        password=password,
+        connect_timeout=timeout_s,
+        application_name=f"mlflow-bench {purpose}",
+    )
