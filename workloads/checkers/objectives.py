@@ -20,7 +20,7 @@ from workloads.verdict.result import (
 
 SETTLED = "warm-up settled"
 P95, RATE, SINGLE = "p95", "rate", "single"
-BEGUN = "planned calls sent"
+BEGUN, SENT = "planned calls sent", "spans sent by clients"
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def outcomes(
     """
     return [
         *_begun(plan, stage),
+        *_sent(stage),
         *_p95(plan, stage, operations),
         _rate(plan, stage),
         *(Outcome(one.met, one.message, SINGLE if one.by_name else "") for one in single),
@@ -102,6 +103,19 @@ def _begun(plan: Plan, stage: StageFigures) -> list[Outcome]:
         "named below."
     )
     return [Outcome(None if stage.bounded else False, said, BEGUN)]
+
+
+def _sent(stage: StageFigures) -> list[Outcome]:
+    """Whether clients sent every span that they were given."""
+    traces = stage.traces
+    if traces is None or not (traces.dropped_spans or traces.dropped_traces):
+        return []
+    said = (
+        f"Clients threw away {traces.dropped_spans} spans, and of {traces.dropped_traces} traces "
+        f"what there was to say of them, at {load_of(stage)}: nobody is told. Plan a lower rate, "
+        "or change what is named below."
+    )
+    return [Outcome(None if stage.bounded else False, said, SENT)]
 
 
 def _p95(plan: Plan, stage: StageFigures, operations: list[OperationFigures]) -> list[Outcome]:

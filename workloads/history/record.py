@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.history.history import Entries, Operation
+from workloads.history.history import Entries, Kind, Operation
 from workloads.plan.plan import Plan, Stage
 
 FIELDS = np.dtype(
@@ -26,10 +26,13 @@ FIELDS = np.dtype(
         ("background", "?"),
         ("retried", "?"),
         ("queued", "?"),
+        ("traces", "u4"),
+        ("spans", "u4"),
     ]
 )
 """A row of `Record.operations`: times in ns, -1 where there is none; `name` is an index; `queued`
-says that every user was busy at the planned time."""
+says that every user was busy at the planned time; `traces` and `spans` were acknowledged by it, a
+trace by the first call that brought any of it."""
 
 NEVER = -1
 _CHUNK = 20_000
@@ -210,6 +213,7 @@ class _Table:
     def __init__(self) -> None:
         self._chunks: list[Rows] = []
         self._rows: list[tuple[Any, ...]] = []
+        self._traces: set[str] = set()
 
     def add(self, operation: Operation, name: int) -> None:
         self._rows.append(
@@ -224,10 +228,20 @@ class _Table:
                 operation.background,
                 bool(operation.retries),
                 operation.queued,
+                *self._traced(operation),
             )
         )
         if len(self._rows) >= _CHUNK:
             self._pack()
+
+    def _traced(self, operation: Operation) -> tuple[int, int]:
+        """Return the traces and spans that an operation brought."""
+        if operation.outcome != "ok":
+            return 0, 0
+        traces = {write.key for write in operation.writes if write.kind is Kind.TRACE}
+        new = traces - self._traces
+        self._traces |= new
+        return len(new), sum(write.kind is Kind.SPAN for write in operation.writes)
 
     def rows(self) -> Rows:
         """All rows, in the order in which they began."""

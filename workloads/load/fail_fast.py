@@ -178,6 +178,9 @@ def _most_calls_left(read: Record, window: Window, calls: Rows, now_ns: int, end
         arrived = len(np.unique(planned[planned != NEVER])) or 1
         arrivals = (stage.rate or 0) * stage.load_s
         arrivals += 2 * math.sqrt(arrivals)  # of a Poisson process one in forty has more
+        if calls["spans"].any():  # exports have planned times of their own, so time has to tell
+            so_far_s = (now_ns - window.begin_ns) / 1e9
+            return round(FASTER * len(calls) * left_s / max(so_far_s, 1.0))
         return round(max(0.0, arrivals - arrived) * len(calls) / arrived)
     if stage.load is Load.BURST:
         return round((stage.rate or 0) * left_s + 1) * stage.users

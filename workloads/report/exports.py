@@ -5,7 +5,7 @@ import io
 import json
 
 from workloads.report import junit
-from workloads.verdict.result import OperationFigures, Result
+from workloads.verdict.result import OperationFigures, Result, TraceFigures
 
 STAGES = "stages.csv"
 OPERATIONS = "operations.csv"
@@ -40,11 +40,13 @@ def _stages(result: Result) -> str:
             *(getattr(stage.calls, name) for name in _LATENCIES),
             *(getattr(stage.calls.response_time, name, None) for name in _LATENCIES),
             stage.observed.cpu_ms_per_call if stage.observed else None,
+            *(getattr(stage.traces, name, None) for name in TraceFigures.model_fields),
         ]
         for stage in result.stages
     ]
     titles = ["stage", "load", "users", "planned_rate", "valid", "calls", "errors", "rate"]
     titles += [*_LATENCIES, *(f"response_{name}" for name in _LATENCIES), "cpu_ms_per_call"]
+    titles += TraceFigures.model_fields
     return _csv(titles, rows)
 
 

@@ -36,6 +36,8 @@ def show(result: Result, console: Console) -> None:
     """Print the result; the verdict comes last, where the eye is."""
     if len(result.stages) > 1:
         console.print(_stages(result))
+    if any(stage.traces for stage in result.stages):
+        console.print(_traces(result))
     console.print(_operations(result))
     if result.resilience:
         console.print(_faults(result.resilience))
@@ -85,6 +87,36 @@ def _stages(result: Result) -> Table:
             *(number(value) for value in waits if planned),
             number(seen.cpu_ms_per_call if seen else None),
             stage.validity if stage.validity == "yes" else f"[yellow]{stage.validity}[/]",
+        )
+    return table
+
+
+def _traces(result: Result) -> Table:
+    table = Table(
+        title="traces that were acknowledged, and dropped by clients", title_justify="left"
+    )
+    table.add_column("stage")
+    names = (
+        "traces/s",
+        "spans/s",
+        "dropped traces",
+        "dropped spans",
+        "metadata p95",
+        "CPU ms/span",
+    )
+    for name in names:
+        table.add_column(name, justify="right")
+    for stage in result.stages:
+        if (traces := stage.traces) is None:
+            continue
+        dropped = (traces.dropped_traces, traces.dropped_spans)
+        table.add_row(
+            f"{stage.stage.name}{' *' if stage.stage.name == result.judged_stage else ''}",
+            f"{traces.traces_per_s:.1f}",
+            f"{traces.spans_per_s:.0f}",
+            *(f"[red]{count}[/]" if count else "0" for count in dropped),
+            number(traces.metadata_p95_ms),
+            number(traces.cpu_ms_per_span),
         )
     return table
 

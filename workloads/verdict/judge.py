@@ -25,7 +25,7 @@ from workloads.history.tables import opened
 from workloads.load import priority
 from workloads.plan.plan import Load
 from workloads.report import exports, html
-from workloads.verdict import figures, saturation, verdict
+from workloads.verdict import figures, saturation, tracing, verdict
 from workloads.verdict.resource_usage import observed
 from workloads.verdict.result import Capacity, Result, StageFigures
 
@@ -103,7 +103,7 @@ def judge(folder: Path) -> tuple[Result, Record]:
             single,
         ),
     )
-    result.verdict.reasons.append(coverage.said(kept))
+    result.verdict.reasons += [*tracing.said(read, stages, stage), coverage.said(kept)]
     return result, read
 
 
@@ -136,6 +136,7 @@ def conclude(folder: Path) -> Result:
 
 def _stage(read: Record, window: Window) -> StageFigures:
     calls = figures.calls(read, window)
+    seen = observed(read, window, calls)
     return StageFigures(
         stage=window.stage,
         load_s=window.seconds,
@@ -145,7 +146,8 @@ def _stage(read: Record, window: Window) -> StageFigures:
         generator_delay_ms=validity.generator_delay_ms(read, window),
         in_flight=figures.in_flight(read, window),
         halves=figures.halves(read, window),
-        observed=observed(read, window, calls),
+        observed=seen,
+        traces=tracing.figures(read, window, seen),
     )
 
 

@@ -191,6 +191,30 @@ class Gate(_Closed):
     )
 
 
+class TraceFigures(_Closed):
+    """Traces of a stage's load phase."""
+
+    traces_per_s: float = Field(
+        description="Traces of which something was acknowledged, per second; each counts once."
+    )
+    spans_per_s: float = Field(description="Spans that were acknowledged, per second.")
+    cpu_ms_per_span: float | None = Field(
+        default=None,
+        description="CPU time of all components per acknowledged span, with what else was asked "
+        "meanwhile.",
+    )
+    metadata_p95_ms: float | None = Field(
+        default=None,
+        description="95th percentile of reads of experiments and runs meanwhile, in ms.",
+    )
+    dropped_spans: int = Field(
+        default=0, description="Spans that clients threw away before they sent them."
+    )
+    dropped_traces: int = Field(
+        default=0, description="Traces whose state, times and previews clients threw away likewise."
+    )
+
+
 class StageFigures(_Closed):
     """One stage of a run."""
 
@@ -209,6 +233,7 @@ class StageFigures(_Closed):
     in_flight: float = Field(default=0, description="Mean number of calls that users waited for.")
     halves: list[Half] = Field(default=[], description="First and second half.")
     observed: Observed | None = Field(default=None, description="None: nothing was observed.")
+    traces: TraceFigures | None = Field(default=None, description="None: there were no traces.")
 
     @property
     def valid(self) -> bool:
