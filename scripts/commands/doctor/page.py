@@ -37,11 +37,11 @@ STACK subnets 10.200.0.0/24`, one for each zone, where none leads |
 engine through the proxy |
 | a run is *invalid* | the machine was busy, or the load generator was the limit: see the reason |
 | `bench --compare` was interrupted | `./scripts/bench --compare --resume` |
-| a client warns `A value has a NUL character` or `half of a surrogate pair` | the batch with it is \
-refused: take such characters out of names, tags, users and sessions before they are sent; \
+| a client warns `A value has a NUL character` or `half of a surrogate pair` | the batch with it \
+is refused: take such characters out of names, tags, users and sessions before they are sent; \
 attributes of spans may have them |
-| a trace has its spans in the web interface, and a search of spans does not find it | its batch was \
-refused, and the client stored it as a file: see its warning, and \
+| a trace has its spans in the web interface, and a search of spans does not find it | its batch \
+was refused, and the client stored it as a file: see its warning, and \
 [known troubles of traces](traces.md#known-troubles) |
 | a deleted trace is there again | spans of it came later \
 ([known troubles of traces](traces.md#known-troubles)): delete it once its services are done |
