@@ -206,6 +206,11 @@ def test_searches_of_traces_find_what_is_known_to_be_there(server: Server, tmp_p
     steps = [row for row in result.operations if row.type == "step"]
     assert len(steps) == 14
     assert all(row.count > 0 and row.errors == 0 for row in steps)
+    # The trace that each has of their own, with its spans and the tag that notes the rounds.
+    assert result.durability.verdict is DurabilityVerdict.PASS, result.durability
+    assert result.durability.not_audited == {}
+    for kind in (Kind.TRACE, Kind.SPAN, Kind.TAG):
+        assert result.durability.kinds[kind.value].present > 0
     assert "setting up" in output
 
     # The control: with some traces less, the answers are wrong and found to be.
