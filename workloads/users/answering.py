@@ -25,6 +25,10 @@ SPANS = {
 
 ROLL_BACK_EACH = 3
 
+NAMED_BY = 8
+"""Characters of a token in a prompt's name: PostgreSQL links traces to `name/version` only if that
+has 36 at most; mlflow 3.17's client says nothing of a link that was refused."""
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -51,7 +55,8 @@ class Prompt:
 
     def __init__(self, person: Person) -> None:
         self._person = person
-        self.name = registered_name(person.session.experiment_id, person.session.token())
+        token = person.session.token()[:NAMED_BY]
+        self.name = registered_name(person.session.experiment_id, token)
         self.asked: dict[int, set[str]] = defaultdict(set)
         """Traces that were begun with each version."""
         self._templates: dict[int, str] = {}
