@@ -8,6 +8,7 @@ import mlflow
 from mlflow.entities import Document, SpanType, Trace, TraceState
 from mlflow.entities.model_registry import PromptVersion
 from mlflow.tracing.constant import SpanAttributeKey
+from mlflow.tracing.provider import provider
 
 from workloads.history.wire import TOKEN_TAG, registered_name
 from workloads.scenarios.agents import ANSWER, PROMPT
@@ -133,14 +134,20 @@ def ask(
             _look_up(number)
             _call_model(str(loaded.format(question=question)), answer, tokens)
             root.set_outputs({"answer": answer})
-        send()
+        send(person, root.trace_id)
         _check(person.client.get_trace(root.trace_id), tags, metadata, sum(tokens))
         talk.answered.append(Answered(root.trace_id, question, answer, loaded.version))
 
 
-def send() -> None:
-    """Have the client send the traces that have ended, and wait until it did."""
-    mlflow.flush_trace_async_logging()
+def send(person: Person, trace_id: str) -> None:
+    """Have the client send a trace that has ended, and wait until it did.
+
+    Raises `TimeoutError` if that takes longer than users have at the end of a run.
+    """
+    provider.get().force_flush()
+    exports, timeout_s = person.process.exports, person.process.plan.profile.finish_s
+    if exports and not exports.wait_for(int(trace_id.removeprefix("tr-"), 16), timeout_s):
+        raise TimeoutError(f"the client did not send trace {trace_id} within {timeout_s:g} s")
 
 
 def _retrieve(question: str) -> None:

@@ -15,6 +15,7 @@ from workloads.history import history
 from workloads.history.history import Kind
 from workloads.plan import limits
 from workloads.scenarios import SCENARIOS
+from workloads.scenarios.scenario import Parameters
 from workloads.target.probe_paths import RATES
 from workloads.verdict.result import DurabilityVerdict, Result
 
@@ -169,6 +170,22 @@ def test_every_path_is_probed_and_what_probes_wrote_is_read_back(undisturbed: Pa
 def test_users_are_numbered_once_over_all_processes(mixed: tuple[Path, str]) -> None:
     users = {o.user for o in history.operations(mixed[0] / "history.jsonl")}
     assert users == {0, 1}
+
+
+def test_agents_and_their_judges_lose_nothing(server: Server, tmp_path: Path) -> None:
+    status, _ = run(server, tmp_path / "run", "agents", "--set", "questions=1", "--duration", "8")
+    result = result_of(tmp_path / "run")
+    assert status == result.verdict.judgement.exit_status
+    assert result.errors == {}
+    assert result.durability.verdict is DurabilityVerdict.PASS, result.durability
+    assert result.durability.not_audited == {}
+    names_are_known(result)
+    kept = result.durability.kinds
+    for kind in (Kind.ASSESSMENT, Kind.EVALUATION_DATASET, Kind.RECORD, Kind.LINK, Kind.ALIAS):
+        assert kept[kind.value].acknowledged > 0, kind
+    steps = {row.name for row in result.operations if row.type == "step"}
+    assert steps <= set(SCENARIOS["agents"].steps(Parameters()))
+    assert "answer a question" in steps
 
 
 def test_searches_find_what_is_known_to_be_there(server: Server, tmp_path: Path) -> None:
