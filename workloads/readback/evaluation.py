@@ -66,6 +66,15 @@ def read_assessments(
             add_assessments(lines, trace_id, [], identities)
 
 
+def assessments(client: MlflowClient, experiment_id: str) -> Iterator[tuple[str, str]]:
+    """Yield token and id of every assessment of an experiment that overrides no other."""
+    for info in _traces(client, experiment_id):
+        for one in info.assessments:
+            if not one.overrides:
+                token = (one.metadata or {}).get(TOKEN_TAG, "")
+                yield token, effects.assessment_id(info.trace_id, str(one.assessment_id))
+
+
 def _columns(one: Assessment) -> dict[str, Any]:
     """Return an assessment by the names of the columns of its table."""
     kind = next(name for name in ("feedback", "expectation", "issue") if getattr(one, name))

@@ -69,6 +69,11 @@ class Listing:
         model: RegisteredModel = store.get_registered_model(name)
         return model
 
+    def delete_version(self, name: str, version: str) -> None:
+        """Delete a version of a registered model, or of a prompt."""
+        store = self.client._get_registry_client().store  # type: ignore[no-untyped-call]
+        store.delete_model_version(name, version)
+
     def versions(self, name: str) -> Iterator[tuple[str, str, ModelVersion]]:
         """Yield token, id, as `churn/3`, and version of every version of a registered model."""
         search = self.client.search_model_versions

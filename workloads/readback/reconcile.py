@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from workloads.history.history import Kind, Operation
+from workloads.history.wire import TOKEN_TAG
+from workloads.readback import evaluation
 from workloads.readback.attempted import Attempted
 from workloads.readback.listing import Listing
 
@@ -42,7 +44,9 @@ def doubles(kind: Kind, listed: Iterable[tuple[str, str]], known: set[str]) -> I
 
 
 def reconcile(uri: str, experiment_id: str, operations: Iterable[Operation]) -> list[Double]:
-    """Delete every double of the runs, logged models and model versions of an experiment.
+    """Delete every double of the runs, models, versions, assessments … of an experiment.
+
+    Assessments that override another stay: when one is deleted, that other is valid again.
 
     Returns what was deleted; raises `MlflowException` where the server refuses.
     """
@@ -57,6 +61,13 @@ def reconcile(uri: str, experiment_id: str, operations: Iterable[Operation]) -> 
     for name, _, _ in listing.registered():
         versions = (version[:2] for version in listing.versions(name))
         removed += doubles(Kind.VERSION, versions, attempted.versions[name])
+    client = listing.client
+    assessed = evaluation.assessments(client, experiment_id)
+    known = set().union(*attempted.assessments.values())
+    removed += doubles(Kind.ASSESSMENT, assessed, known)
+    sets = evaluation.datasets(client, experiment_id)
+    tokens = ((one.tags.get(TOKEN_TAG, ""), one.dataset_id) for one in sets)
+    removed += doubles(Kind.EVALUATION_DATASET, tokens, attempted.datasets)
     for double in removed:
         _delete(listing, double)
     return removed
@@ -70,4 +81,9 @@ def _delete(listing: Listing, double: Double) -> None:
             listing.client.delete_logged_model(double.removed)
         case Kind.VERSION:
             name, _, version = double.removed.rpartition("/")
-            listing.client.delete_model_version(name, version)
+            listing.delete_version(name, version)
+        case Kind.ASSESSMENT:
+            trace_id, _, own_id = double.removed.rpartition("/")
+            listing.client._tracking_client.store.delete_assessment(trace_id, own_id)
+        case Kind.EVALUATION_DATASET:
+            listing.client.delete_dataset(double.removed)

@@ -11,7 +11,7 @@ class Case(Server):
     says = "Nothing lost"
 
     def prepare(self) -> None:
-        self._random = random.Random(1)  # noqa: S311 - repeatable
+        self._random = random.Random(1)
 
     async def answer(self, call: Call) -> Answer:
         found = await self.ask(call)

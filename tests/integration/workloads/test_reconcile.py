@@ -1,23 +1,37 @@
 """Doubles: that a lost answer makes one, and that they go while all else stays."""
 
 import re
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlflow.entities import Metric
+from mlflow.entities import Feedback, Metric, TraceInfo, TraceLocation, TraceState
 
 from tests import lossy_proxy
 from tests.integration.workloads.conftest import Server
 from tests.serving import running
 from tests.watched import Watched
-from workloads.history import history
+from workloads.history import history, wire
 from workloads.history.history import Kind
+from workloads.history.wire import TOKEN_TAG, registered_name
+from workloads.load.session import Session
 from workloads.readback.reconcile import Double, doubles, reconcile
 from workloads.target.target import at
 from workloads.verdict.result import DurabilityVerdict, Result
+
+CREATED_BY_JUDGES = (
+    "POST traces/{id}/assessments",
+    "POST datasets/create",
+    "POST model-versions/create",
+)
+
+
+def token(session: Session) -> dict[str, str]:
+    return {TOKEN_TAG: session.token()}
+
 
 ROOT = Path(__file__).parents[3]
 
@@ -46,6 +60,59 @@ def lossy(server: Server) -> Iterator[str]:
     upstream = server.uri.removeprefix("http://")
     with running(lossy_proxy.server(("127.0.0.1", 0), upstream, "/runs/create", 1)) as address:
         yield address
+
+
+@pytest.fixture
+def forgetful(server: Server) -> Iterator[str]:
+    """The same of one that loses the first answer of each route that judges create things by."""
+    told: set[str] = set()
+
+    def lose(method: str, path: str, content: bytes) -> bytes | None:
+        name = wire.name(method, wire.route(path))
+        first = name in CREATED_BY_JUDGES and name not in told
+        told.add(name)
+        return None if first else content
+
+    upstream = server.uri.removeprefix("http://")
+    with running(lossy_proxy.changing(("127.0.0.1", 0), upstream, lose)) as address:
+        yield address
+
+
+def test_what_judges_made_twice_goes_as_well(
+    server: Server, forgetful: str, tmp_path: Path
+) -> None:
+    watched = Watched(tmp_path / "judges", forgetful)
+    client = watched.client
+    store = client._tracking_client.store
+    trace_id = "tr-" + secrets.token_hex(16)
+    location = TraceLocation.from_experiment_id(watched.experiment_id)
+    with watched.calls() as session:
+        store.start_trace(TraceInfo(trace_id, location, 1_700_000_000_000, TraceState.OK))
+        made = [
+            store.create_assessment(
+                Feedback(name="score", value=n, trace_id=trace_id, metadata=token(session))
+            )
+            for n in range(2)
+        ]
+        tags = token(session)
+        dataset = client.create_dataset("questions", [watched.experiment_id], tags)
+        store.upsert_dataset_records(dataset.dataset_id, [{"inputs": {"question": "why?"}}])
+        name = registered_name(watched.experiment_id, "p")
+        client.create_prompt(name)
+        client.create_prompt_version(name, "Why {{question}}?", tags=token(session))
+    without = watched.judged(at(server.uri))
+    kinds = (Kind.ASSESSMENT, Kind.EVALUATION_DATASET, Kind.VERSION)
+    assert [without.kinds[kind].duplicates for kind in kinds] == [1, 1, 1], without.findings
+
+    operations = list(history.operations(watched.history))
+    removed = reconcile(server.uri, watched.experiment_id, operations)
+    assert sorted(double.kind for double in removed) == sorted(kinds)
+    assert {f"{trace_id}/{one.assessment_id}" for one in made} >= {
+        double.kept for double in removed if double.kind is Kind.ASSESSMENT
+    }
+    remedied = watched.judged(at(server.uri))
+    assert remedied.verdict is DurabilityVerdict.PASS, remedied.findings
+    assert [remedied.kinds[kind].duplicates for kind in kinds] == [0, 0, 0]
 
 
 def test_a_lost_answer_makes_a_double_and_the_remedy_removes_it(
