@@ -156,7 +156,7 @@ def _calls() -> Iterator[str]:
             for method in service.methods:
                 for endpoint in method.GetOptions().Extensions[databricks_pb2.rpc].endpoints:
                     path = re.sub(r"<path:\w+>", "0/0/artifacts/file", endpoint.path)
-                    path = re.sub(r"{\w+}", "{id}", path)
+                    path = re.sub(r"{[\w.]+}", "{id}", path)
                     yield wire.name(endpoint.method, path.removeprefix("/mlflow/").lstrip("/"))
     yield from (f"{method} artifact past the server" for method in ("GET", "PUT"))
     yield from ("GET version", "POST v1/traces")  # in no protocol file, as what follows
