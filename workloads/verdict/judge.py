@@ -12,6 +12,7 @@ from workloads.checkers import (
     coverage,
     durability,
     freshness,
+    missing_spans,
     objectives,
     per_operation,
     validity,
@@ -49,6 +50,7 @@ def judge(folder: Path) -> tuple[Result, Record]:
     gates = validity.run_gates(read)
     with opened(folder / HISTORY, folder / READBACK) as tables:
         kept = durability.judge(tables)
+        missing = missing_spans.judge(tables, kept)
         fresh = freshness.judge(tables)
         broken = availability.judge(tables, read)
     kept.reconciled = [
@@ -84,6 +86,7 @@ def judge(folder: Path) -> tuple[Result, Record]:
         capacity=climbed,
         bottleneck=limit,
         durability=kept,
+        missing_spans=missing,
         freshness=fresh,
         resilience=broken,
         deploy=_deploy(folder / DEPLOY),
@@ -103,7 +106,10 @@ def judge(folder: Path) -> tuple[Result, Record]:
             single,
         ),
     )
-    result.verdict.reasons += [*tracing.said(read, stages, stage), coverage.said(kept)]
+    result.verdict.reasons += tracing.said(read, stages, stage)
+    if missing:
+        result.verdict.reasons.append(missing_spans.said(missing))
+    result.verdict.reasons.append(coverage.said(kept))
     return result, read
 
 

@@ -342,6 +342,23 @@ class Durability(_Closed):
     )
 
 
+class MissingSpans(_Closed):
+    """Why spans and traces are not there, in the whole run."""
+
+    dropped_spans: dict[str, int] = Field(
+        description="Spans that the client threw away before it sent them, by why."
+    )
+    dropped_traces: dict[str, int] = Field(
+        description="The same of what is known of a trace as a whole, by why."
+    )
+    refused_spans: int = Field(
+        description="Spans of which the server answered every attempt with an error."
+    )
+    refused_traces: int = Field(description="The same of traces.")
+    lost_spans: int = Field(description="Spans that were acknowledged, and are not there.")
+    lost_traces: int = Field(description="The same of traces.")
+
+
 class Outage(_Closed):
     """The longest outage of one path: between `at_least_s` and `at_most_s`."""
 
@@ -498,6 +515,9 @@ class Result(_Closed):
     capacity: Capacity | None = Field(description="None: the run did not climb.")
     bottleneck: Bottleneck | None = Field(description="None: none was looked for or seen.")
     durability: Durability = Field(description="What was read back, and how it compares.")
+    missing_spans: MissingSpans | None = Field(
+        default=None, description="None: a run without traces."
+    )
     freshness: Freshness | None = Field(default=None, description="None: not compared.")
     resilience: Resilience | None = Field(default=None, description="None: a run without faults.")
     deploy: dict[str, float] = Field(

@@ -1,0 +1,60 @@
+"""Why spans and traces are not there: dropped by the client, refused by the server, or lost.
+
+A program never hears of any of it: MLflow's client and OpenTelemetry's send in the background. What
+the client drops is in no call, and the audit of what was acknowledged says nothing of it, or of
+what the server refused.
+"""
+
+from collections import Counter
+
+from workloads.history.history import Kind
+from workloads.history.tables import Tables, events, rows
+from workloads.verdict.result import Durability, MissingSpans
+
+DROPPED = "dropped_by_client"
+"""Type of the lines of a history that tell of it: `workloads.load.exports`."""
+
+_REFUSED = """
+    select kind, count(*) as count from (
+        select write.kind, write.owner, write.key
+        from write join operation on operation.number = write.number
+        where write.kind in ('trace', 'span') and write.value is not null
+        group by all
+        having not bool_or(write.outcome = 'ok')
+            and bool_and(coalesce(starts_with(operation.error, 'HTTP '), false))
+    ) group by kind
+"""
+"""Things of which every attempt was answered with an error."""
+
+
+def judge(tables: Tables, kept: Durability) -> MissingSpans | None:
+    """Count them; None: the run has no traces. Needs what `durability.judge` found."""
+    spans: Counter[str] = Counter()
+    traces: Counter[str] = Counter()
+    for line in events(tables, DROPPED):
+        spans[line["why"]] += line["spans"]
+        if line["what"] == "trace":
+            traces[line["why"]] += line["count"]
+    if not (spans or traces or {Kind.TRACE, Kind.SPAN} & kept.kinds.keys()):
+        return None
+    refused = {row["kind"]: row["count"] for row in rows(tables, _REFUSED)}
+    lost = {kind: kept.kinds[kind].lost for kind in (Kind.SPAN, Kind.TRACE) if kind in kept.kinds}
+    return MissingSpans(
+        dropped_spans={why: count for why, count in spans.items() if count},
+        dropped_traces=dict(traces),
+        refused_spans=refused.get(Kind.SPAN, 0),
+        refused_traces=refused.get(Kind.TRACE, 0),
+        lost_spans=lost.get(Kind.SPAN, 0),
+        lost_traces=lost.get(Kind.TRACE, 0),
+    )
+
+
+def said(missing: MissingSpans) -> str:
+    """Return it in a sentence."""
+    spans, traces = (sum(x.values()) for x in (missing.dropped_spans, missing.dropped_traces))
+    return (
+        f"Not there: {spans} spans and {traces} traces' own data that clients dropped; "
+        f"{missing.refused_spans} spans and {missing.refused_traces} traces that the server "
+        f"refused; {missing.lost_spans} spans and {missing.lost_traces} traces that it "
+        "acknowledged and lost."
+    )
