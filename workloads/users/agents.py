@@ -1,6 +1,6 @@
 """A team of agents and those who judge them: prompts, sessions of traces, feedback, data sets."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import ClassVar
 
 import mlflow
@@ -9,6 +9,7 @@ from workloads.history.wire import TOKEN_TAG
 from workloads.scenarios.agents import LINKS, SESSION
 from workloads.users.answering import Conversation, Prompt, ask
 from workloads.users.evaluating import merge_records
+from workloads.users.expected import expect_traces
 from workloads.users.judging import judge
 from workloads.users.person import Activity, Person
 
@@ -41,7 +42,7 @@ def work(person: Person) -> Iterator[None]:
         for one in talk.answered:
             yield from judge(person, one)
         with session.step(SESSION):
-            expect_traces(person, f"metadata.`mlflow.trace.session` = '{talk.id}'", talk)
+            search_for(person, f"metadata.`mlflow.trace.session` = '{talk.id}'", talk)
         yield
         yield from link_to_run(person, prompt, talk)
         yield from merge_records(person, talk.answered)
@@ -64,11 +65,11 @@ def link_to_run(person: Person, prompt: Prompt, talk: Conversation) -> Iterator[
     with session.step(LINKS):
         sure = {one.trace_id for one in talk.answered}
         found = find_traces(person, f"attribute.run_id = '{run_id}'")
-        expect_all(f"traces of run {run_id}", found, sure, sure)
-        expect_traces(person, f"metadata.`mlflow.modelId` = '{talk.model_id}'", talk)
+        expect_traces(f"traces of run {run_id}", found, sure, sure)
+        search_for(person, f"metadata.`mlflow.modelId` = '{talk.model_id}'", talk)
         # The client links prompts to a trace when it is done with it, and tells nobody.
         found = find_traces(person, f"prompt = '{prompt.name}/{version}'")
-        expect_all(f"traces of {prompt.uri(version)}", found, (), prompt.asked[version])
+        expect_traces(f"traces of {prompt.uri(version)}", found, (), prompt.asked[version])
     yield
     client.set_terminated(run_id)
     yield
@@ -85,20 +86,10 @@ def find_traces(person: Person, by: str) -> list[str]:
     return [trace.info.trace_id for trace in page]
 
 
-def expect_traces(person: Person, by: str, talk: Conversation) -> None:
+def search_for(person: Person, by: str, talk: Conversation) -> None:
     """Search for those of a session; raises `AssertionError` if others are found."""
     sure = {one.trace_id for one in talk.answered}
-    expect_all(by, find_traces(person, by), sure, talk.asked)
-
-
-def expect_all(what: str, found: list[str], sure: Collection[str], asked: Collection[str]) -> None:
-    """Raise `AssertionError` unless all sure ones were found once, and none that was not asked."""
-    missing, others = set(sure) - set(found), set(found) - set(asked)
-    if missing or others or len(set(found)) < len(found):
-        raise AssertionError(
-            f"{what}: {len(found)} traces; {len(missing)} are missing, {len(others)} are other "
-            f"ones, as {next(iter(missing or others), 'one that is there twice')}"
-        )
+    expect_traces(by, find_traces(person, by), sure, talk.asked)
 
 
 class Agents(Person):

@@ -1,11 +1,9 @@
 """Judges: feedback and expectations on a trace, which are changed, overridden and taken back."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import mlflow
 from mlflow.entities import (
-    Assessment,
     AssessmentSource,
     AssessmentSourceType,
     Expectation,
@@ -14,23 +12,25 @@ from mlflow.entities import (
 
 from workloads.history.wire import TOKEN_TAG
 from workloads.users.answering import Answered
+from workloads.users.expected import expect, expect_assessments
 from workloads.users.person import Person
-
-Shown = tuple[str, Any, bool]
-"""Name, value and validity of an assessment."""
 
 
 def judge(person: Person, one: Answered) -> Iterator[None]:
     """Have a model and a person judge an answer; the person overrides the model, and may regret it.
 
-    After the last change, the trace has to have exactly what is known.
+    After the last change, the trace has to have what is known, and nothing from elsewhere. What the
+    client made twice, as an answer was lost, is no wrong answer: the audit counts it.
     """
     session, trace_id = person.session, one.trace_id
     machine = AssessmentSource(AssessmentSourceType.LLM_JUDGE, "judge-1")
     human = AssessmentSource(AssessmentSourceType.HUMAN, f"reviewer-{session.user}")
 
+    tokens: set[str] = set()
+
     def token() -> dict[str, str]:
-        return {TOKEN_TAG: session.token()}
+        tokens.add(made := session.token())
+        return {TOKEN_TAG: made}
 
     score = session.random.randrange(100) / 100
     by_machine = mlflow.log_feedback(
@@ -92,27 +92,9 @@ def judge(person: Person, one: Answered) -> Iterator[None]:
         del known[str(overriding.assessment_id)]
         known[str(by_machine.assessment_id)] = ("relevance", score, True)
         yield
-    info = person.client.get_trace(trace_id).info
-    found = {each.assessment_id: shown(each) for each in info.assessments}
-    if found != known:
-        raise AssertionError(
-            f"{trace_id}: its assessments are {sorted(found.values(), key=str)}, and were "
-            f"{sorted(known.values(), key=str)}"
-        )
+    expect_assessments(trace_id, person.client.get_trace(trace_id).info.assessments, known, tokens)
     yield
 
 
 REGRETS = 0.25
 """Share of overrides that are taken back."""
-
-
-def shown(one: Assessment) -> Shown:
-    """Return what is compared of an assessment."""
-    kept = one.feedback or one.expectation
-    return one.name, kept.value if kept else None, one.valid is not False
-
-
-def expect(one: Assessment, known: Shown) -> None:
-    """Raise `AssertionError` if an answer shows another assessment."""
-    if (found := shown(one)) != known:
-        raise AssertionError(f"assessment {one.assessment_id} is {found}, and was {known}")
