@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from workloads.plan.plan import Load, Objectives, OperationObjectives, Plan, Profile, Stage
+from workloads.scenarios.capacity import climb
 from workloads.scenarios.scenario import PROFILES, Measured, Parameters, Scenario, one_stage
 
 TRACE = "trace"
@@ -33,6 +34,9 @@ class TraceParameters(Parameters):
     closed: bool = Field(
         default=False, description="a closed load: each user waits until a trace is sent"
     )
+    climb: bool = Field(
+        default=False, description="closed loads of 1, 2, 4 … users: the knee, and the bottleneck"
+    )
     rates: tuple[float, ...] = Field(
         default=(), description="planned traces/s of stages, one after another, commas between"
     )
@@ -54,8 +58,8 @@ class TraceParameters(Parameters):
     def _planned(cls, value: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
         if value and min(value) <= 0:
             raise ValueError("each rate is above 0")
-        if value and info.data.get("closed"):
-            raise ValueError("a closed load has no planned rates: give closed or rates")
+        if value and (info.data.get("closed") or info.data.get("climb")):
+            raise ValueError("a closed load has no planned rates: give closed, climb or rates")
         return value
 
 
@@ -74,14 +78,15 @@ class TracesParameters(TraceParameters):
 
 
 def rates(plan: Plan, measured: Measured) -> Iterator[Stage]:
-    """One stage, or an open one for each of `rates`, of which the first is judged.
+    """One stage, or an open one for each of `rates`, of which the first is judged; or a climb.
 
-    What gives out beyond it is what the others are to show. In a closed load nobody is late: it
-    takes no rates.
+    What gives out beyond it is what the others are to show.
     """
     profile = plan.profile
     wanted = plan.parameters.get("rates") or ()
-    if plan.parameters.get("closed"):
+    if plan.parameters.get("climb"):
+        yield from climb(plan, measured)
+    elif plan.parameters.get("closed"):
         closed = plan.model_copy(update={"profile": profile.model_copy(update={"rate": None})})
         yield from one_stage(closed, measured)
     elif not wanted:

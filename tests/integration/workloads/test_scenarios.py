@@ -304,6 +304,14 @@ def test_in_a_closed_load_everybody_waits_until_a_trace_is_sent(
     assert all(o.duration_ms and o.duration_ms > 5 for o in steps)
 
 
+def test_a_climb_of_traces_has_a_knee(server: Server, tmp_path: Path) -> None:
+    run(server, tmp_path / "run", "otlp", "--set", "spans=3", "--set", "climb=true")
+    result = result_of(tmp_path / "run")
+    assert [stage.stage.name for stage in result.stages] == ["1 user", "2 users"]
+    assert all(stage.traces and stage.traces.spans_per_s > 0 for stage in result.stages)
+    assert result.capacity
+
+
 def test_what_the_client_drops_is_counted(server: Server, tmp_path: Path) -> None:
     """With hardly any room in its queue, as with a server that is far too slow."""
     small = ("spans=30", "export_queue=1", "export_workers=1")
