@@ -15,7 +15,7 @@ from infra.checks import database, s3
 from infra.outputs import Platform
 from infra.specification.deployment import DeploymentSpec
 from infra.specification.error import SpecError
-from infra.specification.external import DEFAULT_REGION, ExternalNfs, ExternalS3
+from infra.specification.external import ExternalNfs, ExternalS3
 
 NFS_PORT = 2049
 
@@ -45,21 +45,6 @@ def check_external(spec: DeploymentSpec) -> list[str]:
     return unreached_lines
 
 
-def bucket(artifacts: ExternalS3) -> s3.Bucket:
-    """Return a stack file's bucket as the check of buckets takes it."""
-    token = artifacts.session_token
-    return s3.Bucket(
-        name=artifacts.bucket,
-        endpoint=artifacts.endpoint,
-        region=artifacts.region or DEFAULT_REGION,
-        access_key=artifacts.access_key,
-        secret_key=artifacts.secret_key.get_secret_value() if artifacts.secret_key else None,
-        session_token=token.get_secret_value() if token else None,
-        prefix=artifacts.prefix,
-        ca=artifacts.ca,
-    )
-
-
 def _check_artifacts(spec: DeploymentSpec) -> None:
     artifacts = spec.artifacts
     if isinstance(artifacts, ExternalNfs):
@@ -71,9 +56,9 @@ def _check_artifacts(spec: DeploymentSpec) -> None:
         _check_host("artifacts.endpoint", urlsplit(artifacts.endpoint).hostname or "")
     _check_certificates("artifacts.ca", artifacts.ca)
     if artifacts.access_key is None and spec.platform is Platform.KUBERNETES:
-        s3.check_unsigned(bucket(artifacts))
+        s3.check_unsigned(artifacts)
     else:
-        s3.check(bucket(artifacts))
+        s3.check(artifacts)
 
 
 def _check_nfs(export: ExternalNfs) -> None:

@@ -3,11 +3,9 @@
 import contextlib
 import secrets
 import uuid
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
@@ -30,6 +28,9 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
     SSLError,
 )
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
+from pydantic import SecretStr
+
+from infra.specification.external import DEFAULT_REGION, ExternalS3
 
 
 class S3Error(ValueError):
@@ -38,28 +39,6 @@ class S3Error(ValueError):
 
 class UnreachedError(S3Error):
     """This machine cannot connect to the endpoint."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bucket:
-    """A bucket on any S3 endpoint and who uses it."""
-
-    name: str
-    endpoint: str | None = None
-    """`http[s]://host[:port]`; None: AWS S3 in `region`."""
-    region: str = "us-east-1"
-    access_key: str | None = None
-    """None, like `secret_key`: the role of the machine, as EC2 gives one."""
-    secret_key: str | None = field(default=None, repr=False)
-    session_token: str | None = field(default=None, repr=False)
-    """Only with temporary credentials."""
-    prefix: str | None = None
-    """Folder of the bucket that is used; None: all of it."""
-    ca: Path | None = None
-    """Certificates that the endpoint's is checked with; None: the usual ones."""
-
-    def __str__(self) -> str:
-        return f"bucket {self.name!r} at {self.endpoint or f'AWS S3 in {self.region}'}"
 
 
 class _Step(StrEnum):
@@ -95,7 +74,7 @@ _WRONG_REGION = {
 _DENIED = {"403", "AccessDenied", "AccountProblem", "AllAccessDisabled", "Forbidden"}
 
 
-def check(bucket: Bucket) -> None:
+def check(bucket: ExternalS3) -> None:
     """Write, read, list and delete one small object of a random name.
 
     What is left in a bucket with versioning, where the credentials may not remove versions, is a
@@ -104,41 +83,50 @@ def check(bucket: Bucket) -> None:
     Raises S3Error with one line that says what is wrong, where, and what to do; it never contains
     the secret key. It is an UnreachedError if there was no connection.
     """
-    if (bucket.access_key is None) != (bucket.secret_key is None):
-        missing = "access key" if bucket.access_key is None else "secret key"
-        raise S3Error(f"{bucket}: has no {missing}; give both keys, or neither for a role")
     with contextlib.closing(_client(bucket)) as client:
         _check_region(client, bucket)
         _check_object(client, bucket)
 
 
-def check_unsigned(bucket: Bucket) -> None:
+def check_unsigned(bucket: ExternalS3) -> None:
     """Check that the bucket exists in its region, which needs no credentials.
 
     For servers whose role this machine does not have. Raises as `check` does.
     """
     with contextlib.closing(_client(bucket, UNSIGNED)) as client:
         if _check_region(client, bucket) == HTTPStatus.NOT_FOUND:
-            raise S3Error(f"{bucket}: {_REASONS['NoSuchBucket']}")
+            raise S3Error(f"{_named(bucket)}: {_REASONS['NoSuchBucket']}")
 
 
-def _client(bucket: Bucket, signature: Any = None) -> Any:
+def _named(bucket: ExternalS3) -> str:
+    return f"bucket {bucket.bucket!r} at {bucket.endpoint or f'AWS S3 in {bucket.region}'}"
+
+
+def _region(bucket: ExternalS3) -> str:
+    return bucket.region or DEFAULT_REGION
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def _client(bucket: ExternalS3, signature: Any = None) -> Any:
     try:
         return _new_client(bucket, signature)
     except (BotoCoreError, ValueError) as error:
         raise S3Error(
-            f"{bucket}: {_one_line(error)}; write the endpoint as http[s]://host[:port]"
+            f"{_named(bucket)}: {_one_line(error)}; write the endpoint as http[s]://host[:port]"
         ) from None
 
 
-def _new_client(bucket: Bucket, signature: Any) -> Any:
+def _new_client(bucket: ExternalS3, signature: Any) -> Any:
     return _session(bucket).client(
         "s3",
         endpoint_url=bucket.endpoint,
-        region_name=bucket.region,
+        region_name=_region(bucket),
         aws_access_key_id=bucket.access_key,
-        aws_secret_access_key=bucket.secret_key,
-        aws_session_token=bucket.session_token,
+        aws_secret_access_key=_plain(bucket.secret_key),
+        aws_session_token=_plain(bucket.session_token),
         verify=str(bucket.ca) if bucket.ca else None,
         config=Config(
             signature_version=signature,
@@ -150,7 +138,7 @@ def _new_client(bucket: Bucket, signature: Any) -> Any:
     )
 
 
-def _session(bucket: Bucket) -> Any:
+def _session(bucket: ExternalS3) -> Any:
     core = botocore.session.Session()
     if bucket.access_key is None:
         # A server has the machine's role too, but not this person's environment and files.
@@ -161,30 +149,32 @@ def _session(bucket: Bucket) -> Any:
     return boto3.session.Session(botocore_session=core)
 
 
-def _check_region(client: Any, bucket: Bucket) -> int:
+def _check_region(client: Any, bucket: ExternalS3) -> int:
     """Compare the region: boto3 follows a redirect to the right one, presigned URLs do not.
 
     Returns the status of the answer.
     """
     try:
-        answer = client.head_bucket(Bucket=bucket.name)
+        answer = client.head_bucket(Bucket=bucket.bucket)
     except ClientError as error:
         # It need not be allowed: a refusal names the region, too.
         answer = error.response
     except (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError) as error:
-        raise UnreachedError(f"{bucket}: {_failure(error)}") from None
+        raise UnreachedError(f"{_named(bucket)}: {_failure(error)}") from None
     except (BotoCoreError, ResponseParserError) as error:
-        raise S3Error(f"{bucket}: {_failure(error)}") from None
+        raise S3Error(f"{_named(bucket)}: {_failure(error)}") from None
+    region = _region(bucket)
     metadata = answer.get("ResponseMetadata", {})
-    actual = metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region", bucket.region)
-    if actual != bucket.region:
-        raise S3Error(f"{bucket}: is in region {actual!r}, not {bucket.region!r}; correct it")
+    actual = metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region", region)
+    if actual != region:
+        raise S3Error(f"{_named(bucket)}: is in region {actual!r}, not {region!r}; correct it")
     return int(metadata.get("HTTPStatusCode", 0))
 
 
-def _check_object(client: Any, bucket: Bucket) -> None:
+def _check_object(client: Any, bucket: ExternalS3) -> None:
+    name = _named(bucket)
     folder = f"{bucket.prefix}/" if bucket.prefix else ""
-    where = {"Bucket": bucket.name, "Key": f"{folder}mlflow-bench-check-{uuid.uuid4().hex}"}
+    where = {"Bucket": bucket.bucket, "Key": f"{folder}mlflow-bench-check-{uuid.uuid4().hex}"}
     content = secrets.token_bytes(32)
     step = _Step.WRITE
     written = None
@@ -193,11 +183,11 @@ def _check_object(client: Any, bucket: Bucket) -> None:
         step = _Step.READ
         returned = client.get_object(**where)["Body"].read()
         if returned != content:
-            raise S3Error(f"{bucket}: reading returns other bytes than were written; do not use it")
+            raise S3Error(f"{name}: reading returns other bytes than were written; do not use it")
         step = _Step.LIST
-        listing = client.list_objects_v2(Bucket=bucket.name, Prefix=where["Key"])
+        listing = client.list_objects_v2(Bucket=bucket.bucket, Prefix=where["Key"])
         if listing["KeyCount"] != 1:
-            raise S3Error(f"{bucket}: a list lacks an object that was written; do not use it")
+            raise S3Error(f"{name}: a list lacks an object that was written; do not use it")
         step = _Step.DELETE
         deleted = client.delete_object(**where)
         # Without versioning there is nothing left to remove.
@@ -207,14 +197,14 @@ def _check_object(client: Any, bucket: Bucket) -> None:
                     client.delete_object(**where, VersionId=version)
     except (BotoCoreError, ClientError, ResponseParserError) as error:
         reason = _refusal(error, bucket, step) if hasattr(error, "response") else _failure(error)
-        raise S3Error(f"{bucket}: {reason}") from None
+        raise S3Error(f"{name}: {reason}") from None
     finally:
         if written and step is not _Step.DELETE:
             with contextlib.suppress(BotoCoreError, ClientError):
                 client.delete_object(**where)
 
 
-def _refusal(error: Any, bucket: Bucket, step: _Step) -> str:
+def _refusal(error: Any, bucket: ExternalS3, step: _Step) -> str:
     """Return the meaning of an error answer."""
     details = error.response.get("Error", {})
     code = str(details.get("Code", ""))
@@ -225,7 +215,7 @@ def _refusal(error: Any, bucket: Bucket, step: _Step) -> str:
     if code in _WRONG_REGION:
         actual = details.get("Region")
         known = f"is in region {actual!r}" if actual else "is in another region"
-        return f"{known}, not {bucket.region!r}; correct it"
+        return f"{known}, not {_region(bucket)!r}; correct it"
     if code == "RequestTimeTooSkewed":
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return f"its clock and this machine's ({now}) are too far apart; set the time right"

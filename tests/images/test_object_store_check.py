@@ -6,14 +6,16 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import botocore.auth  # type: ignore[import-untyped]
 import pytest
+from pydantic import SecretStr
 
-from infra.checks.s3 import Bucket, S3Error, check
+from infra.checks.s3 import S3Error, check
+from infra.specification.external import ExternalS3, StoreKind
 from tests.images.object_store import (
     BUCKET,
     MINIO,
@@ -30,10 +32,30 @@ from tests.serving import Handler, running, serving
 pytestmark = pytest.mark.plugins
 
 
-@pytest.fixture
-def bucket(store: ObjectStore) -> Bucket:
+def of_user(endpoint: str) -> ExternalS3:
     """The bucket of a store as its user reaches it."""
-    return Bucket(name=BUCKET, endpoint=store.endpoint, access_key=USER, secret_key=PASSWORD)
+    return ExternalS3(
+        kind=StoreKind.S3,
+        bucket=BUCKET,
+        endpoint=endpoint,
+        access_key=USER,
+        secret_key=SecretStr(PASSWORD),
+    )
+
+
+def changed(store: ExternalS3, /, **changes: Any) -> ExternalS3:
+    """The same with other values, whether a stack file may have them or not."""
+    secrets = {
+        key: SecretStr(changes[key])
+        for key in ("secret_key", "session_token")
+        if changes.get(key) is not None
+    }
+    return store.model_copy(update=changes | secrets)
+
+
+@pytest.fixture
+def bucket(store: ObjectStore) -> ExternalS3:
+    return of_user(store.endpoint)
 
 
 @pytest.fixture
@@ -46,23 +68,22 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(name, str(tmp_path / "absent"))
 
 
-def complaint(bucket: Bucket) -> str:
+def complaint(bucket: ExternalS3) -> str:
     """Return the one line that the check raises, after the bucket and the endpoint."""
     with pytest.raises(S3Error) as caught:
         check(bucket)
     line = str(caught.value)
     assert "\n" not in line
     for secret in (bucket.secret_key, bucket.session_token):
-        assert secret is None or secret not in line
-    start = f"{bucket}: "
+        assert secret is None or secret.get_secret_value() not in line
+    start = f"bucket {bucket.bucket!r} at {bucket.endpoint}: "
     assert line.startswith(start)
-    assert bucket.name in start
     return line.removeprefix(start)
 
 
-def test_good_bucket_passes_and_is_left_empty(store: ObjectStore, bucket: Bucket) -> None:
+def test_good_bucket_passes_and_is_left_empty(store: ObjectStore, bucket: ExternalS3) -> None:
     check(bucket)
-    check(replace(bucket, access_key=ROOT, secret_key=ROOT_PASSWORD))
+    check(changed(bucket, access_key=ROOT, secret_key=ROOT_PASSWORD))
     prefix = "mlflow-bench-check-"
     assert store.client().list_objects_v2(Bucket=BUCKET, Prefix=prefix)["KeyCount"] == 0
     listing = store.root().list_object_versions(Bucket=BUCKET, Prefix=prefix)
@@ -70,46 +91,38 @@ def test_good_bucket_passes_and_is_left_empty(store: ObjectStore, bucket: Bucket
     assert len(listing["Versions"]) == len(listing["DeleteMarkers"])
 
 
-def test_secret_is_not_in_the_representation(bucket: Bucket) -> None:
-    assert PASSWORD not in repr(bucket)
-    assert PASSWORD not in str(bucket)
-
-
-def test_wrong_keys(bucket: Bucket) -> None:
+def test_wrong_keys(bucket: ExternalS3) -> None:
     remedy = "; correct the access key and the secret key of the stack"
-    assert complaint(replace(bucket, access_key="nobody")) == (
+    assert complaint(changed(bucket, access_key="nobody")) == (
         f"the access key is not known there{remedy}"
     )
-    assert complaint(replace(bucket, secret_key="not-the-secret")) == (
+    assert complaint(changed(bucket, secret_key="not-the-secret")) == (
         f"the secret key is not that of the access key{remedy}"
     )
-    assert complaint(replace(bucket, session_token="not-a-token")).endswith(remedy)
+    assert complaint(changed(bucket, session_token="not-a-token")).endswith(remedy)
 
 
 @pytest.mark.usefixtures("no_credentials")
-def test_missing_keys(bucket: Bucket) -> None:
-    both = "; give both keys, or neither for a role"
-    assert complaint(replace(bucket, secret_key=None)) == f"has no secret key{both}"
-    assert complaint(replace(bucket, access_key=None)) == f"has no access key{both}"
-    assert complaint(replace(bucket, access_key=None, secret_key=None)) == (
+def test_missing_keys(bucket: ExternalS3) -> None:
+    assert complaint(changed(bucket, access_key=None, secret_key=None)) == (
         "no credentials; give keys, or deploy where a role provides them"
     )
 
 
-def test_wrong_bucket(bucket: Bucket) -> None:
-    assert complaint(replace(bucket, name="no-such-bucket")) == (
+def test_wrong_bucket(bucket: ExternalS3) -> None:
+    assert complaint(changed(bucket, bucket="no-such-bucket")) == (
         "write is denied; grant s3:PutObject to these credentials, or correct the name"
     )
-    root = replace(bucket, access_key=ROOT, secret_key=ROOT_PASSWORD)
-    assert complaint(replace(root, name="no-such-bucket")) == (
+    root = changed(bucket, access_key=ROOT, secret_key=ROOT_PASSWORD)
+    assert complaint(changed(root, bucket="no-such-bucket")) == (
         "there is no such bucket; create it or correct the name"
     )
-    assert complaint(replace(bucket, name="not a name")) == (
+    assert complaint(changed(bucket, bucket="not a name")) == (
         "is not a name that a bucket can have; correct it"
     )
 
 
-def test_clock_that_is_wrong(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_that_is_wrong(bucket: ExternalS3, monkeypatch: pytest.MonkeyPatch) -> None:
     real: Callable[..., datetime.datetime] = botocore.auth.get_current_datetime
     hour = datetime.timedelta(hours=1)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *a, **k: real(*a, **k) - hour)
@@ -118,9 +131,9 @@ def test_clock_that_is_wrong(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) ->
     assert line.endswith(") are too far apart; set the time right")
 
 
-def test_https_to_a_server_without_it(bucket: Bucket) -> None:
+def test_https_to_a_server_without_it(bucket: ExternalS3) -> None:
     assert bucket.endpoint is not None
-    assert complaint(replace(bucket, endpoint=bucket.endpoint.replace("http", "https"))) == (
+    assert complaint(changed(bucket, endpoint=bucket.endpoint.replace("http", "https"))) == (
         "speaks no TLS; write the endpoint with http://"
     )
 
@@ -136,7 +149,7 @@ def test_https_to_a_server_without_it(bucket: Bucket) -> None:
     ],
 )
 def test_each_missing_permission(
-    store: ObjectStore, bucket: Bucket, denied: str, line: str
+    store: ObjectStore, bucket: ExternalS3, denied: str, line: str
 ) -> None:
     policy = {
         "Version": "2012-10-17",
@@ -150,7 +163,7 @@ def test_each_missing_permission(
         RoleSessionName="session",
         Policy=json.dumps(policy),
     )["Credentials"]
-    session = replace(
+    session = changed(
         bucket,
         access_key=keys["AccessKeyId"],
         secret_key=keys["SecretAccessKey"],
@@ -183,11 +196,11 @@ def give_role(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, s
 @pytest.mark.parametrize("store", [MINIO], indirect=True, ids=["minio"])
 def test_without_keys_the_machine_s_role_is_used_and_nothing_of_the_person_s(
     store: ObjectStore,
-    bucket: Bucket,
+    bucket: ExternalS3,
     give_role: Callable[[dict[str, str]], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    keyless = replace(bucket, access_key=None, secret_key=None)
+    keyless = changed(bucket, access_key=None, secret_key=None)
     keys = store.client(service="sts").assume_role(
         RoleArn="arn:aws:iam::000000000000:role/any", RoleSessionName="session"
     )["Credentials"]
@@ -207,7 +220,7 @@ def test_without_keys_the_machine_s_role_is_used_and_nothing_of_the_person_s(
 
 
 @pytest.mark.parametrize("store", [MINIO], indirect=True, ids=["minio"])
-def test_a_prefix_is_enough(store: ObjectStore, bucket: Bucket) -> None:
+def test_a_prefix_is_enough(store: ObjectStore, bucket: ExternalS3) -> None:
     policy = {
         "Version": "2012-10-17",
         "Statement": [
@@ -229,14 +242,14 @@ def test_a_prefix_is_enough(store: ObjectStore, bucket: Bucket) -> None:
         RoleSessionName="session",
         Policy=json.dumps(policy),
     )["Credentials"]
-    restricted = replace(
+    restricted = changed(
         bucket,
         access_key=keys["AccessKeyId"],
         secret_key=keys["SecretAccessKey"],
         session_token=keys["SessionToken"],
     )
     assert complaint(restricted).startswith("write is denied")
-    check(replace(restricted, prefix="team"))
+    check(changed(restricted, prefix="team"))
 
 
 @pytest.mark.parametrize("store", [MINIO], indirect=True, ids=["minio"])
@@ -248,14 +261,14 @@ def test_wrong_region(store: ObjectStore, sandbox: Sandbox, tmp_path: Path) -> N
         write_secrets(tmp_path / "secrets"),
         environment={"MINIO_REGION": "eu-west-1"},
     ).wait()
-    bucket = Bucket(name=BUCKET, endpoint=abroad.endpoint, access_key=USER, secret_key=PASSWORD)
+    bucket = of_user(abroad.endpoint)
     assert complaint(bucket) == "is in region 'eu-west-1', not 'us-east-1'; correct it"
-    check(replace(bucket, region="eu-west-1"))
+    check(changed(bucket, region="eu-west-1"))
     abroad.container.remove(force=True)
 
 
-def elsewhere(endpoint: str) -> Bucket:
-    return Bucket(name=BUCKET, endpoint=endpoint, access_key=USER, secret_key=PASSWORD)
+def elsewhere(endpoint: str) -> ExternalS3:
+    return of_user(endpoint)
 
 
 def test_endpoint_that_cannot_be_reached() -> None:
@@ -266,9 +279,8 @@ def test_endpoint_that_cannot_be_reached() -> None:
             "cannot be reached: Connection refused; is it running, and the endpoint right?"
         )
     assert complaint(elsewhere("http://no-such-host.invalid")).startswith("cannot be reached: ")
-    assert complaint(elsewhere("127.0.0.1:9000")).endswith(
-        "write the endpoint as http[s]://host[:port]"
-    )
+    without_scheme = changed(elsewhere("http://127.0.0.1:9000"), endpoint="127.0.0.1:9000")
+    assert complaint(without_scheme).endswith("write the endpoint as http[s]://host[:port]")
 
 
 @pytest.fixture
@@ -318,7 +330,7 @@ def test_certificate_that_nobody_signed(web_server: ThreadingHTTPServer, tmp_pat
         "its TLS certificate is not trusted here: self-signed certificate; give its "
         "authority's in artifacts.ca"
     )
-    trusted = replace(elsewhere(f"https://localhost:{web_server.server_port}"), ca=certificate)
+    trusted = changed(elsewhere(f"https://localhost:{web_server.server_port}"), ca=certificate)
     assert complaint(trusted).startswith("answers a write with HTTP 405"), "TLS is no obstacle"
     # And the other way round: no TLS where it is expected.
     assert complaint(elsewhere(f"http://localhost:{web_server.server_port}")).startswith(
