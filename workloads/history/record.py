@@ -60,10 +60,10 @@ class Record:
     """A history as read.
 
     `names` holds the type (`call` or `step`) and name of each kind of operation; `errors` what
-    was said of each failed or unknown operation, with its begin in ns and its type; `wrong` what
-    was said of each answer that was not the right one, whenever it came; `retries` how often the
-    client sent a call again by what it had seen, most frequent first; `loading` is whether the last
-    window goes on.
+    was said of each failed or unknown operation, with its type and its begin in ns, the planned one
+    where there is one; `wrong` what was said of each answer that was not the right one, whenever it
+    came; `retries` how often the client sent a call again by what it had seen, most frequent first;
+    `loading` is whether the last window goes on.
     """
 
     plan: Plan
@@ -199,7 +199,8 @@ class Reader:
             self._table.add(entry, self._names.setdefault(key, len(self._names)))
             if entry.outcome != "ok":
                 said = f"{entry.name}: {entry.error or 'ended without an answer'}"
-                self._errors.append((entry.invoked_ns, entry.type, sys.intern(said)))
+                due_ns = entry.invoked_ns if entry.planned_ns is None else entry.planned_ns
+                self._errors.append((due_ns, entry.type, sys.intern(said)))
             self._retries.update(entry.retries)
         elif entry["type"] == "phase":
             self._phases.append(entry)

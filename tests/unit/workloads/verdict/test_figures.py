@@ -82,6 +82,15 @@ def test_errors_count_and_their_latency_does_not(tmp_path: Path) -> None:
     }
 
 
+def test_what_failed_is_told_where_it_was_planned(tmp_path: Path) -> None:
+    """An export may wait in its client's queue until long after the stage, and counts in it."""
+    folder = Folder(tmp_path).good_run(calls=100)
+    folder.call(119, planned_ns=105 * S, outcome="fail", error="HTTP 503")
+    assert rows(folder)[figures.ALL_CALLS].errors == 1
+    read = record.load(folder.path / "history.jsonl")
+    assert figures.errors(read) == {"POST runs/log-batch: HTTP 503": 1}
+
+
 def test_background_calls_count_and_are_not_timed(tmp_path: Path) -> None:
     folder = Folder(tmp_path).good_run(calls=100)
     before = rows(folder)[figures.ALL_CALLS]
