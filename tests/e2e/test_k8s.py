@@ -9,9 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import boto3  # type: ignore[import-untyped]
 import docker
@@ -41,6 +42,7 @@ from tests.e2e.stack import (
     train,
 )
 from tests.kubernetes_cluster import ANOTHER, get
+from tests.ports import free_port
 from tests.watched import Watched
 from workloads.observation import balancer
 from workloads.observation.pod_usage import PodUsage
@@ -359,6 +361,35 @@ def test_a_load_from_inside_is_judged_as_any(stack: Stack, tmp_path: Path) -> No
     assert stage.observed.replicas["mlflow-1"].requests > 0
     assert not any("server processes" in said for said in result.not_done)  # they were seen
     assert judge(results)[0].model_dump_json() == result.model_dump_json()
+    assert left_of_loads() == []
+
+
+def test_a_load_from_inside_ends_early_and_is_on_its_page(stack: Stack, tmp_path: Path) -> None:
+    """Two users do not make a hundred thousand calls a second."""
+    results = tmp_path / "early"
+    port = free_port()
+    ended = threading.Event()
+    seen: dict[str, Any] = {}
+
+    def watch() -> None:
+        while not ended.wait(0.5):
+            with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/now", timeout=5) as answer:
+                state = json.loads(answer.read())
+                seen.update(state if state.get("operations") and state["points"] else {})
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        options = ("--users=2", "--duration=120", "--fail-fast", "--objective=min_rate=100000")
+        done = stack.workload(results, "--scenario=metrics", f"--web={port}", *options)
+    finally:
+        ended.set()
+        watching.join()
+    result = Result.model_validate_json((results / "result.json").read_text())
+    assert done.returncode == 1
+    assert result.verdict.reasons[0].startswith("Ended early by --fail-fast, ")
+    assert result.load_s < 60
+    assert any(row[0] == "POST runs/log-batch" for row in seen["operations"])
     assert left_of_loads() == []
 
 
