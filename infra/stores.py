@@ -90,6 +90,7 @@ def tracking_server(
         allowed_hosts=(*spec.hosts, *more_hosts),
         jobs=spec.jobs,
         metrics=metrics,
+        traces=spec.traces,
     )
 
 

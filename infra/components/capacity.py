@@ -38,7 +38,7 @@ JOB_CONNECTIONS = 60
 periodic tasks, each with one, and some to spare."""
 
 RESERVED_CONNECTIONS = 20
-"""Connections kept for the schema job, checks, backups and a person with psql."""
+"""Connections kept for the schema job, trace jobs, checks, backups and a person with psql."""
 
 MOST_WORKERS = 64
 """Workers of all replicas of a stack together. PostgreSQL's memory for their connections is then

@@ -7,11 +7,12 @@ artifact root is always `mlflow-artifacts:/`, and the destination is a value of 
 that the schema job has compared with the one recorded in the database.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from urllib.parse import quote, urlencode
 
 from infra.components.capacity import REQUESTS_AT_ONCE, Capacity
+from infra.components.traces import ARCHIVAL_FILE, CONNECTIONS, NEVER, Traces
 
 PORT = 5000
 """Port of the tracking server inside its container."""
@@ -135,6 +136,7 @@ class TrackingServer:
     jobs: bool
     metrics: bool = False
     """Whether each replica tells its figures at `/metrics`, in Prometheus' format."""
+    traces: Traces = field(default_factory=Traces)
 
     def command(self) -> list[str]:
         """Return the arguments of the server's process, the first being the program."""
@@ -153,7 +155,15 @@ class TrackingServer:
             f"--cors-allowed-origins={','.join(self._origins())}",
             f"--uvicorn-opts=--timeout-keep-alive {KEEP_ALIVE_SECONDS}"
             f" --timeout-worker-healthcheck {WORKER_PING_SECONDS}",
+            *([f"--trace-archival-config={ARCHIVAL_FILE}"] if self.files() else []),
         ]
+
+    def files(self) -> dict[str, str]:
+        """Return the files that the server reads, by path.
+
+        The replica with MLflow's own periodic tasks would archive, too, if it knew how.
+        """
+        return {} if self.jobs else self.traces.files(self.artifacts.uri)
 
     def environment(self) -> dict[str, str]:
         """Return the server's environment; nothing in it is secret."""
@@ -167,6 +177,7 @@ class TrackingServer:
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
             **({"PROMETHEUS_MULTIPROC_DIR": METRICS_FOLDER} if self.metrics else {}),
+            **self._rollups(NEVER),
             **self.artifacts.environment(),
         }
 
@@ -179,7 +190,44 @@ class TrackingServer:
         ]
         if self.artifacts.service is not None:
             command.append(f"--artifacts-service={self.artifacts.service}")
+        if self.traces.rollups:
+            command.append("--trace-rollups")
         return command
+
+    def trace_jobs_command(self) -> list[str]:
+        """Return what does the work of `traces`, once in a deployment."""
+        after = self.traces.delete_after
+        return [
+            "trace-jobs",
+            f"--database-uri={self.database.uri}",
+            *([f"--delete-after={after}"] if after else []),
+        ]
+
+    def trace_jobs_files(self) -> dict[str, str]:
+        """Return the files that the trace jobs read, by path."""
+        return self.traces.files(self.artifacts.uri)
+
+    def trace_jobs_environment(self) -> dict[str, str]:
+        """Return the environment of the trace jobs; nothing in it is secret."""
+        archives = {"MLFLOW_TRACE_ARCHIVAL_CONFIG": str(ARCHIVAL_FILE)}
+        return {
+            "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(CONNECTIONS - 2),
+            "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "2",
+            "MLFLOW_TRACE_ROLLUPS_MAX_WORKERS": "2",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+            **(archives if self.trace_jobs_files() else {}),
+            **self._rollups(self.traces.rollup_schedule),
+            **self.artifacts.environment(),
+        }
+
+    def _rollups(self, schedule: str) -> dict[str, str]:
+        if not self.traces.rollups:
+            return {}
+        return {
+            "MLFLOW_SQL_TRACE_ROLLUPS_ENABLED": "true",
+            "MLFLOW_TRACE_ROLLUPS_SCHEDULE": schedule,
+        }
 
     def _host_patterns(self) -> list[str]:
         # MLflow compares the Host header with its port, so each name is listed both ways. It comes

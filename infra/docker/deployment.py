@@ -11,7 +11,15 @@ import pulumi
 
 from infra.checks.hosts import wrong_answers
 from infra.components import nginx, postgres
-from infra.components.names import LOAD_BALANCER, MLFLOW, NFS, OBJECT_STORE, POSTGRES, SCHEMA_JOB
+from infra.components.names import (
+    LOAD_BALANCER,
+    MLFLOW,
+    NFS,
+    OBJECT_STORE,
+    POSTGRES,
+    SCHEMA_JOB,
+    TRACE_JOBS,
+)
 from infra.components.server import PORT as SERVER_PORT
 from infra.components.server import TrackingServer
 from infra.docker.artifact_mount import ArtifactMount
@@ -27,6 +35,7 @@ from infra.docker.ports import LOOPBACK, presigned_endpoint, replica_name
 from infra.docker.postgres import Postgres, PostgresArgs
 from infra.docker.schema_job import SchemaJob, SchemaJobArgs
 from infra.docker.stores import MountedArtifacts, external_nfs, own_nfs, own_volume
+from infra.docker.trace_jobs import TraceJobs, TraceJobsArgs
 from infra.docker.zone import Zone, zone_names
 from infra.image.engine import connect
 from infra.image.resource import Image
@@ -242,6 +251,24 @@ class Deployment(pulumi.ComponentResource):
                 self._containers[name] = _Running(
                     "mlflow", replica.container, MLFLOW, zone.zone, address
                 )
+        if spec.traces.have_jobs:
+            jobs = TraceJobs(
+                TRACE_JOBS,
+                TraceJobsArgs(
+                    identity=self._identity,
+                    image=image,
+                    zone=self._zones[0],
+                    server=server,
+                    secrets=secrets,
+                    mount=mount,
+                    after=list(containers),
+                    start_timeout=spec.start_timeout,
+                ),
+                self._child,
+            )
+            self._containers[TRACE_JOBS] = _Running(
+                TRACE_JOBS, jobs.container, MLFLOW, self._zones[0].zone
+            )
         if spec.balanced:
             balancer = LoadBalancer(
                 LOAD_BALANCER,

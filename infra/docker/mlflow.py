@@ -55,6 +55,7 @@ class MlflowReplica(pulumi.ComponentResource):
             networks=[args.zone.attach(name, args.address)],
             folders={SPOOL_FOLDER: volume(args.identity, f"{name}-spool", self).name},
             secrets=args.secrets,
+            settings=args.server.files(),
             memory=args.memory,
             ports=[args.published],
             ready_command=["ready"],

@@ -13,7 +13,15 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from infra.checks.data import check_data
 from infra.checks.external import check_external
 from infra.checks.hosts import wrong_answers
-from infra.components.names import LOAD, LOAD_BALANCER, MLFLOW, OBJECT_STORE, POSTGRES, SCHEMA_JOB
+from infra.components.names import (
+    LOAD,
+    LOAD_BALANCER,
+    MLFLOW,
+    OBJECT_STORE,
+    POSTGRES,
+    SCHEMA_JOB,
+    TRACE_JOBS,
+)
 from infra.components.nginx import STATUS_PORT
 from infra.components.object_store import PORT as OBJECT_STORE_PORT
 from infra.components.postgres import PORT as POSTGRES_PORT
@@ -39,6 +47,7 @@ from infra.kubernetes.target import (
     forwarded_ports,
     known_target,
 )
+from infra.kubernetes.trace_jobs import TraceJobs, TraceJobsArgs
 from infra.labels import LABEL_STACK
 from infra.names import Names
 from infra.outputs import AuditSecrets, Target
@@ -282,6 +291,19 @@ class Deployment(pulumi.ComponentResource):
             pods=spec.replicas,
             max_pods=spec.most_replicas,
         )
+        if spec.traces.have_jobs:
+            TraceJobs(
+                TRACE_JOBS,
+                TraceJobsArgs(
+                    identity=self._identity,
+                    image=schema.image,
+                    replicas=[mlflow],
+                    server=server,
+                    secrets=secrets,
+                    start_timeout=spec.start_timeout,
+                ),
+                self._child,
+            )
         return mlflow.service
 
     def _load_balancer(self, tracking_service: pulumi.Output[str]) -> None:

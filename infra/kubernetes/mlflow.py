@@ -69,6 +69,7 @@ class Mlflow(pulumi.ComponentResource):
             user=USER,
             environment=args.server.environment() | {"TMPDIR": SPOOL_FOLDER},
             secrets=args.secrets,
+            settings=args.server.files(),
             scratch=["/tmp", SPOOL_FOLDER],
             request_memory=args.memory or args.request_memory,
             memory=args.memory,

@@ -43,7 +43,10 @@ class PodSettings:
     memory: int | None = None
     """Limit; None: there is none."""
     port: int | None = None
-    """Where it serves, once the image's command `ready` succeeds; None: a job, which runs once."""
+    """Where it serves, once `ready_command` succeeds; None: nowhere."""
+    once: bool = False
+    """It runs once, as a job."""
+    ready_command: Sequence[str] = ("ready",)
     health_path: str | None = None
     """Path that answers by HTTP while the process is alive, whatever it depends on does."""
     health_port: int | None = None
@@ -121,7 +124,7 @@ def pod_template(
             automount_service_account_token=False,
             # Otherwise a Service named `mlflow` sets MLFLOW_PORT and more of MLflow's own names.
             enable_service_links=False,
-            restart_policy="Never" if pod.port is None else "Always",
+            restart_policy="Never" if pod.once else "Always",
             termination_grace_period_seconds=pod.stop_timeout + pod.drain,
             security_context=core.PodSecurityContextArgs(
                 run_as_non_root=True,
@@ -187,10 +190,10 @@ def _container(
 
 
 def _startup_probe(pod: PodSettings) -> core.ProbeArgs | None:
-    if pod.port is None:
+    if pod.once:
         return None
     return core.ProbeArgs(
-        exec_=core.ExecActionArgs(command=["ready"]),
+        exec_=core.ExecActionArgs(command=list(pod.ready_command)),
         timeout_seconds=PROBE_TIMEOUT_SECONDS,
         period_seconds=2,
         failure_threshold=max(pod.start_timeout // 2, 1),
@@ -198,10 +201,11 @@ def _startup_probe(pod: PodSettings) -> core.ProbeArgs | None:
 
 
 def _readiness_probe(pod: PodSettings) -> core.ProbeArgs | None:
-    if pod.port is None:
+    if pod.once:
         return None
+    ready = core.ExecActionArgs(command=list(pod.ready_command))
     return core.ProbeArgs(
-        exec_=None if pod.ready_while_alive else core.ExecActionArgs(command=["ready"]),
+        exec_=None if pod.ready_while_alive else ready,
         http_get=_health_request(pod) if pod.ready_while_alive else None,
         timeout_seconds=PROBE_TIMEOUT_SECONDS,
         period_seconds=5,

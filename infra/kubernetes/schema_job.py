@@ -45,6 +45,7 @@ class SchemaJob(pulumi.ComponentResource):
             secrets=args.secrets,
             request_memory=WORKER_MEMORY,
             client=True,
+            once=True,
         )
         Job(
             identity.logical(name),

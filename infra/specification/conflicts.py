@@ -12,7 +12,7 @@ from infra.components.server import LOCAL_HOSTS
 from infra.outputs import Platform
 from infra.specification.cluster import ClusterSpec
 from infra.specification.external import ExternalNfs, ExternalS3, NfsVersion, StoreKind
-from infra.specification.values import NfsClient
+from infra.specification.values import NfsClient, age_minutes
 
 if TYPE_CHECKING:
     from infra.specification.deployment import DeploymentSpec
@@ -64,6 +64,22 @@ def conflicts(spec: "DeploymentSpec") -> Iterator[str]:
             "raise it or set fewer workers"
         )
     yield from _postgres_conflicts(spec)
+    yield from _trace_conflicts(spec)
+
+
+def _trace_conflicts(spec: "DeploymentSpec") -> Iterator[str]:
+    """Compare what is done to traces at which age."""
+    archived, deleted = spec.trace_archival, spec.trace_retention
+    if archived and deleted and age_minutes(deleted) <= age_minutes(archived):
+        yield (
+            f"trace_archival: {archived}: traces are deleted before, after {deleted} "
+            "(trace_retention); set a shorter age, or pulumi config rm trace_archival"
+        )
+    if not spec.trace_rollups and "trace_rollup_schedule" in spec.model_fields_set:
+        yield (
+            "trace_rollup_schedule: is of no use without trace_rollups; set that true, or "
+            "pulumi config rm trace_rollup_schedule"
+        )
 
 
 def _postgres_conflicts(spec: "DeploymentSpec") -> Iterator[str]:

@@ -16,6 +16,7 @@ from pydantic import (
 
 from infra.components.capacity import MOST_WORKERS, Capacity, capacity
 from infra.components.server import LOCAL_HOSTS
+from infra.components.traces import ROLLUP_SCHEDULE, Traces
 from infra.outputs import Platform
 from infra.specification.cluster import ClusterSpec, comma_separated
 from infra.specification.conflicts import conflicts
@@ -27,6 +28,7 @@ from infra.specification.external import (
 )
 from infra.specification.values import (
     REGISTRY_EXAMPLE,
+    Age,
     Data,
     Host,
     Image,
@@ -34,6 +36,7 @@ from infra.specification.values import (
     NfsClient,
     Registry,
     S3Engine,
+    Schedule,
     Subnet,
 )
 
@@ -190,6 +193,28 @@ class DeploymentSpec(BaseModel):
         description="Run MLflow's job consumers (scheduled evaluation); they need 2 GiB.",
         examples=["false"],
     )
+    trace_archival: Age | None = Field(
+        default=None,
+        description="Age from which on the spans of a trace are moved from the database to the "
+        "artifact store, where servers read them: minutes, hours or days. Without it they stay.",
+        examples=["30d"],
+    )
+    trace_retention: Age | None = Field(
+        default=None,
+        description="Age from which on traces are deleted, archived ones, too. Without it they are "
+        "kept.",
+        examples=["365d"],
+    )
+    trace_rollups: bool = Field(
+        default=False,
+        description="Keep figures of traces ready for each past day, for the dashboards.",
+        examples=["true"],
+    )
+    trace_rollup_schedule: Schedule = Field(
+        default=ROLLUP_SCHEDULE,
+        description="When rollups are built: five fields of cron, in UTC.",
+        examples=[f"'{ROLLUP_SCHEDULE}'"],
+    )
     subnets: Annotated[tuple[Subnet, ...], BeforeValidator(comma_separated)] = Field(
         default=(),
         description="Subnet of each zone; without them, free ones are chosen.",
@@ -315,6 +340,16 @@ class DeploymentSpec(BaseModel):
     def server_memory(self) -> int:
         """Bytes that one replica needs."""
         return SERVER_MEMORY + self.workers * WORKER_MEMORY + self.jobs * JOBS_MEMORY
+
+    @property
+    def traces(self) -> Traces:
+        """What becomes of traces as they grow older."""
+        return Traces(
+            archive_after=self.trace_archival,
+            delete_after=self.trace_retention,
+            rollups=self.trace_rollups,
+            rollup_schedule=self.trace_rollup_schedule,
+        )
 
     @property
     def tracking_uri(self) -> str:

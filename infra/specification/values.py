@@ -5,11 +5,13 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Address
 from typing import Annotated
 
+from huey import crontab  # type: ignore[import-untyped]
 from pydantic import AfterValidator, BeforeValidator
 
 REGISTRY_EXAMPLE = "registry.example.com/mlflow-bench"
 
 _MEMORY_UNITS = {"m": 2**20, "g": 2**30}
+_AGE = re.compile(r"[1-9]\d{0,5}[mhd]", re.ASCII)
 _IMAGE = re.compile(r"[a-z0-9][\w./:-]*(:[\w][\w.-]*|@sha256:[0-9a-f]{64})", re.ASCII)
 _REGISTRY = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*", re.ASCII
@@ -42,6 +44,26 @@ class Data(StrEnum):
 
     DATABASE = "database"
     ARTIFACTS = "artifacts"
+
+
+def _age(value: str) -> str:
+    if not _AGE.fullmatch(value):
+        raise ValueError("is not a number of minutes, hours or days, as 90m, 12h or 30d")
+    return value
+
+
+def age_minutes(value: str) -> int:
+    """Return the minutes of an age."""
+    return int(value[:-1]) * {"m": 1, "h": 60, "d": 24 * 60}[value[-1]]
+
+
+def _schedule(value: str) -> str:
+    names = ("minute", "hour", "day", "month", "day_of_week")
+    try:
+        crontab(strict=True, **dict(zip(names, value.split(), strict=True)))
+    except ValueError:
+        raise ValueError("is not a schedule of cron, of five fields") from None
+    return value
 
 
 def _memory(value: object) -> object:
@@ -93,6 +115,8 @@ def _subnet(value: IPv4Network) -> IPv4Network:
 
 
 Memory = Annotated[int, BeforeValidator(_memory)]
+Age = Annotated[str, AfterValidator(_age)]
+Schedule = Annotated[str, AfterValidator(_schedule)]
 Image = Annotated[str, AfterValidator(_image)]
 Registry = Annotated[str, AfterValidator(_registry)]
 Host = Annotated[str, AfterValidator(_host)]

@@ -10,7 +10,7 @@ import sys
 from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from . import migrations, record, states, store
+from . import migrations, record, rollup_rows, states, store
 from .database import locked_connection
 from .messages import FailureError, RefusalError, say
 
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
             # A server's forgotten transaction must not hold the migration for ever.
             timeout = f"{options.lock_timeout * 1000:.0f}ms"
             connection.execute(text(f"SET LOCAL lock_timeout = '{timeout}'"))
-            summary = prepare(connection, destination)
+            summary = prepare(connection, destination, rollups=options.trace_rollups)
     except RefusalError as refusal:
         say(f"refused: {refusal}", sys.stderr)
         return 3
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def prepare(connection: Connection, destination: str) -> str:
+def prepare(connection: Connection, destination: str, *, rollups: bool = False) -> str:
     """Bring the database to the image's head inside the connection's transaction.
 
     Returns a summary of one line. Raises RefusalError when the database must not be used.
@@ -59,14 +59,17 @@ def prepare(connection: Connection, destination: str) -> str:
     mlflow = migrations.Migrations()
     image = mlflow.image()
     action = states.decide(states.read(connection), image)
-    record.check(record.read(connection), destination)
+    before = record.read(connection)
+    record.check(before, destination)
     if action is states.Action.CREATE:
         mlflow.create(connection)
     elif action is states.Action.UPGRADE:
         mlflow.upgrade(connection)
     migrations.check_tables(connection)
     migrations.add_default_experiment(connection)
-    record.write(connection, destination, image.version)
+    record.write(connection, destination, image.version, rollups)
+    if before is not None and before.trace_rollups and not rollups:
+        rollup_rows.delete(connection)
     _warn_of_outside_artifacts(connection)
     return (
         f"{action} the schema at revision {image.head} (mlflow {image.version}), "
@@ -101,6 +104,11 @@ def _parser() -> argparse.ArgumentParser:
         "--artifacts-service",
         default="",
         help="whose the destination is, when it is outside the deployment: an address",
+    )
+    parser.add_argument(
+        "--trace-rollups",
+        action="store_true",
+        help="servers read rollups of traces; without it, those that are there are deleted",
     )
     parser.add_argument("--lock-timeout", type=_seconds, default=120, help="seconds")
     parser.add_argument("--connect-timeout", type=_seconds, default=60, help="seconds")

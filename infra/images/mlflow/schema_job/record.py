@@ -17,20 +17,34 @@ _CREATE = text(
         only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
         artifacts_destination text NOT NULL,
         mlflow_version text NOT NULL,
+        trace_rollups boolean NOT NULL DEFAULT false,
         first_time timestamptz NOT NULL DEFAULT now(),
         last_time timestamptz NOT NULL DEFAULT now()
     )
     """
 )
+# A database of before has no such column.
+_ADD = text(
+    f"ALTER TABLE {SCHEMA}.deployment "
+    "ADD COLUMN IF NOT EXISTS trace_rollups boolean NOT NULL DEFAULT false"
+)
 _WRITE = text(
     f"""
-    INSERT INTO {SCHEMA}.deployment (artifacts_destination, mlflow_version)
-    VALUES (:destination, :version)
+    INSERT INTO {SCHEMA}.deployment (artifacts_destination, mlflow_version, trace_rollups)
+    VALUES (:destination, :version, :rollups)
     ON CONFLICT (only_row) DO UPDATE
-       SET mlflow_version = excluded.mlflow_version, last_time = excluded.last_time
+       SET mlflow_version = excluded.mlflow_version, last_time = excluded.last_time,
+           trace_rollups = excluded.trace_rollups
     """  # noqa: S608 (a constant)
 )
-_READ = text(f"SELECT artifacts_destination, mlflow_version FROM {SCHEMA}.deployment")  # noqa: S608
+_READ = text(
+    # Of a row as JSON, as one of before has not all of the columns.
+    f"""
+    SELECT artifacts_destination, mlflow_version,
+           coalesce((to_jsonb(deployment) ->> 'trace_rollups')::boolean, false)
+      FROM {SCHEMA}.deployment
+    """  # noqa: S608
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,8 @@ class Record:
 
     artifacts_destination: str
     mlflow_version: str
+    trace_rollups: bool
+    """Whether the servers of then had rollups of traces."""
 
 
 def normalise(destination: str, service: str = "") -> str:
@@ -69,8 +85,9 @@ def check(record: Record | None, destination: str) -> None:
         )
 
 
-def write(connection: Connection, destination: str, version: str) -> None:
-    """Record the (normalised) destination, the image's mlflow version and the time."""
+def write(connection: Connection, destination: str, version: str, rollups: bool) -> None:
+    """Record the (normalised) destination, mlflow's version, rollups or none, and the time."""
     if read(connection) is None:
         connection.execute(_CREATE)
-    connection.execute(_WRITE, {"destination": destination, "version": version})
+    connection.execute(_ADD)
+    connection.execute(_WRITE, {"destination": destination, "version": version, "rollups": rollups})

@@ -1,5 +1,6 @@
 """The server's command and environment say where data goes, and hold no secret."""
 
+import json
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -14,6 +15,9 @@ from infra.components.capacity import (
     capacity,
 )
 from infra.components.server import ArtifactFolder, Database, S3Bucket, TrackingServer
+from infra.components.traces import CONNECTIONS, Traces
+
+POOL = ("POOL_SIZE", "MAX_OVERFLOW")
 
 SERVER = TrackingServer(
     database=Database(host="postgres", port=5432, name="mlflow", user="mlflow"),
@@ -102,3 +106,48 @@ def test_the_arithmetic_adds_up() -> None:
         "2 replica(s) x 3 worker(s) x (36 in use + 16 kept open) + 3 x 16 + 60 for jobs "
         "+ 20 reserved = 440 connections"
     )
+
+
+OLD = Traces(archive_after="30d", delete_after="365d", rollups=True, rollup_schedule="5 4 * * *")
+
+
+def test_without_keys_of_traces_nothing_of_the_server_changes() -> None:
+    assert not any("archival" in argument for argument in SERVER.command())
+    assert not any("ROLLUPS" in name for name in SERVER.environment())
+    assert SERVER.files() == {}
+
+
+def test_servers_know_the_archive_in_the_store_of_artifacts() -> None:
+    server = replace(SERVER, traces=OLD)
+    assert options(server)["trace-archival-config"] in server.files()
+    [content] = server.files().values()
+    assert json.loads(content)["trace_archival"] == {
+        "enabled": True,
+        "location": "file:///var/lib/mlflow/artifacts/trace-archive",
+        "retention": "30d",
+        "interval_seconds": 1,
+    }
+
+
+def test_servers_read_rollups_and_only_the_jobs_build_them() -> None:
+    server = replace(SERVER, traces=OLD)
+    assert server.environment()["MLFLOW_SQL_TRACE_ROLLUPS_ENABLED"] == "true"
+    never = server.environment()["MLFLOW_TRACE_ROLLUPS_SCHEDULE"].split()
+    assert never[2:4] == ["31", "2"]
+    assert server.trace_jobs_environment()["MLFLOW_TRACE_ROLLUPS_SCHEDULE"] == "5 4 * * *"
+    assert "--trace-rollups" in server.schema_job_command()
+    assert "--trace-rollups" not in SERVER.schema_job_command()
+
+
+def test_a_replica_with_mlflow_s_own_jobs_does_not_archive() -> None:
+    server = replace(SERVER, traces=OLD, jobs=True)
+    assert server.files() == {}
+    assert "trace-archival-config" not in options(server)
+    assert server.trace_jobs_files()
+
+
+def test_the_trace_jobs_fit_into_the_connections_that_are_kept() -> None:
+    environment = replace(SERVER, traces=OLD).trace_jobs_environment()
+    sizes = [int(environment[f"MLFLOW_SQLALCHEMYSTORE_{name}"]) for name in POOL]
+    assert sum(sizes) == CONNECTIONS < RESERVED_CONNECTIONS
+    assert "--delete-after=365d" in replace(SERVER, traces=OLD).trace_jobs_command()

@@ -11,6 +11,7 @@ import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_mocks
 
 from infra.checks import data
+from infra.components.traces import ARCHIVAL_FILE
 from infra.docker import deployment as on_docker
 from infra.docker import nfs_client, plan, ports, preflight
 from infra.docker.container import duration
@@ -678,3 +679,40 @@ def test_two_deployments_in_one_program_share_no_name(engine: Engine) -> None:
         for inputs in engine.of(kind).values()
     ]
     assert len(physical) == len(set(physical))
+
+
+OLD_TRACES = {"trace_archival": "30d", "trace_rollups": "true"}
+
+
+def test_one_container_does_the_jobs_of_traces_after_all_replicas(engine: Engine) -> None:
+    target = deploy(engine, **MULTI_AZ, **OLD_TRACES)
+    containers = engine.containers()
+    jobs = containers["trace-jobs"]
+    assert jobs["command"][0] == "trace-jobs"
+    assert jobs["image"] == containers["mlflow-a-1"]["image"]
+    order = [args.name for args in engine.made]
+    assert order.index("trace-jobs") > order.index("mlflow-b-1")
+    assert [one.name for one in target.components if one.kind == "trace-jobs"] == ["trace-jobs"]
+    for name in ("trace-jobs", "mlflow-a-1", "mlflow-b-1"):
+        assert "MLFLOW_SQL_TRACE_ROLLUPS_ENABLED=true" in containers[name]["envs"]
+        mounted = {volume["containerPath"] for volume in containers[name]["volumes"]}
+        assert str(ARCHIVAL_FILE.parent) in mounted
+
+
+def test_without_keys_of_traces_there_is_no_such_container(engine: Engine) -> None:
+    deploy(engine, **MULTI_AZ)
+    assert "trace-jobs" not in engine.containers()
+
+
+def test_the_jobs_reach_artifacts_in_a_volume(engine: Engine) -> None:
+    deploy(engine, trace_retention="1d")
+    mounted = {
+        volume["containerPath"]: volume["volumeName"]
+        for volume in engine.containers()["trace-jobs"]["volumes"]
+    }
+    [replica] = (
+        volume["volumeName"]
+        for volume in engine.containers()["mlflow-a-1"]["volumes"]
+        if volume["containerPath"] == FOLDER
+    )
+    assert mounted[FOLDER] == replica

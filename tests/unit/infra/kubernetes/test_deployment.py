@@ -20,6 +20,7 @@ import infra.kubernetes.postgres
 import infra.kubernetes.schema_job
 from infra.checks import data
 from infra.components.nginx import configuration_by_name
+from infra.components.traces import ARCHIVAL_FILE, READY_FILE
 from infra.kubernetes import deployment as on_kubernetes
 from infra.kubernetes import preflight, rollout
 from infra.kubernetes.image import Loader, _name
@@ -649,3 +650,23 @@ def test_two_deployments_in_one_program_share_no_name(engine: Engine) -> None:
         if "metadata" in args.inputs
     ]
     assert len(objects) == len(set(objects))
+
+
+def test_one_pod_does_the_jobs_of_traces(engine: Engine) -> None:
+    deploy(replicas="2", trace_archival="30d", trace_rollups="true")
+    jobs = engine.of("Deployment")["trace-jobs"]["spec"]
+    assert jobs["replicas"] == 1
+    pod = jobs["template"]["spec"]
+    [container] = pod["containers"]
+    assert container["args"][0] == "trace-jobs"
+    assert pod.get("restartPolicy") == "Always"
+    assert container["readinessProbe"]["exec"]["command"] == ["test", "-e", READY_FILE]
+    assert "ports" not in container
+    [replicas] = engine.of("Deployment")["mlflow"]["spec"]["template"]["spec"]["containers"]
+    for one in (container, replicas):
+        assert str(ARCHIVAL_FILE.parent) in {mount["mountPath"] for mount in one["volumeMounts"]}
+
+
+def test_without_keys_of_traces_there_is_no_such_pod(engine: Engine) -> None:
+    deploy(replicas="2")
+    assert "trace-jobs" not in engine.of("Deployment")

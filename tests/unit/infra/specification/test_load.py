@@ -47,6 +47,17 @@ BAD = [
     ("artifacts", "S3", "'volume', 's3' or 'nfs'", "set artifacts volume"),
     ("nfs_client", "nfs4", "'auto', 'kernel' or 'fuse'", "set nfs_client auto"),
     ("artifacts", "", "'volume'", "set artifacts volume"),
+    ("trace_archival", "30", "a number of minutes", "set trace_archival 30d"),
+    ("trace_archival", "0d", "a number of minutes", "set trace_archival 30d"),
+    ("trace_retention", "1w", "a number of minutes", "set trace_retention 365d"),
+    ("trace_rollups", "daily", "valid boolean", "set trace_rollups true"),
+    (
+        "trace_rollup_schedule",
+        "@daily",
+        "a schedule of cron",
+        "set trace_rollup_schedule '0 2 * * *'",
+    ),
+    ("trace_rollup_schedule", "0 25 * * *", "a schedule of cron", "set trace_rollup_schedule"),
     ("replicas", "0", "greater than or equal to 1", "set replicas 1"),
     ("replicas", "17", "less than or equal to 16", "set replicas 1"),
     ("zones", "0", "greater than or equal to 1", "set zones 2"),
@@ -386,3 +397,33 @@ def test_connections_are_for_the_most_replicas_and_one_that_is_updated(
     alone = capacity(replicas=most + 1, workers=spec.workers, jobs=spec.jobs)
     assert spec.capacity.max_connections == alone.max_connections
     assert load(zones="2", artifacts="s3").most_replicas == 2
+
+
+def test_traces_are_kept_as_they_are_by_default() -> None:
+    traces = load().traces
+    assert (traces.have_jobs, traces.files("s3://bucket")) == (False, {})
+
+
+@pytest.mark.parametrize(
+    ("archival", "retention", "fits"),
+    [("12h", "10d", True), ("90m", "2h", True), ("10d", "10d", False), ("2d", "48h", False)],
+)
+def test_traces_are_archived_before_they_are_deleted(
+    archival: str, retention: str, fits: bool
+) -> None:
+    keys = {"trace_archival": archival, "trace_retention": retention}
+    if fits:
+        assert load(**keys).traces.have_jobs
+        return
+    with pytest.raises(SpecError) as error:
+        load(**keys)
+    assert str(error.value) == (
+        f"trace_archival: {archival}: traces are deleted before, after {retention} "
+        "(trace_retention); set a shorter age, or pulumi config rm trace_archival"
+    )
+
+
+def test_a_schedule_without_rollups_is_of_no_use() -> None:
+    assert load(trace_rollups="true", trace_rollup_schedule="*/5 1 * * 1").traces.rollups
+    with pytest.raises(SpecError, match=r"^trace_rollup_schedule: is of no use without"):
+        load(trace_rollup_schedule="0 3 * * *")

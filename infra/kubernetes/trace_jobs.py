@@ -1,0 +1,55 @@
+"""The one pod that archives, deletes and sums up traces."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from infra.components.server import SPOOL_FOLDER, TrackingServer
+from infra.components.traces import READY_FILE
+from infra.kubernetes.identity import Identity
+from infra.kubernetes.mlflow import USER
+from infra.kubernetes.pod import PodSettings
+from infra.kubernetes.workload import rolling_deployment
+from infra.specification.deployment import WORKER_MEMORY
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceJobsArgs:
+    """What the jobs need; they are made after `replicas`."""
+
+    identity: Identity
+    image: pulumi.Input[str]
+    replicas: Sequence[pulumi.Resource]
+    server: TrackingServer
+    secrets: Mapping[str, pulumi.Input[str]]
+    start_timeout: int
+
+
+class TraceJobs(pulumi.ComponentResource):
+    """The trace jobs of a stack, beside its replicas."""
+
+    def __init__(
+        self, name: str, args: TraceJobsArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(
+            "mlflow-bench:kubernetes:TraceJobs", args.identity.logical(name), None, opts
+        )
+        pod = PodSettings(
+            image=args.image,
+            command=args.server.trace_jobs_command(),
+            user=USER,
+            environment=args.server.trace_jobs_environment() | {"TMPDIR": SPOOL_FOLDER},
+            secrets=args.secrets,
+            settings=args.server.trace_jobs_files(),
+            scratch=["/tmp", SPOOL_FOLDER],
+            request_memory=WORKER_MEMORY,
+            ready_command=["test", "-e", READY_FILE],
+            client=True,
+            start_timeout=args.start_timeout,
+        )
+        # During an update there may be two: the lock in the database lets one work.
+        rolling_deployment(
+            args.identity, name, pod, 1, self, max_replicas=1, depends_on=args.replicas
+        )
+        self.register_outputs({})
