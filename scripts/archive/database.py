@@ -20,6 +20,28 @@ select (select count(*) from experiments where experiment_id <> 0) || ' experime
 """
 _NOTHING = "0 experiments, 0 runs, 0 registered models, 0 traces"
 
+# What depends on the place that a backup is restored to: where artifacts are, and so archived spans
+# (their addresses are in tags); rollups of traces, which a stack without them must not have, and
+# one with them builds again.
+FIT = r"""
+create temporary table place on commit drop as
+    select regexp_replace(regexp_replace(artifacts_destination, ' at .*$', ''), '^/', 'file:///')
+           as former,
+           regexp_replace(regexp_replace(:'destination', ' at .*$', ''), '^/', 'file:///') as now
+      from mlflow_bench.deployment;
+update public.trace_tags set value = now || substr(value, length(former) + 1)
+  from place
+ where key = 'mlflow.trace.archiveLocation' and starts_with(value, former || '/');
+select format('delete from %I', name)
+  from unnest(array['sql_trace_metric_daily_rollups', 'sql_span_cost_daily_rollups',
+                    'sql_assessment_daily_rollups', 'sql_trace_rollup_rebuild_queue']) as name
+ where to_regclass('public.' || name) is not null \gexec
+alter table mlflow_bench.deployment
+    add column if not exists trace_rollups boolean not null default false;
+update mlflow_bench.deployment
+   set artifacts_destination = :'destination', trace_rollups = :'rollups';
+"""
+
 # One transaction: as long as its last line has not come, the database is as it was.
 _RESTORE = """
 {
@@ -27,10 +49,10 @@ _RESTORE = """
   echo 'drop schema if exists mlflow_bench cascade; drop schema public cascade;'
   echo 'create schema public authorization pg_database_owner;'
   pg_restore --no-owner --no-privileges --role="$2" --exit-on-error --file=-
-  echo 'update mlflow_bench.deployment'
-  echo "   set artifacts_destination = :'destination';"
+  echo 'set search_path = public;'
+  echo "$5"
   echo 'commit;'
-} | psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --set=destination="$3" \
+} | psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --set=destination="$3" --set=rollups="$4" \
     --host=/run/postgresql --username=postgres --dbname="$1" --output=/dev/null
 """
 
@@ -61,6 +83,10 @@ class Database:
 
         `destination` is where the artifacts are now, as `destination()` says.
         """
+        rollups = self.ask(
+            "select coalesce((to_jsonb(deployment) ->> 'trace_rollups')::boolean, false)"
+            " from mlflow_bench.deployment"
+        )
         with path.open("rb") as file:
             script = (
                 "bash",
@@ -72,6 +98,8 @@ class Database:
                 self._name,
                 self._role,
                 destination,
+                rollups,
+                FIT,
             )
             self._host.run(self._component, *script, stdin=file)
 

@@ -8,7 +8,16 @@ import pytest
 
 from infra.components.traces import Traces
 from infra.images.mlflow.trace_jobs.lock import JOBS, ROLLUPS
-from tests.images.sandbox import PASSWORD, Postgres, Sandbox, ends, logs, wait_until
+from scripts.archive.database import FIT
+from tests.images.sandbox import (
+    PASSWORD,
+    Postgres,
+    Sandbox,
+    ends,
+    execute,
+    logs,
+    wait_until,
+)
 
 pytestmark = pytest.mark.plugins
 
@@ -126,3 +135,35 @@ def test_rollups_end_with_the_schema_job_that_is_told_of_none(
     status, output = trace_jobs(sandbox, mlflow_image, "--rollups-now")
     assert (status, rollups(backend)) == (0, 0), output
     assert len(kept(backend)) == 3
+
+
+def test_what_is_restored_fits_its_new_place(
+    sandbox: Sandbox, backend: Postgres, mlflow_image: str
+) -> None:
+    """Archived spans are found there, and there are no rollups but of the place's own making."""
+    assert schema_job(sandbox, mlflow_image, "--trace-rollups")[0] == 0
+    assert trace_jobs(sandbox, mlflow_image, "--rollups-now")[0] == 0
+    backend.sql(
+        "INSERT INTO trace_tags (request_id, key, value) VALUES"
+        f" ('tr-3', 'mlflow.trace.archiveLocation', 'file://{ARTIFACTS}/trace-archive/0'),"
+        " ('tr-0', 'mlflow.trace.archiveLocation', 's3://elsewhere/0'),"
+        f" ('tr-0', 'place', 'file://{ARTIFACTS}/0')"
+    )
+    assert rollups(backend) > 0
+    fit = execute(
+        backend.container,
+        *("psql", "--no-psqlrc", "-qAt", "--set=ON_ERROR_STOP=1", "--host=/run/postgresql"),
+        *("--dbname=mlflow", "--set=destination=s3://team at AWS S3", "--set=rollups=f"),
+        "--file=-",
+        stdin=f"begin; set search_path = public; {FIT} commit;",
+    )
+    assert fit.returncode == 0, fit.stderr
+    assert rollups(backend) == 0
+    tags = "SELECT value FROM trace_tags ORDER BY 1"
+    assert backend.sql(tags).splitlines() == [
+        f"file://{ARTIFACTS}/0",
+        "s3://elsewhere/0",
+        "s3://team/trace-archive/0",
+    ]
+    record = "SELECT artifacts_destination, trace_rollups FROM mlflow_bench.deployment"
+    assert backend.sql(record) == "s3://team at AWS S3|f"
