@@ -1,7 +1,9 @@
 """What a stack does with its traces as they grow older, switched on while it is up."""
 
+import configparser
 import random
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -146,13 +148,12 @@ def contents(outputs: dict[str, Any], traces: list[str]) -> set[str]:
 def archived(outputs: dict[str, Any]) -> set[str]:
     """Return the keys of the archive in the bucket."""
     store = outputs["target"]["artifact_store"]
-    lines = outputs["audit_secrets"]["s3_credentials"].splitlines()
-    given = dict(line.split(" = ", 1) for line in lines if " = " in line)
+    given = configparser.ConfigParser(interpolation=None)
+    given.read_string(outputs["audit_secrets"]["s3_credentials"])
     client = boto3.client(
         "s3",
         endpoint_url=store["endpoint"],
-        aws_access_key_id=given["aws_access_key_id"],
-        aws_secret_access_key=given["aws_secret_access_key"],
+        **given["default"],
         region_name=store["region"],
     )
     bucket = store["uri"].removeprefix("s3://")
@@ -212,3 +213,28 @@ def test_traces_as_they_grow_older(stack: Stack, docker_client: docker.DockerCli
     assert ask(outputs, rolled) == []
     assert shown_by(uri) == shown
     assert {trace: read(uri, trace) for trace in kept} == {trace: before[trace] for trace in kept}
+
+
+@pytest.mark.parametrize(("size", "encoding"), [(40 << 20, "identity"), (1 << 30, "gzip")])
+def test_bodies_that_are_too_large_are_refused_and_not_kept(
+    stack: Stack, docker_client: docker.DockerClient, size: int, encoding: str
+) -> None:
+    """As it comes through nginx, which passes it on in pieces."""
+    uri = stack.outputs()["tracking_uri"]
+    compress = zlib.compressobj(wbits=31)
+    body = (
+        b"".join(compress.compress(bytes(1 << 20)) for _ in range(size >> 20)) + compress.flush()
+        if encoding == "gzip"
+        else bytes(size)
+    )
+    headers = {
+        "Content-Type": "application/x-protobuf",
+        "Content-Encoding": encoding,
+        "x-mlflow-experiment-id": "0",
+    }
+    answer = requests.post(f"{uri}/v1/traces", data=body, headers=headers, timeout=60)
+    assert answer.status_code == 413, answer.text
+    assert "more than 33554432 bytes" in answer.json()["message"]
+    for replica in REPLICAS:
+        usage: Any = docker_client.containers.get(PREFIX + replica).stats(stream=False)
+        assert usage["memory_stats"]["usage"] < 900 << 20
