@@ -191,7 +191,7 @@ async def _serve(case: type[Server], upstream: str, begun: Any, over: asyncio.Ev
         server = case(upstream, session)
         app = web.Application(client_max_size=LARGEST)
         app.router.add_route("*", "/{path:.*}", server.handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, auto_decompress=False)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
