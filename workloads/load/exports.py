@@ -13,9 +13,10 @@ that is counted, as history lines of type `dropped_by_client`:
 The patches follow mlflow 3.17.2 and opentelemetry-sdk as pinned.
 """
 
+import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import Full, Queue
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,20 @@ REMEMBERED = 20_000
 """Traces whose users are known; older ones count as those of the newest user."""
 
 
+def ignore_fork_hooks() -> None:
+    """Let nothing more be registered for forks in this process, which runs commands at most.
+
+    OpenTelemetry's batch processor starts a thread in every forked child. Under gevent the child
+    then lets all users go on, beside those of this process, until it becomes the command: they did
+    turns twice, with the same ids.
+    """
+
+    def register_at_fork(**_: Callable[[], Any]) -> None:
+        """Ignore it."""
+
+    os.register_at_fork = register_at_fork  # type: ignore[assignment]
+
+
 class Exports:
     """The exporters of a generator process."""
 
@@ -68,6 +83,7 @@ class Exports:
 
     def install(self) -> "Exports":
         """Watch every exporter that this process makes from now on."""
+        ignore_fork_hooks()
         exports = self
         new_queue, put = AsyncTraceExportQueue.__init__, AsyncTraceExportQueue.put
         new_batcher, emit = BatchProcessor.__init__, BatchProcessor.emit

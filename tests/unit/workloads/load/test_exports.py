@@ -1,5 +1,6 @@
 """Whose the calls of clients' own threads are, and what their queues throw away."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -51,6 +52,7 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
         (BatchProcessor, "__init__"),
         (BatchProcessor, "emit"),
         (MlflowV3SpanExporter, "_collect_mlflow_spans_for_export"),
+        (os, "register_at_fork"),
     ):
         monkeypatch.setattr(owner, name, getattr(owner, name))  # as it is, and again afterwards
     return Watched(tmp_path)
