@@ -13,7 +13,7 @@ from pathlib import Path
 import docker
 import pytest
 import requests
-from mlflow.entities import Dataset, DatasetInput, LoggedModelOutput
+from mlflow.entities import Dataset, DatasetInput, Feedback, LoggedModelOutput
 
 from infra.components import nginx
 from infra.outputs import ArtifactStore, Component
@@ -23,6 +23,7 @@ from scripts.commands.backup import take
 from tests.e2e import extra_containers
 from tests.e2e.extra_containers import ExtraContainers
 from tests.e2e.stack import Stack, deployed, eventually
+from tests.otlp import export
 from tests.watched import Watched
 from workloads.history import history
 from workloads.history.history import Kind
@@ -82,6 +83,21 @@ def log_models(watched: Watched, session: Session) -> None:
     client.delete_model_version(name, draft.version)
 
 
+def judge_a_trace(watched: Watched, session: Session) -> None:
+    """Write a trace, who judged it, the run that it belongs to, and a data set of evaluation."""
+    client, run = watched.client, watched.create_run(session)
+    store = client._tracking_client.store
+    identity = session.random.randbytes(16)
+    root, child = (b"root0001", b"", 0), (b"child001", b"root0001", 1)
+    export(watched.uri, watched.experiment_id, identity, root, child)
+    trace_id = f"tr-{identity.hex()}"
+    client.link_traces_to_run([trace_id], run)
+    token = {TOKEN_TAG: session.token()}
+    store.create_assessment(Feedback(name="score", value=1, trace_id=trace_id, metadata=token))
+    dataset = client.create_dataset("questions", [watched.experiment_id], dict(token))
+    store.upsert_dataset_records(dataset.dataset_id, [{"inputs": {"question": "why?"}}])
+
+
 def lost(found: Durability) -> int:
     return sum(sets.lost for sets in found.kinds.values())
 
@@ -112,6 +128,7 @@ def test_every_source_has_everything_also_after_a_kill_of_postgres(
         for _ in range(4):
             watched.log_run(session)
         log_models(watched, session)
+        judge_a_trace(watched, session)
     kill_postgres(extras)
     found = watched.judged(subject)
     assert found.verdict is DurabilityVerdict.PASS, found

@@ -1,16 +1,14 @@
 """Traces of the real client and of OpenTelemetry are read back, and what is missing is found."""
 
-import gzip
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 
 import mlflow
 import pytest
-import requests
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.integration.workloads.conftest import Server
+from tests.otlp import export
 from tests.watched import Watched
 from workloads.history.wire import registered_name
 from workloads.target.target import at
@@ -18,8 +16,6 @@ from workloads.verdict.result import DurabilityVerdict
 
 pytestmark = pytest.mark.filterwarnings("default")
 """MLflow's client makes no trace at all where it gets a warning as an error, and says nothing."""
-
-BEGIN_NS = 1_700_000_000_123_456_789
 
 
 @dataclass
@@ -29,36 +25,6 @@ class Known:
     """A trace of MLflow's client."""
     exported: str
     """One that came by OTLP, in several exports."""
-
-
-def export(
-    uri: str,
-    experiment_id: str,
-    trace: bytes,
-    *spans: tuple[bytes, bytes, int],
-    **attributes: str,
-) -> None:
-    """Send spans by OTLP, with gzip: id, parent and begin in ms after a moment."""
-    request = ExportTraceServiceRequest()
-    of_resource = request.resource_spans.add()
-    of_resource.resource.attributes.add(key="service.name").value.string_value = "shop"
-    scope = of_resource.scope_spans.add()
-    for span_id, parent, begin_ms in spans:
-        begin = BEGIN_NS + begin_ms * 1_000_000
-        span = scope.spans.add(trace_id=trace, span_id=span_id, parent_span_id=parent, name="step")
-        span.start_time_unix_nano, span.end_time_unix_nano = begin, begin + 1_000_000
-        for key, value in attributes.items():
-            span.attributes.add(key=key).value.string_value = value
-    requests.post(
-        f"{uri}/v1/traces",
-        data=gzip.compress(request.SerializeToString()),
-        headers={
-            "content-type": "application/x-protobuf",
-            "Content-Encoding": "gzip",
-            "x-mlflow-experiment-id": experiment_id,
-        },
-        timeout=30,
-    ).raise_for_status()
 
 
 @pytest.fixture(scope="module")
