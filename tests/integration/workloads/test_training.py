@@ -25,7 +25,11 @@ from workloads.verdict import figures
 from workloads.verdict.result import DurabilityVerdict, Judgement, Result
 
 ROOT = Path(__file__).parents[3]
-NOT_TRAINED = {Kind.REGISTERED, Kind.VERSION, Kind.ALIAS, Kind.DELETION}
+TRACES = {
+    *(Kind.TRACE, Kind.SPAN, Kind.LINK, Kind.ASSESSMENT),
+    *(Kind.EVALUATION_DATASET, Kind.RECORD),
+}
+NOT_TRAINED = {Kind.REGISTERED, Kind.VERSION, Kind.ALIAS, Kind.DELETION, *TRACES}
 """Kinds that trainers do not make."""
 
 MACHINE = {
