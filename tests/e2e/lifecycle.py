@@ -38,6 +38,7 @@ CHANGES: dict[str, tuple[Settings, ...]] = {
     "single-az": (
         {"presigned": True, "s3_port": free_port(), "object_store_memory": "1g"},
         {"replicas": 2},
+        {"trace_archival": "30d", "trace_retention": "365d", "trace_rollups": True},
     ),
     "multi-az": (
         {"zones": 3},
@@ -52,6 +53,7 @@ CHANGES: dict[str, tuple[Settings, ...]] = {
         {"replicas": 3},
         {"workers": 2, "mlflow_memory": "1200m"},
         {"kubernetes": {"max_replicas": 4, "ingress_host": "mlflow.example.com"}},
+        {"trace_archival": "30d", "trace_retention": "365d", "trace_rollups": True},
     ),
 }
 """What is set beside the stack's own file, one change after another."""
