@@ -1,12 +1,14 @@
-"""Every fault that a stack can have, one run each: the table of docs/resilience.md.
+"""Every fault that a stack can have, one run each: the tables of docs/resilience.md and traces.md.
 
     python -m scripts.benchmarks.faults [--stack multi-az] [--faults replica-kill,zone-cut]
-                                      [--rate 20] [--seed 1]
+                                      [--rate 20] [--seed 1] [--traces 0.5] [--write PAGE]
 
 Deploys a stack with the settings of a named one, runs the scenario `resilience` with each fault,
-prints a row of Markdown as each ends, then removes the stack. The files of the runs are kept in
-`results/`. Needs an activated shell and a quiet machine; a run takes a minute. For a stack on
-Kubernetes the test cluster runs meanwhile.
+prints a row of Markdown as each ends, then removes the stack. With `--traces` that share of the
+load is traces, and the table tells what became of them. `--write` puts the table into a page,
+between a comment that names the stack, as `<!-- faults multi-az -->`, and `<!-- end -->`. The files
+of the runs are kept in `results/`. Needs an activated shell and a quiet machine; a run takes a
+minute. For a stack on Kubernetes the test cluster runs meanwhile.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from infra.outputs import Target
 from tests.e2e.stack import ROOT, Stack, end, new_stack
 from tests.kubernetes_cluster import running
 from workloads.faults.catalogue import FAULTS
+from workloads.history.history import Kind
 from workloads.target.probe_paths import ProbePath
 from workloads.verdict.result import FaultFigures, Result
 
@@ -48,6 +51,28 @@ TITLES = (
     "verdict",
 )
 
+OF_TRACES = (
+    "fault",
+    "component",
+    "healed after, s",
+    "service restored after, s",
+    "all traces arrived again after, s",
+    "exports",
+    "failed",
+    "retried",
+    "most waiting",
+    "spans dropped by clients",
+    "spans refused",
+    "spans acknowledged",
+    "spans lost",
+    "records acknowledged",
+    "records lost",
+    "verdict",
+)
+"""Titles where a share of the load is traces."""
+
+END = "<!-- end -->"
+
 
 def settings(preset: str) -> dict[str, object]:
     """Return the values of a named stack's file, without its port."""
@@ -61,12 +86,14 @@ def settings(preset: str) -> dict[str, object]:
 
 def run(stack: Stack, preset: str, fault: str, options: argparse.Namespace) -> Result | None:
     """Run the scenario with one fault; returns its result, None where it could not run."""
-    folder = ROOT / "results" / f"faults-{preset}-{fault}"
+    what = "faults-traces" if options.traces else "faults"
+    folder = ROOT / "results" / f"{what}-{preset}-{fault}"
     for old in folder.glob("*"):
         old.unlink()
     command = [sys.executable, "-m", "workloads", "run", "--stack", stack.name]
     command += ["--scenario", "resilience", "--fault", fault, "--seed", str(options.seed)]
     command += ["--rate", str(options.rate), "--results", str(folder), "--reconcile"]
+    command += ["--set", f"traces={options.traces:g}"] if options.traces else []
     environment = os.environ | stack.environment
     with stack.in_project():
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -81,10 +108,6 @@ def run(stack: Stack, preset: str, fault: str, options: argparse.Namespace) -> R
 
 def row(fault: FaultFigures, result: Result) -> list[str]:
     """Return the cells of a run."""
-
-    def seconds(value: float | None, digits: int) -> str:
-        return "not seen" if value is None else f"{value:.{digits}f}"
-
     kinds = result.durability.kinds.values()
     return [
         fault.fault,
@@ -105,6 +128,53 @@ def row(fault: FaultFigures, result: Result) -> list[str]:
     ]
 
 
+def seconds(value: float | None, digits: int) -> str:
+    return "not seen" if value is None else f"{value:.{digits}f}"
+
+
+def row_of_traces(fault: FaultFigures, result: Result) -> list[str]:
+    """Return the cells of a run with traces."""
+    traces, missing, kinds = fault.traces, result.missing_spans, result.durability.kinds
+    assert traces
+    assert missing
+    spans = kinds[Kind.SPAN]
+    return [
+        fault.fault,
+        fault.component or "",
+        seconds(fault.healed_s, 1),
+        seconds(fault.recovered_s, 0),
+        seconds(traces.recovered_s, 0),
+        str(traces.exports),
+        str(traces.failed),
+        str(traces.succeeded_after_retry),
+        str(traces.most_unsent),
+        str(traces.dropped_spans),
+        str(missing.refused_spans),
+        str(spans.acknowledged),
+        str(spans.lost),
+        str(sum(sets.acknowledged for sets in kinds.values())),
+        str(sum(sets.lost for sets in kinds.values())),
+        result.verdict.judgement.value,
+    ]
+
+
+def begin_of(stack: str) -> str:
+    """Return the comment before the table of a stack."""
+    return f"<!-- faults {stack} -->"
+
+
+def written(page: str, stack: str, table: list[str]) -> str:
+    """Return a page with this table of a stack in place of what was there.
+
+    Raises `ValueError` if the page has no place for it.
+    """
+    before, begin, rest = page.partition(begin_of(stack))
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"it has no {begin_of(stack)} and {END} after it")
+    return f"{before}{begin}\n\n{chr(10).join(table)}\n\n{end}{after}"
+
+
 def line(cells: list[str] | tuple[str, ...]) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -116,7 +186,16 @@ def main() -> int:
     parser.add_argument("--faults", help="names with commas between (default: all it can have)")
     parser.add_argument("--rate", type=float, default=20, help="planned calls/s")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--traces", type=float, default=0, help="share of the load that is traces")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page")
     options = parser.parse_args()
+    if options.write:
+        try:
+            written(options.write.read_text(), options.stack, [])
+        except (OSError, ValueError) as error:
+            parser.error(f"--write {options.write}: {error}")
+    titles, cells_of = (OF_TRACES, row_of_traces) if options.traces else (TITLES, row)
+    table = [line(titles), line(["---"] * len(titles))]
     client = docker.from_env()
     acknowledged = 0
     values = settings(options.stack)
@@ -128,18 +207,19 @@ def main() -> int:
             stack.up()
             target = Target.model_validate(stack.outputs()["target"])
             able = [name for name, fault in FAULTS.items() if fault.unavailable(target) is None]
-            print(line(TITLES), flush=True)
-            print(line(["---"] * len(TITLES)), flush=True)
+            print("\n".join(table), flush=True)
             for name in options.faults.split(",") if options.faults else able:
                 result = run(stack, options.stack, name, options)
                 if result is None or result.resilience is None:
                     continue
                 for fault in result.resilience.faults:
-                    cells = row(fault, result)
-                    print(line(cells), flush=True)
+                    table.append(line(cells_of(fault, result)))
+                    print(table[-1], flush=True)
                 acknowledged += sum(k.acknowledged for k in result.durability.kinds.values())
         finally:
             end(stack, client)
+    if options.write:
+        options.write.write_text(written(options.write.read_text(), options.stack, table))
     print(f"\n{acknowledged} acknowledged records in all on {options.stack}")
     return 0
 

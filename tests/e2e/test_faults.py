@@ -123,6 +123,31 @@ def test_a_run_with_a_fault_is_judged(
     assert sum(sets.acknowledged for sets in result.durability.kinds.values()) > 1000
 
 
+def test_no_acknowledged_span_is_lost_in_a_fault(
+    stack: Stack, target: Target, tmp_path: Path
+) -> None:
+    """The server that traces go to is killed, then the database that they are in is restarted."""
+    faults = ("replica-kill", "postgres-restart")
+    options = ("--fault", ",".join(faults), "--set", "traces=0.5", "--set", "fault_s=2")
+    done = command(stack, tmp_path / "run", *options)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (tmp_path / "run" / "result.json").exists(), done.stderr
+    result = Result.model_validate_json((tmp_path / "run" / "result.json").read_text())
+    assert result.resilience
+    assert tuple(fault.fault for fault in result.resilience.faults) == faults
+    kept = result.durability.kinds
+    assert sum(sets.lost for sets in kept.values()) == 0, result.durability.findings
+    assert kept["span"].acknowledged > 300
+    assert kept["span"].unread == 0
+    assert result.missing_spans
+    assert result.missing_spans.lost_spans == 0
+    for fault in result.resilience.faults:
+        assert fault.traces
+        assert fault.traces.exports > 0
+        for kind in ("spans sent", "trace sent", "trace read"):
+            assert fault.kinds[kind].acknowledged_before > 0
+
+
 def test_a_run_that_is_ended_heals_first(
     stack: Stack, target: Target, tmp_path: Path, docker_client: docker.DockerClient
 ) -> None:

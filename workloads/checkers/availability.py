@@ -11,6 +11,8 @@
   not of those that the run went on with.
 - *Outages*: `workloads.checkers.outages`, for each path; a fault's objective is about those that it
   breaks.
+- *Traces*: no user waits for an export of them, so those calls are in none of this but the outages'
+  load: `workloads.checkers.trace_path` tells what became of them.
 """
 
 import re
@@ -21,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workloads.checkers import kinds, outages, validity
+from workloads.checkers import kinds, outages, trace_path, validity
 from workloads.checkers.kinds import Tried
 from workloads.faults.catalogue import FAULTS
 from workloads.history.record import NEVER, Record, Window, load
@@ -38,7 +40,7 @@ SUCCESS = 0.999
 SLOWER = 1.5
 _OPERATIONS = """
     select type, name, outcome, invoked_ns, completed_ns, retries, error,
-        coalesce(planned_ns, invoked_ns) as due_ns
+        exporter, coalesce(planned_ns, invoked_ns) as due_ns
     from operation where type in ('call', 'step') order by number
 """
 
@@ -55,6 +57,8 @@ class Call:
     ok: bool
     saw: tuple[str, ...] = ()
     """What went wrong on the way, answers that a retry mended included."""
+    exporter: bool = False
+    """Whether a client's exporter of traces made it, for which no user waits."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Period:
     in_effect: int | None
     healed: int | None
     failed: str | None
+    last: bool
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class Seen:
 
     plan: Plan
     calls: list[Call]
+    """Those that users wait for."""
     before: list[Call]
     """Those that were due before the faults."""
     probes: dict[ProbePath, outages.Probes]
@@ -84,6 +90,8 @@ class Seen:
     limit_ms: float | None
     zero: int
     """When the figures before the faults began, in ns."""
+    traces: trace_path.Traces | None
+    """Exports of traces; None: the load has none."""
 
 
 def judge(tables: Tables, record: Record) -> Resilience | None:
@@ -97,7 +105,7 @@ def judge(tables: Tables, record: Record) -> Resilience | None:
         for period, one in zip(periods, faults, strict=True)
         if period.healed and period.failed is None
     ]
-    rate = sum(c.ok for c in seen.before) / window.seconds if window else 0.0
+    rate = _rate(seen, window) if window else 0.0
     return Resilience(
         baseline_rate=rate,
         baseline_p95_ms=seen.limit_ms,
@@ -112,6 +120,13 @@ def judge(tables: Tables, record: Record) -> Resilience | None:
     )
 
 
+def _rate(seen: Seen, window: Window) -> float:
+    """Calls/s that succeeded before the faults, exports with them."""
+    exports = seen.traces.exports if seen.traces else []
+    within = [c for c in exports if seen.zero <= c.due < window.end_ns]
+    return sum(c.ok for c in (*seen.before, *within)) / window.seconds
+
+
 def service_restored(path: Path) -> bool:
     """Whether service is restored after the last fault of a run that still goes on.
 
@@ -121,8 +136,14 @@ def service_restored(path: Path) -> bool:
     seen, _, periods = _seen(record, *_recorded(record))
     if not periods:
         return False
-    around = _around(seen, periods[-1])
-    recovered = _recovered(seen, periods[-1], around)
+    last = periods[-1]
+    around = _around(seen, last)
+    recovered = _recovered(seen, last, around)
+    if (
+        seen.traces
+        and trace_path.restored_s(seen.traces, last.begin, last.end, last.healed) is None
+    ):
+        return False
     return recovered is not None and all(of.attempted_after for of in around.values())
 
 
@@ -130,13 +151,23 @@ def _seen(
     record: Record, answered: list[Call], tried: list[Tried]
 ) -> tuple[Seen, Window | None, list[Period]]:
     """Return what is known of a run's load, the window before its faults, and they."""
-    calls = [*answered, *_unserved(record)]
+    calls = [*(c for c in answered if not c.exporter), *_unserved(record)]
+    exports = [c for c in answered if c.exporter]
     probes = outages.probes(record)
     window = next((w for w in record.windows if w.stage.goes_on), None)
     zero = window.begin_ns if window else 0
     before = [c for c in calls if window and zero <= c.due < window.end_ns]
     last = max([c.due for c in calls] + [own.until for own in probes.values()], default=0) + 1
-    seen = Seen(record.plan, calls, before, probes, tried, upper_ms(_took_ms(before)), zero)
+    seen = Seen(
+        record.plan,
+        calls,
+        before,
+        probes,
+        tried,
+        upper_ms(_took_ms(before)),
+        zero,
+        trace_path.traces(record, exports, zero, window.end_ns if window else 0),
+    )
     return seen, window, list(_periods(record, zero, last))
 
 
@@ -203,7 +234,7 @@ def _load(tables: Tables) -> tuple[list[Call], list[Tried]]:
         ok, ended = row["outcome"] == "ok", row["completed_ns"]
         if row["type"] == "call":
             saw = [*row["retries"], *([] if ok else [row["error"] or "no answer"])]
-            calls.append(Call(row["due_ns"], ended, ok, tuple(map(said, saw))))
+            calls.append(Call(row["due_ns"], ended, ok, tuple(map(said, saw)), row["exporter"]))
         if kind := kinds.kind_of(row["type"], row["name"]):
             tried.append(Tried(kind, row["invoked_ns"], ended, ok))
     return calls, tried
@@ -214,11 +245,13 @@ def _recorded(record: Record) -> tuple[list[Call], list[Tried]]:
     calls, tried = [], []
     for type_, name, operations in record.by_name(record.operations):
         kind = kinds.kind_of(type_, name)
-        fields = (operations[field].tolist() for field in ("invoked", "completed", "planned", "ok"))
-        for invoked, completed, planned, ok in zip(*fields, strict=True):
+        names = ("invoked", "completed", "planned", "ok", "exporter")
+        fields = (operations[field].tolist() for field in names)
+        for invoked, completed, planned, ok, exporter in zip(*fields, strict=True):
             ended = None if completed == NEVER else completed
             if type_ == "call":
-                calls.append(Call(invoked if planned == NEVER else planned, ended, ok))
+                due = invoked if planned == NEVER else planned
+                calls.append(Call(due, ended, ok, exporter=exporter))
             if kind:
                 tried.append(Tried(kind, invoked, ended, ok))
     return calls, tried
@@ -275,6 +308,7 @@ def _periods(record: Record, since: int, last: int) -> Iterable[Period]:
             in_effect=own["in effect"]["mono_ns"] if "in effect" in own else None,
             healed=healed,
             failed=own["failed"].get("why", "it failed") if "failed" in own else None,
+            last=after == len(lines),
         )
         since = healed or first["mono_ns"]
 
@@ -319,12 +353,23 @@ def _figures(seen: Seen, period: Period) -> FaultFigures:
         error_rate_limit=aims.error_rate_limit,
         succeeded_after_retry=sum(c.ok and bool(c.saw) for c in affected_calls),
         client_errors=dict(Counter(word for c in affected_calls for word in c.saw).most_common()),
+        traces=trace_path.figures(
+            seen.traces,
+            period.begin,
+            period.end,
+            period.healed,
+            last=period.last,
+            limit_s=aims.trace_recovery_time_limit_s,
+        )
+        if seen.traces
+        else None,
         fault_error=period.failed,
     )
 
 
 def _around(seen: Seen, period: Period) -> dict[str, KindFigures]:
-    return kinds.figures(seen.tried, period.since, period.begin, period.healed, period.end)
+    among = kinds.asked_for(seen.plan.parameters)
+    return kinds.figures(seen.tried, period.since, period.begin, period.healed, period.end, among)
 
 
 def _recovered(seen: Seen, period: Period, around: dict[str, KindFigures]) -> float | None:
@@ -338,7 +383,9 @@ def _recovered(seen: Seen, period: Period, around: dict[str, KindFigures]) -> fl
         healed=period.healed,
         done=seen.tried,
         wanted={
-            kind for kind, of in around.items() if of.acknowledged_before and of.attempted_after
+            kind
+            for kind, of in around.items()
+            if of.acknowledged_before and of.attempted_after and kind not in kinds.EXPORTED
         },
     )
 

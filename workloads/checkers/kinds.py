@@ -4,26 +4,37 @@ A fault in which nobody fetched a file says nothing of files. So each kind of op
 been acknowledged before the fault, or nobody knows that it worked at all, and to have been tried
 during it and after it. Whether it is answered then is not the load's doing but what the run is to
 find out: no kind has to be acknowledged during the fault, and all of them have to be again for a
-stack to be as before (`workloads.checkers.availability`).
+stack to be as before (`workloads.checkers.availability`). Those of traces are looked for where the
+load has traces.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from workloads.verdict.result import Gate, KindFigures
 
 BEGUN, ENDED, LOGGED, SEARCHED = "run begun", "run ended", "metrics logged", "runs searched"
 STORED, FETCHED, REGISTERED = "file stored", "file fetched", "model registered"
+SPANS_SENT, TRACE_SENT, TRACE_READ = "spans sent", "trace sent", "trace read"
 
 GATE = "each kind of operation"
 
 KINDS = (BEGUN, ENDED, LOGGED, SEARCHED, STORED, FETCHED, REGISTERED)
+
+EXPORTED = (SPANS_SENT, TRACE_SENT)
+"""Those that clients' exporters send, which no user waits for."""
+
+OF_TRACES = (*EXPORTED, TRACE_READ)
 
 _CALLS = {
     "POST runs/create": BEGUN,
     "POST runs/update": ENDED,
     "POST runs/log-batch": LOGGED,
     "POST runs/search": SEARCHED,
+    "POST v1/traces": SPANS_SENT,
+    "POST traces": TRACE_SENT,
+    "GET traces/get": TRACE_READ,
 }
 _STEPS = {"upload": STORED, "download": FETCHED}
 """Of a file it is the step that counts: its first call asks the server for the place."""
@@ -41,6 +52,11 @@ class Tried:
     ok: bool
 
 
+def asked_for(parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Kinds of a load with these parameters of the scenario."""
+    return KINDS + (OF_TRACES if parameters.get("traces") else ())
+
+
 def kind_of(type_: str, name: str) -> str | None:
     """Kind of an operation by its type and name; None: of none that is looked for."""
     first, _, rest = name.partition(" ")
@@ -52,9 +68,14 @@ def kind_of(type_: str, name: str) -> str | None:
 
 
 def figures(
-    all_tried: list[Tried], since: int, begin: int, healed: int | None, end: int
+    all_tried: list[Tried],
+    since: int,
+    begin: int,
+    healed: int | None,
+    end: int,
+    among: Iterable[str] = KINDS,
 ) -> dict[str, KindFigures]:
-    """Count each kind before (from `since` on), during and after a fault; times in ns."""
+    """Count each of these kinds before (from `since` on), during and after a fault; times in ns."""
     return {
         kind: KindFigures(
             acknowledged_before=_count(
@@ -65,7 +86,7 @@ def figures(
             attempted_after=_count(own, healed, end) if healed else 0,
             acknowledged_after=_count([one for one in own if one.ok], healed, end) if healed else 0,
         )
-        for kind in KINDS
+        for kind in among
         for own in [[one for one in all_tried if one.kind == kind]]
     }
 

@@ -218,6 +218,7 @@ def broken(resilience: Resilience | None) -> list[Outcome]:
                     name,
                 )
             )
+        outcomes += _of_traces(name, fault, missed)
         if fault.recovery_time_s is None:
             outcomes.append(
                 Outcome(
@@ -241,6 +242,45 @@ def broken(resilience: Resilience | None) -> list[Outcome]:
     return outcomes
 
 
+def _of_traces(name: str, fault: FaultFigures, missed: bool | None) -> list[Outcome]:
+    """What exports missed; what clients dropped counts as exports that failed."""
+    traces = fault.traces
+    if traces is None:
+        return []
+    outcomes = []
+    if traces.not_sent > fault.error_rate_limit * traces.planned:
+        outcomes.append(
+            Outcome(
+                False,
+                f"{name}: of {traces.planned} exports of traces {traces.failed} failed and clients "
+                f"dropped {traces.dropped_exports}; the objective allows "
+                f"{fault.error_rate_limit:.0%}. No program hears of it. Clients saw: "
+                f"{said_of(traces.client_errors)}.",
+                name,
+            )
+        )
+    if traces.recovery_time_s is None:
+        outcomes.append(
+            Outcome(
+                missed,
+                f"{name}: up to {traces.most_unsent} spans and traces waited in clients, and not "
+                f"all arrived again within {fault.observed_s:.0f} s of the injection. Give more "
+                "time with --set patience_s=…, or plan a lower rate.",
+                name,
+            )
+        )
+    elif traces.recovery_time_s > traces.recovery_time_limit_s:
+        outcomes.append(
+            Outcome(
+                missed,
+                f"{name}: all traces arrived again only {traces.recovery_time_s:.1f} s after it "
+                f"was healed; the objective is {traces.recovery_time_limit_s:g} s.",
+                name,
+            )
+        )
+    return outcomes
+
+
 def named(fault: FaultFigures) -> str:
     """Name a fault with its component."""
     return f"{fault.fault} ({fault.component})" if fault.component else fault.fault
@@ -248,7 +288,9 @@ def named(fault: FaultFigures) -> str:
 
 def seen(fault: FaultFigures) -> str:
     """Say what the clients saw of a fault."""
-    return (
-        ", ".join(f"{word} {count} times" for word, count in fault.client_errors.items())
-        or "nothing"
-    )
+    return said_of(fault.client_errors)
+
+
+def said_of(errors: dict[str, int]) -> str:
+    """Say how often each was seen."""
+    return ", ".join(f"{word} {count} times" for word, count in errors.items()) or "nothing"

@@ -1,12 +1,13 @@
 """The history of a run: append-only JSON lines, written as things happen.
 
 Line types: `plan` (first), `phase`, `invoke`, then one of `ok`, `fail`, `info` for each invoke,
-`sample` (generator health, about once a second), `server` (its processes, before and after),
-`observe` (the system under test, about once a second), `machine` (the node of a pod that loads,
-likewise), `probe` (what was asked beside the load on one path, a line a second), `ceiling`,
-`priority` (the nice value of a generator process while a call is under way), `unserved` (planned
-turns that nobody began), `dropped_by_client` (traces and spans that a client threw away before it
-sent them: `workloads.load.exports`), `user_ended`, `fault` (its name, component and state),
+`sample` (generator health, and what clients have not sent of traces, about once a second), `server`
+(its processes, before and after), `observe` (the system under test, about once a second), `machine`
+(the node of a pod that loads, likewise), `probe` (what was asked beside the load on one path, a
+line a second), `ceiling`, `priority` (the nice value of a generator process while a call is under
+way), `unserved` (planned turns that nobody began), `dropped_by_client` (traces and spans that a
+client threw away before it sent them: `workloads.load.exports`), `user_ended`, `fault` (its name,
+component and state),
 `ended_early` (by --fail-fast, and why), `reconciled` (a double that was removed), `interrupted`. An
 operation's kind is `call`, `step` (several calls), or `probe` (a write beside the load, which no
 user waited for). `info` means that nobody knows whether the operation took place; an invoke without
@@ -83,7 +84,8 @@ class Operation:
     `planned_ns` is when an open load's schedule wanted it to begin, `queued` says that then every
     user was busy; `size` is the bytes that it moves; `replica` is the one that answered, where a
     load balancer said so; `wrong` says that an answer was not the right one. None where they do not
-    apply. `not_audited` names what it changed that no audit looks at; `saw` holds what its answer
+    apply. `exporter` says that a client's exporter of traces made it, for which no user waits.
+    `not_audited` names what it changed that no audit looks at; `saw` holds what its answer
     showed, as `workloads.history.sightings` packs it.
     """
 
@@ -97,6 +99,7 @@ class Operation:
     writes: list[Write]
     planned_ns: int | None = None
     queued: bool = False
+    exporter: bool = False
     size: int | None = None
     outcome: str = "info"
     completed_ns: int | None = None
@@ -160,6 +163,7 @@ class History(Appender):
         writes: list[Write] | None = None,
         planned_ns: int | None = None,
         queued: bool = False,
+        exporter: bool = False,
         size: int | None = None,
         not_audited: list[str] | None = None,
     ) -> int:
@@ -175,6 +179,7 @@ class History(Appender):
             background=background,
             writes=[[w.kind.value, w.owner, w.key, w.value] for w in writes or []],
             **({} if planned_ns is None else {"planned_ns": planned_ns, "queued": queued}),
+            **({"exporter": True} if exporter else {}),
             **({} if size is None else {"size": size}),
             **({"not_audited": not_audited} if not_audited else {}),
         )
@@ -313,6 +318,7 @@ def _operation(line: dict[str, Any]) -> Operation:
         writes=[Write(Kind(k), owner, key, value) for k, owner, key, value in line["writes"]],
         planned_ns=line.get("planned_ns"),
         queued=line.get("queued", False),
+        exporter=line.get("exporter", False),
         size=line.get("size"),
         not_audited=line.get("not_audited") or [],
     )

@@ -1,4 +1,4 @@
-"""A history as it is judged: 46 bytes an operation, whatever the operation was about."""
+"""A history as it is judged: 51 bytes an operation, whatever the operation was about."""
 
 import sys
 from collections import Counter, defaultdict
@@ -26,12 +26,14 @@ FIELDS = np.dtype(
         ("background", "?"),
         ("retried", "?"),
         ("queued", "?"),
+        ("exporter", "?"),
         ("traces", "u4"),
         ("spans", "u4"),
     ]
 )
 """A row of `Record.operations`: times in ns, -1 where there is none; `name` is an index; `queued`
-says that every user was busy at the planned time; `traces` and `spans` were acknowledged by it, a
+says that every user was busy at the planned time, `exporter` that a client's exporter of traces
+made it; `traces` and `spans` were acknowledged by it, a
 trace by the first call that brought any of it."""
 
 NEVER = -1
@@ -229,6 +231,7 @@ class _Table:
                 operation.background,
                 bool(operation.retries),
                 operation.queued,
+                operation.exporter,
                 *self._traced(operation),
             )
         )

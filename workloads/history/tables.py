@@ -47,6 +47,7 @@ _HISTORY = {
     "name": "varchar",
     "background": "boolean",
     "writes": "varchar[][]",
+    "exporter": "boolean",
     "planned_ns": "json",  # a list of them in other lines than an operation's
     "not_audited": "varchar[]",
     "retries": "varchar[]",
@@ -131,6 +132,7 @@ def _read_history(tables: Tables, path: Path) -> None:
             begun.op as id, begun.user, begun.kind as type, begun.name,
             begun.mono_ns as invoked_ns, ended.mono_ns as completed_ns,
             coalesce(ended.type, 'info') as outcome, begun.planned_ns::bigint as planned_ns,
+            coalesce(begun.exporter, false) as exporter,
             begun.writes, begun.not_audited, coalesce(ended.retries, []) as retries,
             ended.error, ended.created, ended.replica, coalesce(ended.saw, []) as saw
         from line begun left join line ended

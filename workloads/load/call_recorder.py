@@ -97,6 +97,7 @@ class CallRecorder:
                 name,
                 step=session.step_op,
                 background=not timed,
+                exporter=session.exporter,
                 writes=request.writes,
                 # A step's own writes are audited, whatever calls they take.
                 not_audited=[] if session.step_writes else request.not_audited,

@@ -37,6 +37,7 @@ class Errand:
     """
 
     in_foreground = True
+    exporter = True
     step_op: str | None = None
     step_writes = False
 

@@ -75,6 +75,8 @@ class Exports:
         self._total = 0
         self._running = 0
         self._sent: dict[int, Event] = {}
+        self._missing: set[int] = set()
+        """Traces of which something was dropped or not acknowledged."""
         self._dropped: Counter[tuple[str, str]] = Counter()
         self._dropped_spans: Counter[tuple[str, str]] = Counter()
         self._dropped_ns = 0
@@ -111,6 +113,7 @@ class Exports:
             if oldest is not None:
                 size = batcher._max_queue_size
                 exports._drop(SPANS, f"the batch processor's queue of {size} spans was full")
+                exports._missing.add(oldest.context.trace_id)
                 exports._take([oldest.context.trace_id])
 
         def collect_spans(exporter: MlflowV3SpanExporter, spans: Sequence[Any]) -> Any:
@@ -119,6 +122,7 @@ class Exports:
                 exports._drop(SPANS, "the client no longer knew their trace", missing, missing)
                 known = Counter(_otel_id(span.trace_id) for each in kept.values() for span in each)
                 ended = Counter(span.context.trace_id for span in spans)
+                exports._missing.update(ended - known)
                 exports._take((ended - known).elements())
             return kept
 
@@ -131,11 +135,20 @@ class Exports:
         )
         return self
 
+    @property
+    def unsent(self) -> int:
+        """Spans and tasks that clients have not sent yet."""
+        return self._total
+
     def wait_for(self, trace_id: int, timeout_s: float) -> bool:
         """Wait until nothing of this trace is left to be sent; returns whether nothing is."""
         if trace_id not in self._left:
             return True
         return bool(self._sent.setdefault(trace_id, Event()).wait(timeout_s))
+
+    def arrived(self, trace_id: int) -> bool:
+        """Whether all of a trace was acknowledged, as far as the client sent it by now."""
+        return trace_id not in self._left and trace_id not in self._missing
 
     def finish(self) -> None:
         """Tell what was dropped, and what is still in the queues of a client that ends now."""
@@ -172,6 +185,8 @@ class Exports:
             if errand and (held := errand.held):
                 self._process.history.complete(held.outcome, held.op, held.at_ns, **held.ended)
             if not mlflows:
+                if errand and errand.answered is None:
+                    self._missing.update(ids)
                 self._take(ids)
 
     def handle(self, task: "_WatchedTask") -> None:
@@ -184,11 +199,14 @@ class Exports:
                 self._drop(task.what, "the client did not send it", 1, task.spans)
         finally:
             self._running -= 1
+            if task.errand and task.errand.answered is None:
+                self._missing.update(task.traces)
             self._take(task.traces)
 
     def refuse(self, task: "_WatchedTask", size: int) -> None:
         """Take note of a task for which the queue had no room."""
         self._drop(task.what, f"the queue of {size} export tasks was full", 1, task.spans)
+        self._missing.update(task.traces)
         self._take(task.traces)
 
     def _watched(self, queue: AsyncTraceExportQueue, task: Task) -> Task:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent  # type: ignore[import-untyped]
 from locust import User, runners
@@ -32,6 +32,9 @@ from workloads.load.call_recorder import CallRecorder
 from workloads.load.process import END, STAGE, WARM, Process
 from workloads.load.tickets import Tickets
 from workloads.plan.plan import Load, Plan, Stage
+
+if TYPE_CHECKING:
+    from workloads.load.exports import Exports
 
 # Locust stops the test when a worker is silent for 3 s, as in a long model fit. Here the parent
 # sees a process that ends.
@@ -281,13 +284,17 @@ def _process(
     runner.register_message(STAGE, take)
     runner.register_message(END, end)
     runner.send_message(LISTENING, {"process": index})
-    gevent.spawn(_sample, index, recorder, history, os.getppid())
+    gevent.spawn(_sample, index, recorder, process.exports, history, os.getppid())
     runner.greenlet.join()
     process.exports.finish()
 
 
-def _sample(index: int, recorder: CallRecorder, history: History, parent: int) -> None:
+def _sample(
+    index: int, recorder: CallRecorder, exports: "Exports", history: History, parent: int
+) -> None:
     """Record once a second the CPU seconds, in all and of calls, and the loop lag in ms.
+
+    And the spans and tasks that clients have not sent yet.
 
     Lag counts only while a call is waiting, as it adds to the call's time. A model fit between two
     calls blocks the loop, too, and delays nothing.
@@ -309,6 +316,7 @@ def _sample(index: int, recorder: CallRecorder, history: History, parent: int) -
                 cpu_s=round(time.process_time() - cpu, 4),
                 call_cpu_s=round(recorder.cpu_s - call_cpu, 4),
                 lag_ms=lags,
+                unsent=exports.unsent,
             )
             cpu, call_cpu, since = time.process_time(), recorder.cpu_s, now
             lags = []

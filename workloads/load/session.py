@@ -25,6 +25,8 @@ class Session:
     """Whether calls that failed may be the same call again: the client's HTTP library sees to it.
     """
     held: Held | None = None
+    exporter = False
+    """Whether a client's exporter of traces makes the calls, and the user does not wait."""
 
     def __init__(self, process: "Process", user: int) -> None:
         self.process = process

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from workloads.checkers.kinds import KINDS
+from workloads.checkers import kinds
 from workloads.history.record import Record
 from workloads.plan import limits
 from workloads.plan.plan import Plan
@@ -44,7 +44,7 @@ def render(result: Result, record: Record, folder: Path) -> str:
         planned=any(stage.calls.response_time for stage in result.stages),
         repeat=repeat(plan),
         rates=RATES,
-        kinds=KINDS,
+        kinds=kinds.asked_for(result.plan.parameters),
     )
 
 

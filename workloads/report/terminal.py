@@ -42,6 +42,8 @@ def show(result: Result, console: Console) -> None:
     if result.resilience:
         console.print(_faults(result.resilience))
         console.print(_outages(result.resilience))
+        if any(fault.traces for fault in result.resilience.faults):
+            console.print(_exports(result.resilience))
     show_durability(result.durability, console)
     for where, gate in _gates(result):
         mark = "not checked" if gate.passed is None else "failed"
@@ -187,6 +189,28 @@ def _outages(resilience: Resilience) -> Table:
             fault.fault,
             *(_outage(fault.outages.get(path), fault.outage_limit_s) for path in RATES),
             "none" if fault.outage_limit_s is None else f"≤ {fault.outage_limit_s:g}",
+        )
+    return table
+
+
+def _exports(resilience: Resilience) -> Table:
+    """What became of traces, for which no user waits."""
+    table = Table(title="exports of traces around faults, times in s", title_justify="left")
+    table.add_column("fault")
+    names = ("exports", "failed", "retried", "dropped spans", "most waiting", "all arrived again")
+    for name in names:
+        table.add_column(name, justify="right")
+    for fault in resilience.faults:
+        if (traces := fault.traces) is None:
+            continue
+        table.add_row(
+            fault.fault,
+            str(traces.exports),
+            f"[red]{traces.failed}[/]" if traces.failed else "0",
+            str(traces.succeeded_after_retry),
+            f"[red]{traces.dropped_spans}[/]" if traces.dropped_spans else "0",
+            str(traces.most_unsent),
+            UNKNOWN if traces.recovered_s is None else f"{traces.recovered_s:.0f}",
         )
     return table
 

@@ -5,15 +5,21 @@ from pydantic import Field
 from workloads.plan.plan import Objectives, Profile
 from workloads.scenarios.artifacts import ArtifactsParameters, file_steps
 from workloads.scenarios.metrics import MetricsParameters
-from workloads.scenarios.scenario import PROFILES, Scenario
+from workloads.scenarios.scenario import PROFILES, Parameters, Scenario
+from workloads.scenarios.traces import TeamTraces, team_steps
 
 
-class MixedParameters(MetricsParameters, ArtifactsParameters):
-    """What runs log, and which files."""
+class MixedParameters(MetricsParameters, ArtifactsParameters, TeamTraces):
+    """What runs log, which files, and which traces."""
 
     sizes_kib: tuple[int, ...] = Field(
         default=(16, 64), description="sizes in KiB, with commas between"
     )
+
+
+def team(parameters: Parameters) -> tuple[str, ...]:
+    """Names of a team's steps."""
+    return (*file_steps(parameters), *team_steps(parameters))
 
 
 MIXED = Scenario(
@@ -26,5 +32,5 @@ MIXED = Scenario(
     },
     objectives=dict.fromkeys(PROFILES, Objectives(error_rate=0, p95_ms=1000, min_rate=10)),
     parameters=dict.fromkeys(PROFILES, MixedParameters()),
-    steps=file_steps,
+    steps=team,
 )

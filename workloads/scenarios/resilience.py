@@ -6,9 +6,11 @@ from typing import Any, Self
 from pydantic import Field
 
 from workloads.plan.plan import Load, Objectives, Plan, Profile, Stage
-from workloads.scenarios.artifacts import ArtifactsParameters, file_steps
+from workloads.scenarios.artifacts import ArtifactsParameters
 from workloads.scenarios.climb import rate_at_knee
+from workloads.scenarios.mixed import team
 from workloads.scenarios.scenario import PROFILES, Measured, Scenario
+from workloads.scenarios.traces import TeamTraces
 
 SHARE = 0.5
 """Share of the knee: what is left of a stack while a part of it is away should carry it."""
@@ -25,7 +27,7 @@ RENAMED = {
 """Parameters of older histories and their present names."""
 
 
-class ResilienceParameters(ArtifactsParameters):
+class ResilienceParameters(ArtifactsParameters, TeamTraces):
     """How long faults last, and what the stack has to reach; times in s."""
 
     metrics: int = Field(default=10, ge=1, le=1000, description="metrics in a batch")
@@ -54,6 +56,11 @@ class ResilienceParameters(ArtifactsParameters):
     )
     recovery_time_limit_s: float = Field(
         default=10, ge=0, description="objective: longest recovery time, in s"
+    )
+    trace_recovery_time_limit_s: float = Field(
+        default=20,
+        ge=0,
+        description="objective: longest time from the healing until all traces arrive again, in s",
     )
 
     @classmethod
@@ -97,8 +104,10 @@ RESILIENCE = Scenario(
     stages=baseline,
     parameters={
         "quick": ResilienceParameters(),
-        "full": ResilienceParameters(fault_s=30, recovery_s=60, patience_s=180),
+        "full": ResilienceParameters(
+            fault_s=30, recovery_s=60, patience_s=180, trace_recovery_time_limit_s=60
+        ),
     },
     breaks=True,
-    steps=file_steps,
+    steps=team,
 )

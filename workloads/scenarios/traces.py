@@ -12,12 +12,18 @@ from workloads.scenarios.scenario import PROFILES, Measured, Parameters, Scenari
 TRACE = "trace"
 """The step that makes one; in a closed load with the wait until it is sent."""
 
+READ = "read a trace"
+"""The step of a team that reads one back; it is a wrong answer where spans are missing."""
+
+READS_EACH = 4
+"""One turn of traces in so many reads one, the others make one."""
+
 USERS_EACH = 16
 """Users of a process: they share the client's exporter, as the threads of an application do."""
 
 
-class TraceParameters(Parameters):
-    """What a trace is like, and what happens beside it."""
+class TraceShape(Parameters):
+    """What a trace is like."""
 
     spans: tuple[int, ...] = Field(
         default=(1, 10, 10, 10), description="spans of a trace, drawn from these, commas between"
@@ -25,6 +31,34 @@ class TraceParameters(Parameters):
     span_bytes: int = Field(
         default=500, ge=0, le=16_000_000, description="bytes that each span carries"
     )
+
+    @field_validator("spans", mode="before")
+    @classmethod
+    def _split_spans(cls, value: object) -> object:
+        return value.split(",") if isinstance(value, str) else value
+
+    @field_validator("spans")
+    @classmethod
+    def _some(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or min(value) < 1:
+            raise ValueError("each trace has at least 1 span")
+        return value
+
+
+class TeamTraces(TraceShape):
+    """Traces as a part of what a team does."""
+
+    traces: float = Field(
+        default=0,
+        ge=0,
+        le=0.9,
+        description="share of the turns in which traces are made and read; 0: none",
+    )
+
+
+class TraceParameters(TraceShape):
+    """What a trace is like, and what happens beside it."""
+
     content: Literal["text", "image"] = Field(
         default="text", description="what they are: text, or an image in base64"
     )
@@ -41,17 +75,10 @@ class TraceParameters(Parameters):
         default=(), description="planned traces/s of stages, one after another, commas between"
     )
 
-    @field_validator("spans", "rates", mode="before")
+    @field_validator("rates", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return value.split(",") if isinstance(value, str) else value
-
-    @field_validator("spans")
-    @classmethod
-    def _some(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not value or min(value) < 1:
-            raise ValueError("each trace has at least 1 span")
-        return value
 
     @field_validator("rates")
     @classmethod
@@ -75,6 +102,21 @@ class TracesParameters(TraceParameters):
     export_workers: int = Field(
         default=10, ge=1, description="export tasks that a client does at once"
     )
+
+
+def team_steps(parameters: Parameters) -> tuple[str, ...]:
+    """Names of a team's steps of traces; none without a share of them."""
+    assert isinstance(parameters, TeamTraces)
+    return (TRACE, READ) if parameters.traces else ()
+
+
+def team_turns(share: float, others: int) -> tuple[int, int]:
+    """Return how often a team sends traces and reads one, beside so many `others`."""
+    if not share:
+        return 0, 0
+    number = max(2, round(others * share / (1 - share)))
+    read = max(1, number // READS_EACH)
+    return number - read, read
 
 
 def rates(plan: Plan, measured: Measured) -> Iterator[Stage]:

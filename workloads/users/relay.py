@@ -5,7 +5,8 @@ would meet nearly all of them at its start, creating runs that none of them ever
 of a process share a pool of open runs, stored files and unfinished models. Runs are few and do end;
 and while the newest work hangs, older runs are still ended and older files fetched.
 
-Activities are not drawn either but take turns: every twenty calls have each of them.
+Activities are not drawn either but take turns: every twenty calls have each of them, and traces
+are so many more where they are asked for.
 """
 
 import time
@@ -24,6 +25,7 @@ from workloads.users import artifact_access
 from workloads.users.artifact_files import Stored, download, upload
 from workloads.users.model_registry import register_models
 from workloads.users.person import Activity, Person
+from workloads.users.team_traces import TracingMember, cards
 
 OPEN = 4
 """Open runs of a process: as many can be ended while none can be begun."""
@@ -172,7 +174,7 @@ def shared(activity: Activity) -> Activity:
     return turns
 
 
-class Relay(Person):
+class Relay(TracingMember):
     """A member of a team that does everything in turn."""
 
     activities: ClassVar[dict[Activity, int]] = {
@@ -189,8 +191,10 @@ class Relay(Person):
     def _choose(self) -> Activity:
         """Return the process's next activity; their order is drawn once, by the seed."""
         if POOL.turns is None:
-            cards = [activity for activity, share in self.activities.items() for _ in range(share)]
+            share = float(self.parameters.get("traces", 0))
+            each = self.activities | cards(share, sum(self.activities.values()))
+            turns = [activity for activity, number in each.items() for _ in range(number)]
             draw = Random(f"{self.process.plan.seed}/{self.process.index}/relay")  # noqa: S311 - repeatable
-            draw.shuffle(cards)
-            POOL.turns = cycle(cards)
+            draw.shuffle(turns)
+            POOL.turns = cycle(turns)
         return next(POOL.turns)

@@ -1,4 +1,4 @@
-"""A whole team: most log, some look around, some store files, register models or tidy up."""
+"""A whole team: most log, some look around, store files, register models, trace or tidy up."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -6,6 +6,7 @@ from typing import ClassVar
 from workloads.users.artifact_files import store_files
 from workloads.users.model_registry import register_models
 from workloads.users.person import Activity, Person
+from workloads.users.team_traces import TracingMember, cards
 from workloads.users.tidying import tidy_up
 from workloads.users.tracking import log_runs
 
@@ -27,7 +28,7 @@ def look_around(person: Person) -> Iterator[None]:
                 yield
 
 
-class Team(Person):
+class Team(TracingMember):
     """Someone of the team; what comes next is drawn by its share."""
 
     activities: ClassVar[dict[Activity, int]] = {
@@ -37,3 +38,8 @@ class Team(Person):
         register_models: 1,
         tidy_up: 1,
     }
+
+    def _choose(self) -> Activity:
+        share = float(self.parameters.get("traces", 0))
+        each = self.activities | cards(share, sum(self.activities.values()))
+        return self.session.random.choices(list(each), list(each.values()))[0]

@@ -43,10 +43,15 @@ class Tracing(TracePerson):
 
     activities: ClassVar[dict[Activity, int]] = ACTIVITIES
 
+    @property
+    def makes_traces(self) -> bool:
+        """Whether there are any in this run."""
+        return True
+
     def on_start(self) -> None:
         """Tell the client where traces go, once in a process."""
         super().on_start()
-        if self.session.experiment_id not in _READY:
+        if self.session.experiment_id not in _READY and self.makes_traces:
             _READY.add(self.session.experiment_id)
             for name, variable in SETTINGS.items():
                 if name in self.parameters:

@@ -106,7 +106,7 @@ def judge(folder: Path) -> tuple[Result, Record]:
             single,
         ),
     )
-    result.verdict.reasons += tracing.said(read, stages, stage)
+    result.verdict.reasons += tracing.said(stages, stage)
     if missing:
         result.verdict.reasons.append(missing_spans.said(missing))
     result.verdict.reasons.append(coverage.said(kept))

@@ -355,6 +355,11 @@ class MissingSpans(_Closed):
         description="Spans of which the server answered every attempt with an error."
     )
     refused_traces: int = Field(description="The same of traces.")
+    given_up_spans: int = Field(
+        default=0,
+        description="Spans that the client gave up as no answer came; they may be there.",
+    )
+    given_up_traces: int = Field(default=0, description="The same of traces.")
     lost_spans: int = Field(description="Spans that were acknowledged, and are not there.")
     lost_traces: int = Field(description="The same of traces.")
 
@@ -404,6 +409,46 @@ class Freshness(_Closed):
     findings: list[str] = Field(description="A line for each such read.")
 
 
+class TracePath(_Closed):
+    """What became of traces around a fault: of the exports of clients, for which no user waits."""
+
+    exports: int = Field(
+        description="Exports that were due until all of them arrived again, and later ones that "
+        "failed or were retried."
+    )
+    failed: int = Field(description="Those that the server refused, or the client gave up.")
+    succeeded_after_retry: int = Field(description="Those that succeeded after a retry.")
+    dropped_exports: int = Field(
+        description="Exports that clients threw away before they sent them; not among the others."
+    )
+    dropped_spans: int = Field(description="Spans of those.")
+    dropped_traces: int = Field(
+        description="Traces whose state, times and previews were thrown away likewise."
+    )
+    client_errors: dict[str, int] = Field(
+        description="Errors that clients saw of exports, of retried attempts too, by kind."
+    )
+    most_unsent: int = Field(
+        description="Most spans and export tasks that waited in clients at one time."
+    )
+    recovered_s: float | None = Field(
+        description="From the injection until all arrives again: ten seconds in a row in which "
+        "every export succeeded and no more than before waited in clients."
+    )
+    recovery_time_s: float | None = Field(description="The same from the healing on.")
+    recovery_time_limit_s: float = Field(description="Objective for it.")
+
+    @property
+    def not_sent(self) -> int:
+        """Exports that failed or were dropped."""
+        return self.failed + self.dropped_exports
+
+    @property
+    def planned(self) -> int:
+        """Exports with those that were dropped."""
+        return self.exports + self.dropped_exports
+
+
 class FaultFigures(_Closed):
     """One fault and its effect on users, until the next one; times from its injection on."""
 
@@ -436,6 +481,9 @@ class FaultFigures(_Closed):
     succeeded_after_retry: int = Field(description="Those that succeeded after a retry.")
     client_errors: dict[str, int] = Field(
         description="Errors that clients saw, of retried attempts too, by kind."
+    )
+    traces: TracePath | None = Field(
+        default=None, description="Of a load with traces: what became of them."
     )
     fault_error: str | None = Field(
         default=None, description="Why the fault is invalid: not in effect, or not healed."

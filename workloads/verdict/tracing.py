@@ -39,8 +39,8 @@ def figures(record: Record, window: Window, observed: Observed | None) -> TraceF
     )
 
 
-def said(record: Record, stages: list[StageFigures], judged: StageFigures | None) -> list[str]:
-    """Say what came of the traces in the judged stage, at which rate not all arrive, what fell."""
+def said(stages: list[StageFigures], judged: StageFigures | None) -> list[str]:
+    """Say what came of the traces in the judged stage, and at which rate not all arrive."""
     reasons = []
     if judged and (own := judged.traces):
         cost = ""
@@ -53,14 +53,6 @@ def said(record: Record, stages: list[StageFigures], judged: StageFigures | None
     by_rate = [s for s in stages if s.traces and s.stage.load is Load.OPEN and s.stage.rate]
     if len(by_rate) > 1 and not any(stage.stage.goes_on for stage in by_rate):
         reasons.append(_rates(by_rate))
-    if lines := record.other.get(DROPPED, []):
-        whys = list(dict.fromkeys(line["why"] for line in lines))
-        spans = sum(line["spans"] for line in lines if line["what"] == "spans")
-        traces = sum(line["count"] for line in lines if line["what"] == "trace")
-        reasons.append(
-            f"The clients threw away {spans} spans and what there was to say of {traces} traces, "
-            f"and told nobody: {'; '.join(whys)}."
-        )
     return reasons
 
 

@@ -98,6 +98,13 @@ def _stood(resilience: Resilience | None) -> list[str]:
             f"{fault.recovered_s or 0:.0f} s; {fault.failed} of {fault.calls} calls failed, "
             f"{fault.succeeded_after_retry} succeeded after a retry."
         )
+        if traces := fault.traces:
+            reasons.append(
+                f"{objectives.named(fault)}: {traces.exports} exports of traces, "
+                f"{traces.failed} failed, {traces.succeeded_after_retry} succeeded after a retry; "
+                f"clients dropped {traces.dropped_spans} spans. Up to {traces.most_unsent} waited; "
+                f"all arrived again after {traces.recovered_s or 0:.0f} s."
+            )
     return reasons
 
 

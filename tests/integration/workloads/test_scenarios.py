@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.workloads.conftest import Server
-from workloads.checkers.kinds import KINDS
+from workloads.checkers.kinds import KINDS, OF_TRACES
 from workloads.commands.application import main
 from workloads.history import history
 from workloads.history.history import Kind
@@ -134,8 +134,8 @@ def test_recheck_says_the_same(mixed: tuple[Path, str], tmp_path: Path) -> None:
 def undisturbed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with a fault that breaks nothing, with users by far more than the load needs."""
     folder = tmp_path_factory.mktemp("resilience") / "run"
-    times = ("fault_s=2", "recovery_s=2", "patience_s=2", "sizes_kib=1")
-    options = ("--users", "48", "--rate", "20", "--fault", "noop")
+    times = ("fault_s=3", "recovery_s=2", "patience_s=2", "sizes_kib=1", "traces=0.5", "spans=5")
+    options = ("--users", "48", "--rate", "30", "--fault", "noop")
     run(server, folder, "resilience", *options, *(f"--set={one}" for one in times))
     return folder
 
@@ -145,7 +145,7 @@ def test_in_a_fault_there_is_everything_though_most_users_only_stand_by(undistur
     found = result_of(undisturbed)
     assert found.resilience
     [fault] = found.resilience.faults
-    assert set(fault.kinds) == set(KINDS)
+    assert set(fault.kinds) == {*KINDS, *OF_TRACES}
     assert all(kind.attempted and kind.attempted_after for kind in fault.kinds.values()), (
         fault.kinds
     )
@@ -154,6 +154,22 @@ def test_in_a_fault_there_is_everything_though_most_users_only_stand_by(undistur
     ended = sum(call.name == "POST runs/update" for call in calls)
     assert begun < len(calls) / 4
     assert ended > begun / 4  # each process keeps four open, and a busy machine begins more
+
+
+def test_a_team_that_traces_loses_no_span_and_reads_them_back(undisturbed: Path) -> None:
+    found = result_of(undisturbed)
+    kept = found.durability.kinds
+    for kind in (Kind.TRACE, Kind.SPAN):
+        assert kept[kind.value].acknowledged == kept[kind.value].present > 0
+    assert found.missing_spans
+    assert found.missing_spans.lost_spans == 0
+    steps = [o for o in history.operations(undisturbed / "history.jsonl") if o.type == "step"]
+    assert any(step.name == "read a trace" and step.outcome == "ok" for step in steps)
+    assert not any(step.wrong for step in steps)
+    assert found.resilience
+    assert found.resilience.faults[0].traces
+    assert found.resilience.faults[0].traces.dropped_spans == 0
+    names_are_known(found)
 
 
 def test_every_path_is_probed_and_what_probes_wrote_is_read_back(undisturbed: Path) -> None:
@@ -170,6 +186,22 @@ def test_every_path_is_probed_and_what_probes_wrote_is_read_back(undisturbed: Pa
 def test_users_are_numbered_once_over_all_processes(mixed: tuple[Path, str]) -> None:
     users = {o.user for o in history.operations(mixed[0] / "history.jsonl")}
     assert users == {0, 1}
+
+
+def test_a_team_in_a_closed_load_waits_until_its_traces_are_sent(
+    server: Server, tmp_path: Path
+) -> None:
+    made = ("traces=0.5", "spans=4", "sizes_kib=1")
+    status, output = run(server, tmp_path / "run", "mixed", *(f"--set={one}" for one in made))
+    result = result_of(tmp_path / "run")
+    assert status == result.verdict.judgement.exit_status
+    assert result.errors == {}, output
+    names_are_known(result)
+    assert result.durability.kinds[Kind.SPAN].present == spans_made(tmp_path / "run", 4) > 0
+    found = list(history.operations(tmp_path / "run" / "history.jsonl"))
+    exports = [o for o in found if o.name == "POST v1/traces"]
+    assert all(o.exporter for o in exports)
+    assert not any(o.exporter for o in found if o.type != "call" or o.step)
 
 
 def test_agents_and_their_judges_lose_nothing(server: Server, tmp_path: Path) -> None:

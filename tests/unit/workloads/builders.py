@@ -169,6 +169,7 @@ class Folder:
         background: bool = False,
         planned_ns: int | None = None,
         queued: bool = False,
+        exporter: bool = False,
         size: int | None = None,
         not_audited: list[str] | None = None,
         **ended: Any,
@@ -187,6 +188,7 @@ class Folder:
             writes=writes or [],
             planned_ns=planned_ns,
             queued=queued,
+            exporter=exporter,
             size=size,
             not_audited=not_audited,
         )

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.workloads.builders import MS, Folder, S, plan, stage
 from workloads.checkers import objectives
 from workloads.checkers.availability import Call, recovered_s, said, service_restored, upper_ms
-from workloads.checkers.kinds import FETCHED, GATE, Tried
+from workloads.checkers.kinds import FETCHED, GATE, KINDS, OF_TRACES, Tried
 from workloads.checkers.outages import Probe, longest_s
 from workloads.history.history import HISTORY
 from workloads.plan.plan import Load
@@ -460,13 +460,65 @@ def test_a_probe_that_stood_still_decides_what_it_can(
     assert found.verdict.judgement is judged
 
 
+def exporting(folder: Broken, late_s: float = 0) -> Broken:
+    """Traces beside it, five a second; those of the fault are sent `late_s` late, at a 2nd try."""
+    for number in range(5 * 30):
+        at = 102 + number / 5
+        late = late_s if 112 <= at < 115 else 0
+        again = {"retries": ["502"]} if late else {}
+        for name in ("POST v1/traces", "POST traces"):
+            ms = 30 + 1000 * late
+            folder.call(at, ms=ms, name=name, planned_ns=int(at * S), exporter=True, **again)
+        folder.call(at, name="GET traces/get", planned_ns=int(at * S))
+    for line in folder.lines:
+        if line["type"] == "sample":
+            line["unsent"] = 300 if 112 * S <= line["mono_ns"] < (115 + late_s) * S else 5
+    return folder
+
+
+def test_exports_that_wait_delay_no_user_and_have_figures_of_their_own(tmp_path: Path) -> None:
+    folder = exporting(Broken(tmp_path).make(traces=0.5), late_s=6)
+    found, broken = result(folder)
+    [fault] = broken.faults
+    assert (fault.recovered_s, fault.succeeded_after_retry, fault.client_errors) == (0, 0, {})
+    assert fault.traces
+    assert (fault.traces.recovered_s, fault.traces.recovery_time_s) == (9, 6)
+    assert (fault.traces.succeeded_after_retry, fault.traces.most_unsent) == (30, 300)
+    assert broken.baseline_rate == pytest.approx(35)
+    assert set(fault.kinds) == {*KINDS, *OF_TRACES}
+    assert found.verdict.judgement is Judgement.GOOD, found.verdict.reasons
+    assert any("30 succeeded after a retry; clients dropped 0" in r for r in found.verdict.reasons)
+    assert service_restored(tmp_path / HISTORY)
+
+
+def test_traces_that_still_wait_keep_the_load_going_on(tmp_path: Path) -> None:
+    folder = exporting(Broken(tmp_path).make(traces=0.5), late_s=12)
+    found, broken = result(folder)
+    assert broken.faults[0].traces
+    assert broken.faults[0].traces.recovered_s is None
+    assert not service_restored(tmp_path / HISTORY)
+    assert found.verdict.judgement is Judgement.BAD
+    assert "up to 300 spans and traces waited in clients" in found.verdict.reasons[0]
+
+
+def test_traces_are_asked_for_where_the_load_has_a_share_of_them(tmp_path: Path) -> None:
+    found, broken = result(Broken(tmp_path / "without").make())
+    assert set(broken.faults[0].kinds) == set(KINDS)
+    assert broken.faults[0].traces is None
+    found, broken = result(Broken(tmp_path / "with").make(traces=0.5))
+    gate = next(g for g in broken.gates if g.name == GATE)
+    assert gate.passed is False
+    assert "none during it of: spans sent, trace sent, trace read" in gate.measured
+    assert found.verdict.judgement is Judgement.INVALID
+
+
 def test_faults_stand_in_the_report_and_on_the_terminal(tmp_path: Path) -> None:
     from rich.console import Console
 
     from workloads.report import terminal
     from workloads.verdict.judge import conclude
 
-    folder = Broken(tmp_path).make(down_s=2, outage_limit_s=3).save()
+    folder = exporting(Broken(tmp_path).make(down_s=2, outage_limit_s=3)).save()
     found = conclude(folder)
     report = (folder / "report.html").read_text()
     assert '<th scope="row">replica-kill</th><td>mlflow</td>' in report
@@ -474,4 +526,7 @@ def test_faults_stand_in_the_report_and_on_the_terminal(tmp_path: Path) -> None:
     assert "--fault replica-kill" in report
     console = Console(width=120, record=True)
     terminal.show(found, console)
-    assert "HTTP 502 x 40" in console.export_text()
+    printed = console.export_text()
+    assert "HTTP 502 x 40" in printed
+    assert "exports of traces around faults" in printed
+    assert "Exports of traces around each fault" in report

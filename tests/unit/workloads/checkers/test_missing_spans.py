@@ -57,9 +57,21 @@ def test_each_is_counted_where_it_belongs(tmp_path: Path) -> None:
         refused_spans=1,
         refused_traces=0,
         lost_spans=1,
+        given_up_spans=1,
+        given_up_traces=0,
         lost_traces=0,
     )
     assert missing_spans.said(missing) == (
-        "Not there: 10 spans and 3 traces' own data that clients dropped; 1 spans and 0 traces "
-        "that the server refused; 1 spans and 0 traces that it acknowledged and lost."
+        "Not there: 10 spans and 3 traces' own data that clients dropped, and told nobody (the "
+        "queue was full); 1 spans and 0 traces that the server refused; 1 spans and 0 traces that "
+        "clients gave up, as no answer came; 1 spans and 0 traces that it acknowledged and lost."
+    )
+
+
+def test_where_nothing_was_dropped_or_given_up_it_is_told_shortly() -> None:
+    none: dict[str, Any] = {"dropped_spans": {}, "dropped_traces": {}, "refused_spans": 0}
+    none |= {"refused_traces": 0, "lost_spans": 0, "lost_traces": 0}
+    assert missing_spans.said(MissingSpans(**none)) == (
+        "Not there: 0 spans and 0 traces' own data that clients dropped; 0 spans and 0 traces that "
+        "the server refused; 0 spans and 0 traces that it acknowledged and lost."
     )

@@ -111,6 +111,27 @@ def test_a_task_is_an_errand_of_the_user_who_made_the_trace(watched: Watched) ->
     assert watched.dropped() == []
 
 
+def test_a_trace_has_arrived_when_every_task_of_it_was_acknowledged(watched: Watched) -> None:
+    answers = iter(["POST v1/traces", None])
+
+    def send(*_: object) -> None:
+        caller = watched.process.current_session()
+        assert caller
+        caller.next_op()
+        caller.answered = next(answers)
+
+    queue = AsyncTraceExportQueue()  # type: ignore[no-untyped-call]
+    for trace in (1, 2):
+        started(watched, watched.users[0], trace)
+        watched.exports._take([trace])  # its only span is in the task
+        queue.put(Task(send, ("1", spans(trace, 1), None)))
+        watched.exports._add(trace)
+        assert not watched.exports.arrived(trace)
+    queue.flush(terminate=True)
+    assert watched.exports.unsent == 0
+    assert [watched.exports.arrived(trace) for trace in (1, 2)] == [True, False]
+
+
 def test_a_task_that_sends_nothing_is_told(watched: Watched) -> None:
     queue = AsyncTraceExportQueue()  # type: ignore[no-untyped-call]
     started(watched, watched.users[0], 1)

@@ -81,11 +81,6 @@ def test_what_clients_dropped_is_told_and_misses_an_objective() -> None:
     [outcome] = objectives._sent(judged)
     assert outcome.met is False
     assert "threw away 10 spans" in outcome.message
-    said = tracing.said(record, [judged], judged)
-    assert said[-1] == (
-        "The clients threw away 14 spans and what there was to say of 1 traces, and told nobody: "
-        "it was full; the run ended."
-    )
 
 
 def figures_of(planned: Stage, traces: TraceFigures) -> StageFigures:
@@ -141,4 +136,4 @@ def test_the_rate_up_to_which_all_arrives(
     rates: tuple[tuple[float, float, int], ...], said: str
 ) -> None:
     stages = climbed(*rates)
-    assert tracing.said(recorded(export(3, "tr-1", "a")), stages, None) == [said]
+    assert tracing.said(stages, None) == [said]
