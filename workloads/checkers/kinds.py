@@ -34,10 +34,10 @@ _CALLS = {
     "POST runs/search": SEARCHED,
     "POST v1/traces": SPANS_SENT,
     "POST traces": TRACE_SENT,
-    "GET traces/get": TRACE_READ,
 }
-_STEPS = {"upload": STORED, "download": FETCHED}
-"""Of a file it is the step that counts: its first call asks the server for the place."""
+_STEPS = {"upload": STORED, "download": FETCHED, "read": TRACE_READ}
+"""By the first word of a step. Of a file it is the step that counts, as its first call asks the
+server for the place; of a trace, as a first call that hangs keeps the others from being tried."""
 
 _REGISTRY = ("registered-models", "model-versions")
 
