@@ -134,8 +134,8 @@ def test_recheck_says_the_same(mixed: tuple[Path, str], tmp_path: Path) -> None:
 def undisturbed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with a fault that breaks nothing, with users by far more than the load needs."""
     folder = tmp_path_factory.mktemp("resilience") / "run"
-    times = ("fault_s=3", "recovery_s=2", "patience_s=2", "sizes_kib=1", "traces=0.5", "spans=5")
-    options = ("--users", "48", "--rate", "30", "--fault", "noop")
+    times = ("fault_s=4", "recovery_s=2", "patience_s=2", "sizes_kib=1", "traces=0.3", "spans=2")
+    options = ("--users", "48", "--rate", "20", "--fault", "noop")
     run(server, folder, "resilience", *options, *(f"--set={one}" for one in times))
     return folder
 
@@ -160,7 +160,8 @@ def test_a_team_that_traces_loses_no_span_and_reads_them_back(undisturbed: Path)
     found = result_of(undisturbed)
     kept = found.durability.kinds
     for kind in (Kind.TRACE, Kind.SPAN):
-        assert kept[kind.value].acknowledged == kept[kind.value].present > 0
+        assert kept[kind.value].present >= kept[kind.value].acknowledged > 0
+        assert kept[kind.value].lost == 0
     assert found.missing_spans
     assert found.missing_spans.lost_spans == 0
     steps = [o for o in history.operations(undisturbed / "history.jsonl") if o.type == "step"]

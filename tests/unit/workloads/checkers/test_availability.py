@@ -465,7 +465,7 @@ def exporting(folder: Broken, late_s: float = 0) -> Broken:
     for number in range(5 * 30):
         at = 102 + number / 5
         late = late_s if 112 <= at < 115 else 0
-        again = {"retries": ["502"]} if late else {}
+        again: dict[str, Any] = {"retries": ["502"]} if late else {}
         for name in ("POST v1/traces", "POST traces"):
             ms = 30 + 1000 * late
             folder.call(at, ms=ms, name=name, planned_ns=int(at * S), exporter=True, **again)
