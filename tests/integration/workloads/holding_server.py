@@ -12,15 +12,28 @@ from workloads.load import null_server
 
 HOLD_S = 2.0
 EVERY = 50
+METHODS = (b"GET ", b"POST ", b"PATCH ")
 _calls = itertools.count(1)
 
 
 class Holding(null_server.Connection):
+    """A call may come in two parts, of which the second must not overtake the one that is held."""
+
+    _held: bytes | None = None
+
     def data_received(self, data: bytes) -> None:
-        if next(_calls) % EVERY:
-            super().data_received(data)
+        if self._held is not None:
+            self._held += data
+        elif data.startswith(METHODS) and next(_calls) % EVERY == 0:
+            self._held = data
+            asyncio.get_running_loop().call_later(HOLD_S, self._go_on)
         else:
-            asyncio.get_running_loop().call_later(HOLD_S, super().data_received, data)
+            super().data_received(data)
+
+    def _go_on(self) -> None:
+        assert self._held is not None
+        held, self._held = self._held, None
+        super().data_received(held)
 
 
 if __name__ == "__main__":
