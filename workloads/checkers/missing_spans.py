@@ -7,12 +7,9 @@ what the server refused.
 
 from collections import Counter
 
-from workloads.history.history import Kind
+from workloads.history.history import DROPPED, Kind
 from workloads.history.tables import Tables, events, rows
 from workloads.verdict.result import Durability, MissingSpans
-
-DROPPED = "dropped_by_client"
-"""Type of the lines of a history that tell of it: `workloads.load.exports`."""
 
 _UNACKNOWLEDGED = """
     select kind, refused, count(*) as count from (

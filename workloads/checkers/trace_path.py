@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from workloads.checkers.missing_spans import DROPPED
+from workloads.history.history import DROPPED
 from workloads.history.record import Record
 from workloads.verdict.result import TracePath
 

@@ -31,6 +31,9 @@ from workloads.plan.plan import SCHEMA_VERSION, Plan
 HISTORY = "history.jsonl"
 """Its name in the folder of a run."""
 
+DROPPED = "dropped_by_client"
+"""Type of the lines of what clients threw away."""
+
 
 class Kind(StrEnum):
     """Kinds of things that a tracking server has to keep."""

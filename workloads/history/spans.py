@@ -68,6 +68,11 @@ def id_of(span: Span) -> str:
     return f"{span.span_id.hex():0>16}"
 
 
+def otel_id(trace_id: str) -> int:
+    """Number of a trace at OpenTelemetry by its id at MLflow, as `tr-` and 32 hex digits."""
+    return int(trace_id.removeprefix("tr-"), 16)
+
+
 def exported(body: bytes, encoding: str | None) -> list[Exported]:
     """Return the spans of an OTLP request in protobuf; `encoding` is its Content-Encoding.
 

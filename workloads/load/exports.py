@@ -29,15 +29,14 @@ from mlflow.tracing.export.mlflow_v3 import MlflowV3SpanExporter
 from opentelemetry.sdk._shared_internal import BatchProcessor
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+from workloads.history.history import DROPPED
+from workloads.history.spans import otel_id
 from workloads.load.backlog import Backlog
 from workloads.load.errand import Errand
 from workloads.load.session import Session
 
 if TYPE_CHECKING:
     from workloads.load.process import Process
-
-DROPPED = "dropped_by_client"
-"""Type of the history lines."""
 
 SPANS, TRACE = "spans", "trace"
 """What is dropped."""
@@ -120,7 +119,7 @@ class Exports:
             kept = collect(exporter, spans)
             if missing := len(spans) - sum(map(len, kept.values())):
                 exports._drop(SPANS, "the client no longer knew their trace", missing, missing)
-                known = Counter(_otel_id(span.trace_id) for each in kept.values() for span in each)
+                known = Counter(otel_id(span.trace_id) for each in kept.values() for span in each)
                 ended = Counter(span.context.trace_id for span in spans)
                 exports._missing.update(ended - known)
                 exports._take((ended - known).elements())
@@ -213,11 +212,11 @@ class Exports:
         busy = self._running + queue._queue.qsize() >= queue._max_workers
         first, *_ = task.args
         if hasattr(first, "info"):  # a trace, of whose spans nothing is sent
-            what, spans, traces = TRACE, 0, [_otel_id(first.info.trace_id)]
+            what, spans, traces = TRACE, 0, [otel_id(first.info.trace_id)]
             self._add(traces[0])
         else:
             what, spans = SPANS, len(task.args[1])
-            traces = [_otel_id(span.trace_id) for span in task.args[1]]
+            traces = [otel_id(span.trace_id) for span in task.args[1]]
         errand = self._errand(traces[0], time.monotonic_ns(), queued=busy)
         return _WatchedTask(task, self, errand, what, spans, traces)
 
@@ -333,8 +332,3 @@ class _WatchedExporter:
     def export(self, spans: Sequence[Any]) -> Any:
         """Export these spans."""
         return self._exports.export(self._exporter, self._batcher, spans)
-
-
-def _otel_id(trace_id: str) -> int:
-    """Number of a trace by its name at MLflow, as `tr-` and 32 hexadecimal digits."""
-    return int(trace_id.removeprefix("tr-"), 16)

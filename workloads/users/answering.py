@@ -10,6 +10,7 @@ from mlflow.entities.model_registry import PromptVersion
 from mlflow.tracing.constant import SpanAttributeKey
 from mlflow.tracing.provider import provider
 
+from workloads.history.spans import otel_id
 from workloads.history.wire import TOKEN_TAG, registered_name
 from workloads.scenarios.agents import ANSWER, PROMPT
 from workloads.users.person import Person
@@ -146,7 +147,7 @@ def send(person: Person, trace_id: str) -> None:
     """
     provider.get().force_flush()
     exports, timeout_s = person.process.exports, person.process.plan.profile.finish_s
-    if exports and not exports.wait_for(int(trace_id.removeprefix("tr-"), 16), timeout_s):
+    if exports and not exports.wait_for(otel_id(trace_id), timeout_s):
         raise TimeoutError(f"the client did not send trace {trace_id} within {timeout_s:g} s")
 
 

@@ -15,6 +15,7 @@ from mlflow.tracing import (
 )
 from mlflow.tracing.provider import provider
 
+from workloads.history.spans import otel_id
 from workloads.users import trace_contents
 from workloads.users.person import Activity
 from workloads.users.trace_person import ACTIVITIES, TracePerson
@@ -78,7 +79,7 @@ class Tracing(TracePerson):
                     headers = get_tracing_context_headers_for_http_request()
                     gevent.spawn(self._serve, f"service {number}", headers, share).get()
             root.set_outputs({"answer": trace_contents.text(self.session.random, 40)})
-        return int(root.trace_id.removeprefix("tr-"), 16)
+        return otel_id(root.trace_id)
 
     def send_now(self) -> None:
         """Let the batch processor hand on what it has."""

@@ -4,13 +4,11 @@ from itertools import takewhile
 
 import numpy as np
 
+from workloads.history.history import DROPPED
 from workloads.history.record import Record, Window
 from workloads.plan.plan import Load
 from workloads.verdict.figures import latency, times_ms
 from workloads.verdict.result import Observed, StageFigures, TraceFigures
-
-DROPPED = "dropped_by_client"
-"""Type of the history lines of what a client threw away (`workloads.load.exports`)."""
 
 METADATA = ("GET experiments/get", "POST experiments/search", "POST runs/search", "GET runs/get")
 """Calls that read metadata, which ingestion must not stall."""

@@ -16,10 +16,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from tests.unit.workloads.builders import plan, stage
-from workloads.history.history import HISTORY, History, lines
+from workloads.history.history import DROPPED, HISTORY, History, lines
 from workloads.load.arrivals import Schedule
 from workloads.load.backlog import Backlog
-from workloads.load.exports import DROPPED, Exports
+from workloads.load.exports import Exports
 from workloads.load.process import Process
 from workloads.load.session import Session
 from workloads.plan.plan import Load

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.workloads.builders import S, plan, stage
 from workloads.checkers import objectives
-from workloads.history.history import Kind, Operation, Write
+from workloads.history.history import DROPPED, Kind, Operation, Write
 from workloads.history.record import Record, Window, _Table
 from workloads.plan.plan import Load, Stage
 from workloads.verdict import tracing
@@ -39,7 +39,7 @@ def recorded(*operations: Operation, dropped: list[dict[str, Any]] | None = None
     table = _Table()
     for one in operations:
         table.add(one, names.setdefault((one.type, one.name), len(names)))
-    other = {tracing.DROPPED: dropped} if dropped else {}
+    other = {DROPPED: dropped} if dropped else {}
     return Record(plan(), [WINDOW], True, list(names), table.rows(), [], other=other)
 
 
