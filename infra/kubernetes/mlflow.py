@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.autoscaling import v2 as autoscaling
 
 from infra.components.server import SPOOL_FOLDER, TrackingServer
+from infra.kubernetes.autoscaler import autoscaler, without_autoscaler
 from infra.kubernetes.identity import Identity
 from infra.kubernetes.network import allow_ingress, service
 from infra.kubernetes.pod import PodSettings
@@ -23,10 +23,6 @@ CoreDNS by default lets an answer be cached, and the second that nginx caches it
 TTL, nginx is refused by a replica that is gone, and asks the next one."""
 
 MONITOR_VERSION = "monitoring.coreos.com/v1"
-
-CPU_TARGET_MILLICORES = 700
-"""Mean use of each worker above which the cluster adds replicas: a Python process uses at most one
-core, and its queue grows long before that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +81,14 @@ class Mlflow(pulumi.ComponentResource):
             identity,
             name,
             pod,
-            None if autoscale else args.replicas,
+            None if autoscale else without_autoscaler(identity, name, args.replicas),
             self,
             max_replicas=max_replicas,
             depends_on=[args.schema],
         )
         if autoscale:
-            self._autoscaler(name, args)
+            range_of_replicas = (args.replicas, args.max_replicas)
+            autoscaler(identity, name, range_of_replicas, args.server.workers, self)
         replicas_service = service(
             identity, name, port, self, [workload], name=f"{name}-replicas", headless=True
         )
@@ -122,24 +119,5 @@ class Mlflow(pulumi.ComponentResource):
                 "selector": {"matchLabels": identity.pod_labels(name)},
                 "endpoints": [{"port": "main", "path": "/metrics"}],
             },
-            opts=identity.options(self),
-        )
-
-    def _autoscaler(self, name: str, args: MlflowArgs) -> None:
-        identity = args.identity
-        millicores = CPU_TARGET_MILLICORES * args.server.workers
-        target = autoscaling.MetricTargetArgs(type="AverageValue", average_value=f"{millicores}m")
-        cpu = autoscaling.ResourceMetricSourceArgs(name="cpu", target=target)
-        autoscaling.HorizontalPodAutoscaler(
-            identity.logical(name),
-            metadata=identity.metadata(name, name),
-            spec=autoscaling.HorizontalPodAutoscalerSpecArgs(
-                scale_target_ref=autoscaling.CrossVersionObjectReferenceArgs(
-                    api_version="apps/v1", kind="Deployment", name=name
-                ),
-                min_replicas=args.replicas,
-                max_replicas=args.max_replicas,
-                metrics=[autoscaling.MetricSpecArgs(type="Resource", resource=cpu)],
-            ),
             opts=identity.options(self),
         )

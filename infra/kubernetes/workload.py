@@ -62,7 +62,7 @@ def rolling_deployment(
     identity: Identity,
     component: str,
     pod: PodSettings,
-    replicas: int | None,
+    replicas: pulumi.Input[int] | None,
     parent: pulumi.Resource,
     *,
     max_replicas: int,

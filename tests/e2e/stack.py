@@ -282,7 +282,8 @@ def search(uri: str, **headers: str) -> requests.Response:
     )
 
 
-def eventually(condition: Callable[[], object], seconds: float) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 300) -> None:
+    """Wait until `condition` holds; the limit only ends a test that would wait for ever."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -106,9 +106,9 @@ def kill_postgres(extras: ExtraContainers) -> None:
     """End it as a power cut does, and start it again."""
     postgres = extras.of("postgres")
     postgres.kill("SIGKILL")
-    postgres.wait(timeout=30)
+    postgres.wait(timeout=180)
     postgres.start()
-    eventually(lambda: postgres.exec_run(["ready"])[0] == 0, 60)
+    eventually(lambda: postgres.exec_run(["ready"])[0] == 0)
 
 
 def sql(extras: ExtraContainers, *statements: str) -> str:

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.e2e
 
 NAMES = [name for name in FAULTS if name != "noop"]
 ELSEWHERE = {"nfs-restart", "nfs-freeze", "postgres-disk-full"}
+COMMAND_SECONDS = 600
+"""A run that is undecided, as on a busy machine, is made once more by itself."""
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +65,8 @@ def test_a_fault_takes_and_is_healed(name: str, target: Target, fronted: toxipro
     states: list[str] = []
     inject_and_heal(injection, lambda: None, lambda state, _: states.append(state.value))
     assert states == ["injecting", "in effect", "healing", "healed"]
-    eventually(lambda: search(target.tracking_uri).status_code == 200, 30)
-    eventually(lambda: search(fronted.address).status_code == 200, 30)
+    eventually(lambda: search(target.tracking_uri).status_code == 200)
+    eventually(lambda: search(fronted.address).status_code == 200)
 
 
 def test_what_a_killed_run_left_is_found_and_healed(
@@ -99,7 +101,7 @@ def test_any_start_order_ends_with_all_ready(
     for kind in ("nginx", "mlflow", "minio", "postgres"):  # those that need the others first
         containers[kind].start()
         time.sleep(1)
-    eventually(lambda: search(target.tracking_uri).status_code == 200, 90)
+    eventually(lambda: search(target.tracking_uri).status_code == 200)
 
 
 def test_a_run_with_a_fault_is_judged(
@@ -169,9 +171,9 @@ def test_a_run_that_is_ended_heals_first(
         ) as process,
     ):
         try:
-            eventually(lambda: paused() or process.poll() is not None, 90)
+            eventually(lambda: paused() or process.poll() is not None)
             process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=90)
+            output, _ = process.communicate(timeout=300)
         finally:
             process.kill()
     assert process.returncode == 130, output
@@ -193,5 +195,5 @@ def command(stack: Stack, folder: Path, *arguments: str) -> "subprocess.Complete
             env=os.environ | stack.environment,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=COMMAND_SECONDS,
         )

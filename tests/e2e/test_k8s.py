@@ -304,7 +304,7 @@ def test_prometheus_finds_each_replica_and_its_figures(outputs: dict[str, Any]) 
         client.log_metric(run, "loss", 1.0, step=step)
     # A request is counted when its answer has been sent, and the kubelet asks now and then.
     idle = "mlflow_http_requests_in_flight", ""
-    eventually(lambda: figures().get(log, 0) >= before + 7 and figures()[idle] == 0, 20)
+    eventually(lambda: figures().get(log, 0) >= before + 7 and figures()[idle] == 0)
     after = figures()
     assert after[log] == before + 7
     assert after["mlflow_http_request_duration_seconds_count", log[1]] == after[log]
@@ -320,7 +320,7 @@ def test_a_run_sees_what_the_pods_do(outputs: dict[str, Any]) -> None:
     figures = PodUsage(target)
     names = {one.name for one in target.components}
     # A kubelet looks at a new container some seconds later.
-    eventually(lambda: set(figures.look()) == names, 30)
+    eventually(lambda: set(figures.look()) == names)
     seen = figures.look()
     assert 200 < seen["mlflow-1"]["memory"] >> 20 < 1000
     assert seen["mlflow-1"]["cpu_s"] > 1
@@ -431,7 +431,7 @@ def test_a_load_from_inside_that_is_cut_off_leaves_nothing(
             if line.startswith(phase):
                 break
         cut(process)
-        last = process.communicate(timeout=60)[0].splitlines()[-1]
+        last = process.communicate(timeout=180)[0].splitlines()[-1]
     assert (process.returncode, last) == (status, f"python -m workloads: {said}")
     assert left_of_loads() == []
     assert not (tmp_path / "run").exists()
@@ -528,14 +528,14 @@ def test_probes_mean_what_they_say(outputs: dict[str, Any]) -> None:
             [now] = pods()
             return not now["status"]["containerStatuses"][0]["ready"]
 
-        eventually(unready, 60)
+        eventually(unready)
         # nginx stays, and says that no replica does.
-        eventually(lambda: search(outputs["tracking_uri"]).status_code == 502, 20)
+        eventually(lambda: search(outputs["tracking_uri"]).status_code == 502)
         [now] = pods()
         assert now["status"]["containerStatuses"][0]["restartCount"] == 0
     finally:
         lifecycle.kubectl("scale", "statefulset/postgres", "--replicas=1", "-n", NAMESPACE)
-    eventually(lambda: pods()[0]["status"]["containerStatuses"][0]["ready"], 90)
+    eventually(lambda: pods()[0]["status"]["containerStatuses"][0]["ready"])
 
 
 def test_a_refresh_finds_no_change(stack: Stack) -> None:
@@ -548,7 +548,7 @@ def test_a_refresh_finds_no_change(stack: Stack) -> None:
 def test_a_killed_port_forward_comes_back_with_up(stack: Stack, outputs: dict[str, Any]) -> None:
     plan = json.loads(forward.plan_file(stack.name).read_text())
     subprocess.run(["kill", "-9", str(plan["pid"])], check=True)
-    eventually(lambda: not forward.is_alive(stack.name), 5)
+    eventually(lambda: not forward.is_alive(stack.name))
     stack.up()
     assert forward.is_alive(stack.name)
     assert stack.outputs()["target"] == outputs["target"]
@@ -790,14 +790,13 @@ def test_up_and_down_and_a_killed_pod_lose_nothing(
             lambda: (
                 len(names()) == 3
                 and all(pod["status"]["containerStatuses"][0]["ready"] for pod in pods())
-            ),
-            90,
+            )
         )
         assert victim not in names()
         killed = len(load.failed)
         stack.configure(**SETTINGS, mlflow_image=other_image)
         stack.up()
-        eventually(lambda: len(names()) == 1, 60)
+        eventually(lambda: len(names()) == 1)
         time.sleep(12)
     # What the killed pod worked on has failed, and nothing else.
     assert killed <= 6, load.failed[:9]
@@ -816,7 +815,7 @@ def test_an_autoscaler_takes_the_replicas_over(stack: Stack, other_image: str) -
     assert "has no metrics.k8s.io" in stack.up()
     scaler = get("horizontalpodautoscaler", NAMESPACE, "mlflow")
     assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 3)
-    eventually(lambda: len(names()) == 2, 60)
+    eventually(lambda: len(names()) == 2)
     # Another `up` leaves its choice alone.
     lifecycle.kubectl("scale", "deployment/mlflow", "--replicas=3", "-n", NAMESPACE)
     stack.up()
@@ -824,7 +823,7 @@ def test_an_autoscaler_takes_the_replicas_over(stack: Stack, other_image: str) -
     # Without it the number is the stack file's again, whoever chose the last one.
     stack.configure(**SETTINGS, mlflow_image=other_image)
     stack.up()
-    eventually(lambda: len(names()) == 1, 60)
+    eventually(lambda: len(names()) == 1)
 
 
 @pytest.mark.parametrize(

@@ -240,12 +240,12 @@ def test_the_server_is_ready_only_while_the_database_answers(
         waiting = [threading.Thread(target=ask) for _ in range(60)]
         for thread in waiting:
             thread.start()
-        eventually(lambda: health() == "unhealthy", 90)
+        eventually(lambda: health() == "unhealthy")
         alive = requests.get(f"{uri}/health", timeout=5)
         assert (alive.status_code, alive.text) == (200, "OK"), "it lives, and a restart is no help"
     finally:
         postgres.unpause()
-    eventually(lambda: health() == "healthy", 60)
+    eventually(lambda: health() == "healthy")
     for thread in waiting:
         thread.join()
 
@@ -378,7 +378,7 @@ def test_an_interrupted_up_leaves_nothing_that_destroy_does_not_remove(
     stack.destroy()
     process = stack.start("up", "--yes", "--skip-preview")
     wanted = f"mlflow-bench-e2e-local-{after}"
-    eventually(lambda: wanted in stack.left(docker_client), 120)
+    eventually(lambda: wanted in stack.left(docker_client))
     interrupt(process, sign)
     process.communicate(timeout=240)
     if sign == signal.SIGKILL:
@@ -386,9 +386,9 @@ def test_an_interrupted_up_leaves_nothing_that_destroy_does_not_remove(
     # An engine that dies over one of these would leave a stack that nobody can read.
     assert list(stack.folder.rglob("*.attrs")) == []
     stack.destroy()
-    eventually(lambda: stack.left(docker_client) == [], 60)
+    eventually(lambda: stack.left(docker_client) == [])
     try:
-        eventually(lambda: set(processes_of(process.pid)) <= {LANGUAGE_HOST}, 20)
+        eventually(lambda: set(processes_of(process.pid)) <= {LANGUAGE_HOST})
     finally:
         for left in processes_of(process.pid).values():
             left.kill()
@@ -408,9 +408,9 @@ def test_an_up_goes_on_where_a_killed_one_ended(
     stack: Stack, docker_client: docker.DockerClient
 ) -> None:
     process = stack.start("up", "--yes", "--skip-preview")
-    eventually(lambda: POSTGRES in stack.left(docker_client), 120)
+    eventually(lambda: POSTGRES in stack.left(docker_client))
     interrupt(process, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     stack.run("cancel", "--yes")
     stack.up()
     assert search(stack.outputs()["tracking_uri"]).status_code == 200

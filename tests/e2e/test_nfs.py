@@ -165,7 +165,7 @@ def test_a_killed_nfs_server_costs_no_acknowledged_artifact(
         time.sleep(1.5)
         server = docker_client.containers.get(PREFIX + "nfs")
         server.kill("SIGKILL")
-        server.wait(timeout=10)
+        server.wait(timeout=180)
         server.start()
         assert [one.result().status_code for one in uploads] == [200, 200]
     for number, content in enumerate(data):

@@ -116,5 +116,5 @@ def cut_power(disk: Path, container: Container) -> float:
             os.close(root)
     with contextlib.suppress(APIError):  # a server may have ended by itself
         container.kill("SIGKILL")
-    container.wait(timeout=60)
+    container.wait(timeout=180)
     return moment

@@ -46,7 +46,7 @@ class NfsServer:
     def restart(self) -> None:
         """Kill it and start it again."""
         self.container.kill("SIGKILL")
-        self.container.wait(timeout=30)
+        self.container.wait(timeout=180)
         self.container.start()
 
 

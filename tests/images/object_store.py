@@ -96,7 +96,7 @@ class ObjectStore:
         """Stop or kill the container, start it, and wait until it is ready."""
         if kill:
             self.container.kill("SIGKILL")
-            self.container.wait(timeout=30)
+            self.container.wait(timeout=180)
         else:
             self.container.stop(timeout=60)
         self.container.start()

@@ -44,7 +44,7 @@ def _worker(folder: Path, *paths: str) -> "subprocess.Popen[str]":
 
 
 def _figures(folder: Path, *paths: str) -> dict[tuple[str, ...], float]:
-    said, _ = _worker(folder, *paths, "/metrics").communicate(timeout=60)
+    said, _ = _worker(folder, *paths, "/metrics").communicate(timeout=180)
     return {
         (one.name, *sorted(one.labels.values())): one.value
         for family in text_string_to_metric_families(said)

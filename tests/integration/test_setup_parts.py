@@ -146,7 +146,7 @@ def test_an_interrupt_ends_every_part_and_is_one_line(tmp_path: Path, number: in
     for log in logs:
         wait_until(log)
     child.send_signal(number)
-    _, errors = child.communicate(timeout=20)
+    _, errors = child.communicate(timeout=180)
     assert child.returncode == ui.INTERRUPTED
     assert errors.splitlines() == ["setup     interrupted; run it again to go on"]
     assert all(map(is_dead, logs))
@@ -160,7 +160,7 @@ def test_a_second_interrupt_is_passed_on(tmp_path: Path) -> None:
     time.sleep(1)
     assert child.poll() is None
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=20)
+    child.communicate(timeout=180)
     assert child.returncode == ui.INTERRUPTED
     assert is_dead(tmp_path / "a")
 

@@ -221,7 +221,7 @@ def test_an_interrupt_keeps_the_history(server: Server, tools: Path, tmp_path: P
             assert time.monotonic() < deadline
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=180)
     assert process.returncode == 130
     last = f"python -m workloads: interrupted; the history is kept in {folder}"
     assert output.splitlines()[-1] == last

@@ -90,7 +90,7 @@ def test_interrupted_update(
 ) -> None:
     """Ctrl-C ends the waiting, and the half-made container goes."""
     kill_group(creating, signal.SIGINT)
-    said, _ = creating.communicate(timeout=30)
+    said, _ = creating.communicate(timeout=180)
     assert creating.returncode != 0
     assert project.name("server") not in ours(), said
     assert eventually(lambda: not running_plugins(project))

@@ -22,7 +22,7 @@ from infra.checks import data
 from infra.components.nginx import configuration_by_name
 from infra.components.traces import ARCHIVAL_FILE, READY_FILE
 from infra.kubernetes import deployment as on_kubernetes
-from infra.kubernetes import preflight, rollout
+from infra.kubernetes import autoscaler, preflight, rollout
 from infra.kubernetes.image import Loader, _name
 from infra.kubernetes.local_cluster import load_command
 from infra.kubernetes.pod import PodSettings
@@ -99,6 +99,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, event_loop_there: None) -> Engine:
     monkeypatch.setattr(preflight, "no_metrics", lambda *_: None)
     monkeypatch.setattr(on_kubernetes, "wrong_answers", lambda *_: [])
     monkeypatch.setattr(rollout, "_wait", lambda *_: None)
+    monkeypatch.setattr(autoscaler, "_remove", lambda *_: None)
     engine = Engine()
     set_mocks(engine, project="mlflow-bench", stack="k8s")
     return engine
@@ -212,8 +213,19 @@ def test_scaling_changes_nothing_but_the_number_of_replicas(engine: Engine) -> N
     assert former == later
 
 
-def test_an_autoscaler_has_the_number_of_replicas_to_itself(engine: Engine) -> None:
+def test_an_autoscaler_has_the_number_of_replicas_to_itself(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[tuple[str, ...]] = []
+
+    def remove(*which: str) -> None:
+        # One of before would set its own number after the Deployment's update.
+        assert "mlflow" not in engine.of("Deployment")
+        removed.append(which)
+
+    monkeypatch.setattr(autoscaler, "_remove", remove)
     deploy()
+    assert removed == [("mlflow-bench-test", "mlflow-bench-k8s", "mlflow", "k8s")]
     assert engine.of("HorizontalPodAutoscaler") == {}
     deploy(more={"autoscale": True, "max_replicas": 3}, replicas="2", workers="2")
     [scaler] = engine.of("HorizontalPodAutoscaler").values()
