@@ -21,8 +21,8 @@ import infra.kubernetes.schema_job
 from infra.checks import data
 from infra.components.nginx import configuration_by_name
 from infra.components.traces import ARCHIVAL_FILE, READY_FILE
-from infra.kubernetes import deployment as on_kubernetes
 from infra.kubernetes import autoscaler, preflight, rollout
+from infra.kubernetes import deployment as on_kubernetes
 from infra.kubernetes.image import Loader, _name
 from infra.kubernetes.local_cluster import load_command
 from infra.kubernetes.pod import PodSettings
