@@ -12,6 +12,9 @@ TRACKING_URI_OUTPUT = "tracking_uri"
 """Name of the stack output that a person copies into `MLFLOW_TRACKING_URI`."""
 
 
+ADMIN_PASSWORD_OUTPUT = "admin_password"
+"""Name of the secret stack output with the password of `Target.username`, if there is one."""
+
 SECRETS_OUTPUT = "audit_secrets"
 """Name of the secret stack output that holds `AuditSecrets` as an object."""
 
@@ -122,6 +125,16 @@ class Target(BaseModel):
     stack: str = Field(description="Stack name, as `local`.")
     platform: Platform = Field(description="`docker` or `kubernetes`.")
     tracking_uri: str = Field(description="Address of the tracking server, as a client uses it.")
+    ca_file: str | None = Field(
+        default=None,
+        description="File on the machine of the deployment, with the public certificates that "
+        "the server's is verified by; None: the usual ones, or no TLS.",
+    )
+    username: str | None = Field(
+        default=None,
+        description="User whose password is the output `admin_password`; None: nobody is asked "
+        "who they are.",
+    )
     mlflow_version: str = Field(description="Version of mlflow that the replicas run.")
     artifacts: str = Field(description="Artifact store: `volume`, `s3` or `nfs`.")
     replicas: int = Field(ge=1, description="Number of MLflow replicas.")

@@ -19,6 +19,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from workloads.target.http_options import http_options
+
 WORKERS = 6
 AHEAD = 2 * WORKERS
 """Artifacts that are here before they are asked for, each in a file where it is not small."""
@@ -74,12 +76,14 @@ class Artifacts:
 
     def store(self, path: str, content: IO[bytes]) -> None:
         """Store an artifact, and return when the server has it."""
-        answer = _session().put(f"{self._root}/{quote(path)}", data=content, timeout=SECONDS)
+        answer = _session().put(
+            f"{self._root}/{quote(path)}", data=content, timeout=SECONDS, **http_options()
+        )
         answer.raise_for_status()
 
     def _list(self, folder: str) -> tuple[list[str], list[str]]:
         parameters = {"path": folder} if folder else {}
-        answer = _session().get(self._root, params=parameters, timeout=SECONDS)
+        answer = _session().get(self._root, params=parameters, timeout=SECONDS, **http_options())
         answer.raise_for_status()
         files: list[str] = []
         folders: list[str] = []
@@ -93,7 +97,7 @@ class Artifacts:
         digest = hashlib.sha256()
         url = f"{self._root}/{quote(path)}"
         try:
-            with _session().get(url, stream=True, timeout=SECONDS) as answer:
+            with _session().get(url, stream=True, timeout=SECONDS, **http_options()) as answer:
                 if answer.status_code == requests.codes.not_found:
                     _close(content)
                     return path, None, ""
@@ -119,6 +123,7 @@ def _session() -> requests.Session:
     if not hasattr(_local, "session"):
         _local.session = requests.Session()
         retry = Retry(5, backoff_factor=0.5, status_forcelist=[429, 502, 503, 504])
-        _local.session.mount("http://", HTTPAdapter(max_retries=retry))
+        for scheme in ("http://", "https://"):
+            _local.session.mount(scheme, HTTPAdapter(max_retries=retry))
     session: requests.Session = _local.session
     return session

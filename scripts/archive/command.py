@@ -10,6 +10,7 @@ import requests
 from infra.outputs import Target
 from scripts.archive import RefusedError
 from workloads import CannotRunError, error_summary
+from workloads.target import access
 from workloads.target import target as stacks
 
 FAILED = 2
@@ -29,9 +30,10 @@ def run(name: str, stack: str, path: Path, work: Callable[[Target, Path], str]) 
     """
     began = time.monotonic()
     try:
-        subject = stacks.load(stack).target
-        assert subject  # a stack that was loaded has one
-        summary_line = work(subject, path)
+        subject = stacks.load(stack)
+        assert subject.target  # a stack that was loaded has one
+        access.install(subject.access)
+        summary_line = work(subject.target, path)
     except (RefusedError, CannotRunError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return FAILED

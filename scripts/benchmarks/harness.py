@@ -30,6 +30,7 @@ from workloads.history.history import History
 from workloads.load import client_settings
 from workloads.load.call_recorder import CallRecorder
 from workloads.load.process import Process
+from workloads.target.access import Access
 
 CALLS = 200
 METRICS = 10
@@ -57,7 +58,7 @@ def main() -> int:
     )
     assert server.stdout
     uri = f"http://127.0.0.1:{server.stdout.readline().strip()}"
-    client_settings.configure(uri)
+    client_settings.configure(uri, Access())
     plain = requests.Session.request
     with tempfile.TemporaryDirectory() as folder:
         process = Process(Environment(), History(Path(folder) / "history.jsonl"), plan(), 0)

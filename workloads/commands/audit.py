@@ -36,7 +36,7 @@ def audit(
     from workloads.target import target
 
     subject = target.load(stack)
-    client_settings.configure(subject.tracking_uri)
+    client_settings.configure(subject.tracking_uri, subject.access)
 
     from workloads.checkers import coverage
     from workloads.report import terminal

@@ -54,7 +54,7 @@ def fill(
     subject = target.load(stack)
     if not subject.target or not subject.secrets:
         raise CannotRunError(f"stack {stack!r} does not say how its database is reached")
-    client_settings.configure(subject.tracking_uri)
+    client_settings.configure(subject.tracking_uri, subject.access)
 
     from workloads.filling import filling
 

@@ -1,6 +1,5 @@
 """`run`: a scenario against a stack or a URL."""
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,9 @@ from typer.core import TyperCommand
 from infra.outputs import Target
 from workloads import CannotRunError
 from workloads.commands import INTERRUPTED, PROGRAM, complain
+from workloads.commands.access_options import access_given
 from workloads.commands.run_folder import RESULTS, link_latest, new_folder
-from workloads.commands.run_options import named, parameters_with, profile_with, token
+from workloads.commands.run_options import named, parameters_with, profile_with
 from workloads.history.history import HISTORY
 from workloads.plan import limits
 from workloads.plan.request import Request
@@ -57,6 +57,28 @@ def run(
             metavar="FILE",
             help="File with a bearer token for the server; else MLFLOW_TRACKING_TOKEN, or "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD of the environment.",
+            rich_help_panel=SUBJECT,
+        ),
+    ] = None,
+    user: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            help="User of the server; the password is in --password-file, or in "
+            "MLFLOW_TRACKING_PASSWORD.",
+            rich_help_panel=SUBJECT,
+        ),
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="File with the password of --user.", rich_help_panel=SUBJECT),
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="Certificates that the server's is verified by; else "
+            "MLFLOW_TRACKING_SERVER_CERT_PATH, else the usual ones.",
             rich_help_panel=SUBJECT,
         ),
     ] = None,
@@ -165,13 +187,13 @@ def run(
         raise CannotRunError(f"--fault {fault}: only resilience has faults")
     if results and (results / HISTORY).exists():
         raise CannotRunError(f"--results {results}: holds a run already; name another folder")
-    if token_file:
-        os.environ["MLFLOW_TRACKING_TOKEN"] = token(token_file)
+    given = access_given(token_file, user, password_file, ca_file)
     from workloads import in_cluster
     from workloads.load import client_settings
     from workloads.target import target
 
     subject = target.at(url) if url else target.load(str(stack))
+    subject = replace(subject, access=subject.access.with_given(given))
     if outside:
         subject = in_cluster.load_from_this_machine(subject)
     in_cluster.check(subject, chosen, request.parameters)
@@ -183,7 +205,7 @@ def run(
         request = replace(request, faults=_faults(fault, request, subject.target))
         try:
             with ready(subject, request.faults, _say) as prepared:
-                client_settings.configure(prepared.tracking_uri)
+                client_settings.configure(prepared.tracking_uri, prepared.access)
                 from workloads.runner import phases, retry
 
                 result = phases.run(prepared, request, folder, page)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -74,15 +73,3 @@ def parameters_with(scenario: Scenario, profile: str, assignments: Iterable[str]
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise CannotRunError(f"--set {name}={changes.get(name)}: {first['msg']}") from None
-
-
-def token(path: Path) -> str:
-    """Read a bearer token from a file."""
-    try:
-        text = path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise CannotRunError(f"--token-file {path}: {reason}") from None
-    if not text:
-        raise CannotRunError(f"--token-file {path}: is empty; put the token into it")
-    return text

@@ -13,6 +13,7 @@ import requests
 from infra.outputs import Component, Target
 from workloads.faults import toxiproxy
 from workloads.faults.fault import Injection
+from workloads.target.http_options import http_options
 
 LATENCY_MS = 200
 JITTER_MS = 100
@@ -74,7 +75,8 @@ class Toxic(Injection):
     def _call(self, path: str) -> Answer:
         began = time.monotonic()
         try:
-            answer = requests.get(f"{self._proxy.address}{path}", timeout=PATIENCE_S)
+            url = f"{self._proxy.address}{path}"
+            answer = requests.get(url, timeout=PATIENCE_S, **http_options())
             error = None if answer.ok else f"HTTP {answer.status_code}"
         except requests.RequestException as failed:
             error = type(failed).__name__

@@ -33,13 +33,13 @@ PATIENCE_S = 5.0
 
 
 class Proxy:
-    """A running proxy: `address` is what clients use."""
+    """A running proxy: `address` is what clients use, by the scheme of the stack's own."""
 
-    def __init__(self, container: "Container") -> None:
+    def __init__(self, container: "Container", scheme: str) -> None:
         self._container = container
         container.reload()
         self._api = f"http://{_published(container, API_PORT)}"
-        self.address = f"http://{_published(container, PORT)}"
+        self.address = f"{scheme}://{_published(container, PORT)}"
 
     def add(self, name: str, toxic: dict[str, Any]) -> None:
         """Add a toxic, as `{"type": "latency", "attributes": {"latency": 200}}`."""
@@ -99,7 +99,7 @@ def start(target: Target) -> Proxy:
     try:
         for network in others:
             client.networks.get(network).connect(container)
-        proxy = Proxy(container)
+        proxy = Proxy(container, _scheme(target))
         proxy.lead_to(f"{front.labels[LABEL]}:{port}")
     except BaseException:
         container.remove(force=True)
@@ -112,7 +112,7 @@ def running(target: Target) -> Proxy:
     containers = _containers(target)
     if not containers:
         raise LookupError(f"no proxy stands in front of {target.stack}")
-    return Proxy(containers[0])
+    return Proxy(containers[0], _scheme(target))
 
 
 def remove(target: Target) -> bool:
@@ -121,6 +121,11 @@ def remove(target: Target) -> bool:
     for container in containers:
         container.remove(force=True)
     return bool(containers)
+
+
+def _scheme(target: Target) -> str:
+    """It passes TLS on as it comes; the certificate is for this machine's names, as `localhost`."""
+    return urlsplit(target.tracking_uri).scheme
 
 
 def _containers(target: Target) -> list["Container"]:

@@ -12,9 +12,18 @@ import sys
 import time
 
 from workloads import CannotRunError, in_cluster
-from workloads.in_cluster.pod_files import NODE, PLAN, PLAN_FOLDER, RESULTS, SOURCES, checksum
+from workloads.in_cluster.pod_files import (
+    ACCESS_FOLDER,
+    NODE,
+    PLAN,
+    PLAN_FOLDER,
+    RESULTS,
+    SOURCES,
+    checksum,
+)
 from workloads.load import client_settings
 from workloads.plan.plan import Plan
+from workloads.target.access import from_files
 
 KEPT_S = 600
 """How long the files are kept; by then the machine outside has them or has ended."""
@@ -44,7 +53,7 @@ def _load() -> None:
     if (PLAN_FOLDER / SOURCES).read_text() != in_cluster.code_digest():
         raise CannotRunError("its image is of other code than this machine's: run `pulumi up`")
     plan = Plan.model_validate_json((PLAN_FOLDER / PLAN).read_text())
-    client_settings.configure(plan.tracking_uri)
+    client_settings.configure(plan.tracking_uri, from_files(ACCESS_FOLDER))
     # Locust patches the standard library for gevent: before everything that uses sockets.
     import locust  # noqa: F401
 

@@ -13,6 +13,7 @@ from workloads.load.driver import USERS_LOG, make_folder
 from workloads.observation.observers import Observers
 from workloads.plan.plan import Plan
 from workloads.report.live import LiveView
+from workloads.target.access import effective
 from workloads.target.target import Subject
 
 OUTSIDE = "outside.jsonl"
@@ -33,7 +34,9 @@ def load(subject: Subject, plan: Plan, folder: Path, view: LiveView) -> None:
         stack.callback(writer.close)
         observers = Observers(subject, plan, writer)
         stack.callback(observers.kill)
-        failure = _follow(Job(subject.target, plan), observers, writer, scratch, view)
+        failure = _follow(
+            Job(subject.target, plan, effective().files()), observers, writer, scratch, view
+        )
         if (scratch / USERS_LOG).exists():
             (scratch / USERS_LOG).replace(folder / USERS_LOG)
         if failure:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,10 +47,12 @@ class Update:
 class Job:
     """The Job of one load, while the context lasts; raises `CannotRunError`."""
 
-    def __init__(self, target: Target, plan: Plan) -> None:
+    def __init__(self, target: Target, plan: Plan, access: Mapping[str, str]) -> None:
+        """Take what clients need to be let in as files by name, for a Secret."""
         assert target.cluster
         self._target = target
         self._plan = plan
+        self._access = access
         self._uid = self._pod = ""
         self._by_hand = (
             f"kubectl --context {target.cluster.context} -n {target.cluster.namespace} "
@@ -115,7 +117,7 @@ class Job:
 
     def _make(self) -> None:
         plan = {PLAN: self._plan.model_dump_json(), SOURCES: in_cluster.code_digest()}
-        body = manifest(self._target, self._plan.processes)
+        body = manifest(self._target, self._plan.processes, with_access=bool(self._access))
         with api_errors():
             try:
                 job = self._batch.create_namespaced_job(self._pods.namespace, body, **TIMEOUT)
@@ -131,6 +133,9 @@ class Job:
             owner: dict[str, Any] = {"apiVersion": "batch/v1", "kind": "Job", "name": NAME}
             owner |= {"uid": self._uid, "blockOwnerDeletion": True}
             metadata = body["metadata"] | {"ownerReferences": [owner]}
+            if self._access:
+                secret = {"metadata": metadata, "stringData": dict(self._access)}
+                self._pods.core.create_namespaced_secret(self._pods.namespace, secret, **TIMEOUT)
             self._pods.core.create_namespaced_config_map(
                 self._pods.namespace, {"metadata": metadata, "data": plan}, **TIMEOUT
             )

@@ -4,10 +4,10 @@ from typing import Any
 
 from infra.labels import LABEL_COMPONENT, LABEL_STACK
 from infra.outputs import Target
-from workloads.in_cluster.pod_files import NODE, PLAN_FOLDER, RESULTS
+from workloads.in_cluster.pod_files import ACCESS_FOLDER, NODE, PLAN_FOLDER, RESULTS
 
 NAME = "load"
-"""Of the Job and its ConfigMap; one name, as two loads at once would measure each other."""
+"""Of the Job, its ConfigMap and Secret; one name, as two loads at once would measure each other."""
 
 USER = 10001
 """User id of the image."""
@@ -33,8 +33,11 @@ _HOPELESS = (
 )
 
 
-def manifest(target: Target, processes: int) -> dict[str, Any]:
-    """Return the Job of a load, by the restricted Pod Security Standard."""
+def manifest(target: Target, processes: int, *, with_access: bool) -> dict[str, Any]:
+    """Return the Job of a load, by the restricted Pod Security Standard.
+
+    `with_access` mounts the Secret with what clients need to be let in.
+    """
     assert target.cluster
     labels = {
         LABEL_STACK: target.stack,
@@ -42,6 +45,12 @@ def manifest(target: Target, processes: int) -> dict[str, Any]:
         "app.kubernetes.io/name": NAME,
         "app.kubernetes.io/part-of": "mlflow-bench",
     }
+    files: dict[str, dict[str, Any]] = {"plan": {"configMap": {"name": NAME}}}
+    folders = {"plan": str(PLAN_FOLDER)}
+    if with_access:
+        # The group that the pod's user is in: nobody else has to read it.
+        files["access"] = {"secret": {"secretName": NAME, "defaultMode": 0o440}}
+        folders["access"] = str(ACCESS_FOLDER)
     scratch = {"results": str(RESULTS), "scratch": "/tmp"}
     same_stack = {"labelSelector": {"matchLabels": {LABEL_STACK: target.stack}}}
     container = {
@@ -52,7 +61,10 @@ def manifest(target: Target, processes: int) -> dict[str, Any]:
         "resources": {"requests": {"cpu": "500m", "memory": f"{512 + 64 * processes}Mi"}},
         "volumeMounts": [
             *({"name": name, "mountPath": path} for name, path in scratch.items()),
-            {"name": "plan", "mountPath": str(PLAN_FOLDER), "readOnly": True},
+            *(
+                {"name": name, "mountPath": path, "readOnly": True}
+                for name, path in folders.items()
+            ),
         ],
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -88,7 +100,7 @@ def manifest(target: Target, processes: int) -> dict[str, Any]:
         "containers": [container],
         "volumes": [
             *({"name": name, "emptyDir": {}} for name in scratch),
-            {"name": "plan", "configMap": {"name": NAME}},
+            *({"name": name, **source} for name, source in files.items()),
         ],
     }
     return {

@@ -10,6 +10,9 @@ PLAN = "plan.json"
 SOURCES = "sources"
 """File with the digest of the code outside."""
 
+ACCESS_FOLDER = Path("/run/access")
+"""CA and credentials in the pod, from a Secret; see `workloads.target.access`."""
+
 RESULTS = Path("/results")
 """Files of the run in the pod."""
 

@@ -3,6 +3,9 @@
 import os
 from collections.abc import MutableMapping
 
+from workloads.target import access
+from workloads.target.access import Access
+
 SETTINGS = {
     "MLFLOW_HTTP_POOL_MAXSIZE": "64",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
@@ -18,15 +21,17 @@ SETTINGS = {
 _KEPT = "MLFLOW_TRACKING_"
 
 
-def configure(tracking_uri: str) -> None:
+def configure(tracking_uri: str, known: Access) -> None:
     """Set the client up through the environment; a person's own settings do not reach a run.
 
-    Only `MLFLOW_TRACKING_*` (credentials, TLS) stay. To be called before mlflow is imported.
+    Only `MLFLOW_TRACKING_*` (credentials, TLS) stay, where `known` has nothing else. To be called
+    before mlflow is imported.
     """
     for variable in [v for v in os.environ if v.startswith("MLFLOW_")]:
         if not variable.startswith(_KEPT):
             del os.environ[variable]
     os.environ.update(SETTINGS, MLFLOW_TRACKING_URI=tracking_uri)
+    access.install(known)
 
 
 def publishing(environ: MutableMapping[str, str]) -> None:

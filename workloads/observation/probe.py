@@ -30,8 +30,8 @@ from workloads.history.history import History
 from workloads.load import priority
 from workloads.load.call_recorder import REJECTED
 from workloads.observation.child_process import ChildProcess
-from workloads.plan import environment
 from workloads.plan.plan import Plan
+from workloads.target.http_options import http_options
 from workloads.target.probe_paths import RATES, ProbePath
 
 PATIENCE_S = 10.0
@@ -170,8 +170,7 @@ class Prober:
                 method,
                 url,
                 timeout=PATIENCE_S,
-                auth=environment.credentials(),
-                verify=environment.verify(),
+                **http_options(),
                 headers={"Connection": "close"},
                 **content,
             )

@@ -11,14 +11,13 @@ import requests
 
 from infra.outputs import Platform, Target
 from workloads import CannotRunError
+from workloads.target.http_options import http_options
 
 
 def server_version(tracking_uri: str) -> str:
     """Return the tracking server's version; raises `CannotRunError` without an answer in 10 s."""
     try:
-        answer = requests.get(
-            f"{tracking_uri.rstrip('/')}/version", timeout=10, auth=credentials(), verify=verify()
-        )
+        answer = requests.get(f"{tracking_uri.rstrip('/')}/version", timeout=10, **http_options())
         answer.raise_for_status()
     except requests.RequestException as error:
         answered = error.response
@@ -27,32 +26,6 @@ def server_version(tracking_uri: str) -> str:
             f"no tracking server answers at {tracking_uri} ({reason}): {_remedy(error)}"
         ) from None
     return answer.text.strip()
-
-
-def credentials() -> requests.auth.AuthBase | None:
-    """Return credentials from the variables that mlflow's client reads."""
-    if user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
-        return requests.auth.HTTPBasicAuth(user, os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
-    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
-        return _Bearer(token)
-    return None
-
-
-def verify() -> bool | str:
-    """Return how to verify TLS, from the variables that mlflow's client reads."""
-    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS") == "true":
-        return False
-    return os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True
-
-
-class _Bearer(requests.auth.AuthBase):
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the token to a request."""
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
 
 
 def _remedy(error: requests.RequestException) -> str:

@@ -11,9 +11,16 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from infra import stack_file
-from infra.outputs import SECRETS_OUTPUT, TARGET_OUTPUT, AuditSecrets, Target
+from infra.outputs import (
+    ADMIN_PASSWORD_OUTPUT,
+    SECRETS_OUTPUT,
+    TARGET_OUTPUT,
+    AuditSecrets,
+    Target,
+)
 from workloads import CannotRunError
 from workloads.plan import limits
+from workloads.target.access import Access, checked_ca
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -24,13 +31,17 @@ OBJECTIVES = "workloads:objectives"
 
 @dataclass(frozen=True)
 class Subject:
-    """What is tested. `objectives` are those of the stack file, as `plan.limits` reads them."""
+    """What is tested. `objectives` are those of the stack file, as `plan.limits` reads them.
+
+    `access` is what clients need to be let in, as far as the stack says so.
+    """
 
     name: str
     tracking_uri: str
     target: Target | None = None
     secrets: AuditSecrets | None = None
     objectives: dict[str, Any] = field(default_factory=dict)
+    access: Access = field(default_factory=Access)
 
 
 def at(url: str, option: str = "--url") -> Subject:
@@ -89,6 +100,7 @@ def load(stack: str) -> Subject:
             target=target,
             secrets=AuditSecrets.model_validate(secrets) if secrets else None,
             objectives=_objectives(stack),
+            access=_access(stack, target, outputs.get(ADMIN_PASSWORD_OUTPUT)),
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -97,6 +109,23 @@ def load(stack: str) -> Subject:
             f"stack {stack!r}: output {TARGET_OUTPUT}.{where}: {first['msg']}; "
             f"deploy it again with this version: pulumi up -s {stack}"
         ) from None
+
+
+def _access(stack: str, target: Target, password: str | None) -> Access:
+    """Return how a stack lets clients in; raises `CannotRunError` if its CA is not to be had."""
+    ca_file = None
+    if target.ca_file:
+        where = f"stack {stack!r}: its CA file {target.ca_file}"
+        try:
+            ca_file = checked_ca(Path(target.ca_file), where)
+        except CannotRunError as error:
+            raise CannotRunError(f"{error}; pulumi up -s {stack} writes it again") from None
+    if target.username and not password:
+        raise CannotRunError(
+            f"stack {stack!r}: output {ADMIN_PASSWORD_OUTPUT} is missing; deploy it again with "
+            f"this version: pulumi up -s {stack}"
+        )
+    return Access(ca_file, target.username, password if target.username else None)
 
 
 def _objectives(stack: str) -> dict[str, Any]:

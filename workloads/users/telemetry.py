@@ -11,6 +11,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from workloads.target import access
 from workloads.users import trace_contents
 from workloads.users.person import Activity
 from workloads.users.trace_person import ACTIVITIES, TracePerson
@@ -44,6 +45,7 @@ class Telemetry(TracePerson):
         exporter = OTLPSpanExporter(
             endpoint=f"{self.process.plan.tracking_uri}/v1/traces",
             headers={EXPERIMENT_HEADER: self.session.experiment_id, **dict(credentials())},
+            certificate_file=os.environ.get(access.CA_FILE),
             compression=Compression.Gzip,
         )
         service = Resource.create({"service.name": f"service-{self.session.user}"})

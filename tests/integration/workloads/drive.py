@@ -34,11 +34,12 @@ import pytest
 
 from workloads.load import client_settings
 from workloads.plan.plan import Objectives
+from workloads.target.access import Access
 from workloads.web import Web
 
 
 def read_back(uri: str, folder: str, *, reconcile: bool) -> int:
-    client_settings.configure(uri)
+    client_settings.configure(uri, Access())
     from workloads.history.history import HISTORY
     from workloads.history.record import load
     from workloads.report.live import LiveView
@@ -68,7 +69,7 @@ def load(
     reports: bool = False,
     **other: Any,
 ) -> int:
-    client_settings.configure(uri)
+    client_settings.configure(uri, Access())
     from workloads.load import driver as generating
     from workloads.plan.plan import Plan
     from workloads.report.live import LiveView
@@ -144,7 +145,7 @@ class PodOfTheTest:
 
 
 def elsewhere(*arguments: str) -> int:
-    client_settings.configure(arguments[0])
+    client_settings.configure(arguments[0], Access())
     import locust  # noqa: F401
 
     from tests.unit.workloads.builders import plan

@@ -77,7 +77,7 @@ def test_a_load_from_here_anyway_needs_no_flag(given: Subject) -> None:
 def test_the_job_keeps_to_the_restricted_level_and_is_no_component() -> None:
     stack = subject().target
     assert stack
-    body = manifest(stack, processes=4)
+    body = manifest(stack, processes=4, with_access=False)
     pod = body["spec"]["template"]["spec"]
     rights = pod["securityContext"]
     assert rights["runAsNonRoot"] is True
@@ -101,6 +101,23 @@ def test_the_job_keeps_to_the_restricted_level_and_is_no_component() -> None:
     # One try, and gone by itself where nobody is left to remove it.
     assert (body["spec"]["backoffLimit"], pod["restartPolicy"]) == (0, "Never")
     assert body["spec"]["ttlSecondsAfterFinished"] > 0
+
+
+def test_what_lets_the_load_in_is_a_secret_of_files() -> None:
+    stack = subject().target
+    assert stack
+    body = manifest(stack, processes=1, with_access=True)
+    pod = body["spec"]["template"]["spec"]
+    [volume] = [one for one in pod["volumes"] if "secret" in one]
+    assert volume["secret"] == {"secretName": "load", "defaultMode": 0o440}
+    [container] = pod["containers"]
+    mounts = {one["mountPath"]: one for one in container["volumeMounts"]}
+    assert mounts["/run/access"] == {
+        "name": volume["name"],
+        "mountPath": "/run/access",
+        "readOnly": True,
+    }
+    assert [one["name"] for one in container["env"]] == ["NODE"]
 
 
 def pod(phase: str, **changes: Any) -> Any:

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.workloads.builders import target as example
 from workloads import CannotRunError
 from workloads.target import target
+from workloads.target.access import Access
 
 
 @pytest.fixture
@@ -37,6 +38,25 @@ def test_a_deployed_stack(pulumi: Path) -> None:
     assert found.secrets.database_password == "s3cret"
     assert "s3cret" not in repr(found)
     assert "--show-secrets -s local" in (pulumi / "arguments").read_text()
+
+
+def test_how_a_stack_lets_clients_in(pulumi: Path, tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.crt"
+    stack = example().model_copy(update={"ca_file": str(ca_file), "username": "admin"})
+    outputs = {"target": stack.model_dump(mode="json"), "admin_password": "s3cret"}
+    (pulumi / "out").write_text(json.dumps(outputs))
+    with pytest.raises(
+        CannotRunError, match=r"CA file .*No such file.*; pulumi up -s local writes"
+    ):
+        target.load("local")
+    ca_file.write_text("-----BEGIN CERTIFICATE-----\n")
+    found = target.load("local")
+    assert found.access == Access(ca_file, "admin", "s3cret")
+    assert "s3cret" not in repr(found)
+    del outputs["admin_password"]
+    (pulumi / "out").write_text(json.dumps(outputs))
+    with pytest.raises(CannotRunError, match="output admin_password is missing; deploy it again"):
+        target.load("local")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,46 @@
+"""How `requests` asks a tracking server: as MLflow's client does, by the same variables."""
+
+import os
+from typing import TypedDict
+
+import requests
+
+from workloads.target.access import CA_FILE, INSECURE, PASSWORD, TOKEN, USERNAME
+
+
+class Options(TypedDict):
+    """Arguments of a request of `requests`."""
+
+    auth: requests.auth.AuthBase | None
+    verify: bool | str
+
+
+def http_options() -> Options:
+    """Return how `requests` has to ask the tracking server, as MLflow's client would."""
+    return {"auth": credentials(), "verify": verify()}
+
+
+def credentials() -> requests.auth.AuthBase | None:
+    """Return credentials from the variables that mlflow's client reads."""
+    if user := os.environ.get(USERNAME):
+        return requests.auth.HTTPBasicAuth(user, os.environ.get(PASSWORD, ""))
+    if token := os.environ.get(TOKEN):
+        return _Bearer(token)
+    return None
+
+
+def verify() -> bool | str:
+    """Return how to verify TLS, from the variables that mlflow's client reads."""
+    if os.environ.get(INSECURE) == "true":
+        return False
+    return os.environ.get(CA_FILE) or True
+
+
+class _Bearer(requests.auth.AuthBase):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the token to a request."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
