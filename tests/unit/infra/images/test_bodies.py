@@ -110,6 +110,7 @@ DEFLATED = RAW.compress(b"spans") + RAW.flush()
         ("deflate", zlib.compress(b"spans"), b"spans"),
         ("deflate", DEFLATED, b"spans"),
     ],
+    ids=["one member", "two members", "empty", "zlib", "raw deflate"],
 )
 def test_bodies_are_decompressed(encoding: str, content: bytes, plain: bytes) -> None:
     assert decompress(content, encoding, 100) == plain
@@ -124,7 +125,9 @@ def test_a_bomb_is_not_made(times: int) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-@pytest.mark.parametrize("content", [b"", b"no", gzip.compress(b"spans")[:-3]])
+@pytest.mark.parametrize(
+    "content", [b"", b"no", gzip.compress(b"spans")[:-3]], ids=["empty", "other", "cut off"]
+)
 def test_what_is_not_of_the_encoding_is_a_mistake(encoding: str, content: bytes) -> None:
     with pytest.raises(RefusedError) as error:
         decompress(content, encoding, 100)
