@@ -41,6 +41,9 @@ THERE = "its creation"
 WITHOUT_CREATION = frozenset({"experiment", "file", "files"})
 """Scopes that are judged by what was written alone, of owners that others may have made."""
 
+OF_TRACES = frozenset({"trace", "spans"})
+"""Scopes that have what a server adds, and whose owner may come again after it was deleted."""
+
 _ONE_KEY = frozenset({"alias", "file"})
 
 _REMOVES_FILES = frozenset({"DELETE artifact", "DELETE artifacts"})
@@ -63,7 +66,8 @@ _WRITES = f"""
     with sent as (
         select write.*, len(retries) > 0 as again, {_CALLER} as caller,
             kind in {tuple(kind.value for kind in CREATED)} as creates,
-            kind = '{Kind.REGISTERED}' as registers, kind = '{Kind.DELETION}' as deletes
+            kind in ('{Kind.REGISTERED}', '{Kind.TRACE}') as registers,
+            kind = '{Kind.DELETION}' as deletes
         from write join operation using (number) where write.outcome <> 'fail'
     )
     select number, invoked_ns as invoked, completed_ns as completed, again, caller,
@@ -286,6 +290,8 @@ class Owner:
             return self._curve(read)
         if read.scope == "files":
             return self._folder(read)
+        if read.scope == "spans":
+            return self._spans(read)
         shown = SHOWS[read.scope]
         if read.scope in _ONE_KEY and not any((k, read.key) in self.registers for k in shown):
             return None
@@ -301,7 +307,7 @@ class Owner:
             strangers -= is_shown
         if read.scope == "run":
             strangers -= sum(place not in self.registers for place in chosen)
-        if strangers > 0 and read.scope != "experiment":
+        if strangers > 0 and read.scope not in ("experiment", "trace"):
             return Finding(read.scope, f"{strangers} values that nobody had sent by then")
         return None
 
@@ -317,6 +323,17 @@ class Owner:
         sent_by_then = {sent.digest for sent in register.sent if sent.invoked < read.completed}
         if strangers := digests - sent_by_then:
             return Finding(thing, f"{len(strangers)} points that nobody had sent by then")
+        return None
+
+    def _spans(self, read: Read) -> Finding | None:
+        """Look at all spans of a trace: is each there that was acknowledged before?"""
+        of_span = [(key, one) for (kind, key), one in self.registers.items() if kind is Kind.SPAN]
+        for key, register in of_span:
+            if (known := register.before(read)) and _absent(key, read):
+                return Finding("the spans", f"without {key}", known[0])
+        sent = [key for key, one in of_span if any(s.invoked < read.completed for s in one.sent)]
+        if strangers := (read.digests or frozenset()) - set(map(named, sent)):
+            return Finding("the spans", f"{len(strangers)} that nobody had sent by then")
         return None
 
     def _was_sent(self, read: Read) -> bool:
@@ -340,7 +357,7 @@ def judge(tables: Tables) -> Freshness:
     findings = _Findings(timeline_of(tables))
     not_audited = {row["route"] for row in rows(tables, _NOT_AUDITED)}
     staged = bool(STAGED_BY & not_audited)
-    unknown = {"run"} if staged else set()
+    unknown = {"run", *OF_TRACES} if staged else set()
     if _REMOVES_FILES & not_audited:
         unknown |= {"file", "files"}
     chosen = SERVER_CHOOSES
@@ -476,6 +493,8 @@ def _look(
             return Finding("all", "that it is there", one.exists.before(read)[-1])
         if any(sent.value is None for sent in possible):
             return None
+        if read.scope in OF_TRACES and any(sent.value is None for sent in one.exists.sent):
+            return None  # what is there came after its deletion, and maybe not all of it
     if read.digests is None:
         known = owner.exists.before(read) if owner.exists else []
         return Finding("all", "that it is not there", known[0]) if known else None

@@ -9,7 +9,8 @@ no such owner. The scopes:
 - `file`: the content of the artifact `key`; `experiment`: a name, and tags;
 - `list`: ids of the runs of an experiment that begin after `key`, in ms;
 - `versions`: ids of all versions of a registered model;
-- `files`: names in the folder `key` of an owner's artifacts.
+- `files`: names in the folder `key` of an owner's artifacts;
+- `trace`: a trace's tags; `spans`: ids of all its spans.
 """
 
 import json
@@ -22,6 +23,7 @@ from typing import Any
 
 from workloads.history import wire
 from workloads.history.history import Kind
+from workloads.history.trace_effects import tag
 
 Sighting = list[Any]
 
@@ -34,14 +36,17 @@ SHOWS: dict[str, frozenset[Kind]] = {
     "alias": frozenset({Kind.ALIAS}),
     "file": frozenset({Kind.ARTIFACT}),
     "experiment": frozenset({Kind.FIELD, Kind.TAG}),
+    "trace": frozenset({Kind.TAG}),
 }
 """Kinds of things that a scope shows all of."""
 
+_TRACE = "GET traces/{id}"
 _RUN_FIELDS = ("start_time", "end_time", "lifecycle_stage", "user_id")
 _VERSION_FIELDS = ("description", "source", "run_id", "run_link")
 
 _FOLDER = re.compile(r"(?P<root>.+?)/artifacts(?:/(?P<below>.+))?")
 _ALL_VERSIONS = re.compile(r"\s*name\s*=\s*'(?P<name>[^']+)'\s*")
+_NO_TRACE = re.compile(r"Trace with ID \S+ (is )?not found")
 _NO_ALIAS = re.compile(r"Registered model alias .* not found")
 
 SEARCHED_AT_MOST = 1000
@@ -73,15 +78,22 @@ def looks_at(name: str) -> bool:
     return name in _LOOKS
 
 
+def asked(name: str, path: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a call, with what its route says of them."""
+    return {"trace_id": path.split("/")[1]} if name == _TRACE else parameters
+
+
 def seen(
     name: str, asked: dict[str, Any], status: int, answer: bytes, experiment_id: str
 ) -> list[Sighting]:
     """Return what an answer showed, of the things that a run's own history can tell about.
 
-    `name` is that of the call, `asked` its parameters. Runs of other experiments are left out:
-    they may be many, and were not made by this run.
+    `name` is that of the call, `asked` its parameters. Runs and traces of other experiments are
+    left out: they may be many, and were not made by this run.
     """
     if name == "POST runs/search" and asked.get("experiment_ids") != [experiment_id]:
+        return []
+    if name == "POST traces/search" and experiment_id not in _experiments(asked):
         return []
     try:
         body = json.loads(answer)
@@ -103,6 +115,8 @@ def _absent(name: str, asked: dict[str, Any], body: dict[str, Any]) -> Iterator[
             yield ["registered", asked["name"], "", None]
         case "GET registered-models/alias" if _NO_ALIAS.search(body.get("message", "")):
             yield ["alias", asked["name"], asked["alias"], _packed([])]
+        case "GET traces/{id}" | "GET traces/get" if _NO_TRACE.search(body.get("message", "")):
+            yield ["trace", asked["trace_id"], "", None]
 
 
 def _packed(digests: list[int]) -> str:
@@ -233,6 +247,45 @@ def _files(asked: dict[str, Any], body: dict[str, Any]) -> Iterator[Sighting]:
         yield ["files", wire.owner(place["root"]), place["below"] or "", _packed(names)]
 
 
+def _experiments(asked: dict[str, Any]) -> set[str]:
+    """Return the experiments that a search for traces is about."""
+    places = asked.get("locations") or []
+    return {place.get("mlflow_experiment", {}).get("experiment_id", "") for place in places}
+
+
+def _trace(info: dict[str, Any], experiment_id: str) -> Iterator[Sighting]:
+    place = info["trace_location"].get("mlflow_experiment", {})
+    if place.get("experiment_id") == experiment_id:
+        tags = info.get("tags", {})
+        digests = [digest(Kind.TAG, key, tag(value)) for key, value in tags.items()]
+        yield ["trace", info["trace_id"], "", _packed(digests)]
+
+
+def _whole_trace(trace: dict[str, Any], experiment_id: str) -> Iterator[Sighting]:
+    for shown in _trace(trace["trace_info"], experiment_id):
+        yield shown
+        ids = [b64decode(span["span_id"]).hex() for span in trace.get("spans", [])]
+        yield ["spans", shown[1], "", _packed([named(f"{one:0>16}") for one in ids])]
+
+
+def _get_info(asked: dict[str, Any], body: dict[str, Any]) -> Iterator[Sighting]:
+    yield from _trace(body["trace"]["trace_info"], asked["experiment_id"])
+
+
+def _get_trace(asked: dict[str, Any], body: dict[str, Any]) -> Iterator[Sighting]:
+    yield from _whole_trace(body["trace"], asked["experiment_id"])
+
+
+def _get_traces(asked: dict[str, Any], body: dict[str, Any]) -> Iterator[Sighting]:
+    for trace in body.get("traces", []):
+        yield from _whole_trace(trace, asked["experiment_id"])
+
+
+def _search_traces(asked: dict[str, Any], body: dict[str, Any]) -> Iterator[Sighting]:
+    for info in body.get("traces", []):
+        yield from _trace(info, asked["experiment_id"])
+
+
 _LOOKS = {
     "GET artifacts": _files,
     "GET experiments/get": _experiment,
@@ -247,4 +300,8 @@ _LOOKS = {
     "GET registered-models/search": _search_registered,
     "GET logged-models/{id}": _get_model,
     "POST logged-models/search": _search_models,
+    _TRACE: _get_info,
+    "GET traces/get": _get_trace,
+    "GET traces/batchGet": _get_traces,
+    "POST traces/search": _search_traces,
 }

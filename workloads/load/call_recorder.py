@@ -121,7 +121,7 @@ class CallRecorder:
                 ended["error"] = f"HTTP {response.status_code}: {response.text[:300]}"
                 if response.status_code in REJECTED and not ended["retries"]:
                     outcome = "fail"
-            if not request.changes and (shown := self._sightings(name, kwargs, response)):
+            if not request.changes and (shown := self._sightings(name, path, kwargs, response)):
                 ended["saw"] = shown
         except BaseException as error:
             if response is None:
@@ -151,14 +151,16 @@ class CallRecorder:
                     context={},
                 )
 
-    def _sightings(self, name: str, kwargs: dict[str, Any], response: Any) -> list[Sighting]:
+    def _sightings(
+        self, name: str, path: str, kwargs: dict[str, Any], response: Any
+    ) -> list[Sighting]:
         """What an answer showed; a streamed one is left to its reader."""
         if not sightings.looks_at(name):
             return []
         parameters = kwargs.get("params") or kwargs.get("json") or {}
         return sightings.seen(
             name,
-            parameters,
+            sightings.asked(name, path, parameters),
             response.status_code,
             response.content,
             self._process.plan.experiment_id,

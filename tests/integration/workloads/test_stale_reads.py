@@ -1,6 +1,7 @@
 """Reads of a real server, and of the same behind a proxy that goes stale."""
 
 import itertools
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from tests.integration.workloads.conftest import Server
 from tests.lossy_proxy import changing
+from tests.otlp import export
 from tests.serving import running
 from tests.watched import Watched
 from workloads.checkers import freshness
@@ -44,6 +46,8 @@ def look_and_write(watched: Watched) -> Freshness:
         name = registered_name(watched.experiment_id, session.token())
         client.create_registered_model(name)
         model = client.create_logged_model(watched.experiment_id, "m", source_run_id=run).model_id
+        trace = secrets.token_bytes(16)
+        trace_id = f"tr-{trace.hex()}"
         for step in range(3):
             client.log_batch(run, [Metric("loss", 1 / (step + 1), 1000, step)])
             client.set_tag(run, "stage", f"stage {step}")
@@ -55,6 +59,10 @@ def look_and_write(watched: Watched) -> Freshness:
             client.update_model_version(name, "1", f"description {step}")
             client.set_experiment_tag(watched.experiment_id, "stage", f"stage {step}")
             client.log_text(run, f"step {step}", f"{step}.txt")
+            export(watched.uri, watched.experiment_id, trace, (b"span000%d" % step, b"", step))
+            client.set_trace_tag(trace_id, "mood", f"mood {step}")
+            client.get_trace(trace_id)
+            client.search_traces(locations=[watched.experiment_id])
             client.list_artifacts(run)
             client.get_experiment(watched.experiment_id)
             client.get_run(run)
@@ -95,6 +103,7 @@ def test_a_real_server_is_fresh(server: Server, tmp_path: Path) -> None:
         ("/model-versions/search", "stale: the list of versions of "),
         ("/mlflow-artifacts/artifacts", "stale: the list of files of "),
         ("/experiments/get", "stale: tag stage of "),
+        ("/traces/get", "stale: the spans of tr-"),
     ],
 )
 def test_an_earlier_answer_is_stale(server: Server, tmp_path: Path, route: str, said: str) -> None:

@@ -4,10 +4,12 @@ Answers are those of mlflow 3.17, packed as the client packs them.
 """
 
 import json
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.unit.workloads.builders import Folder, plan
 from workloads.checkers import freshness
@@ -534,3 +536,111 @@ def test_a_search_hides_the_versions_of_a_prompt(script: Script) -> None:
     script.post(102, "model-versions/create", {"name": "churn"}, created="churn/1")
     versions(script, 106)
     assert script.judged().findings == []
+
+
+TRACE = f"tr-{1:032x}"
+ROOT, CHILD = b"root0001", b"child001"
+
+
+def export(script: Script, at_s: float, *spans: bytes, **ended: Any) -> None:
+    request = ExportTraceServiceRequest()
+    scope = request.resource_spans.add().scope_spans.add()
+    for span_id in spans:
+        scope.spans.add(trace_id=bytes(15) + b"\1", span_id=span_id, name="step")
+    headers = {"x-mlflow-experiment-id": "1", "content-type": "application/x-protobuf"}
+    asked = effects.asked("POST", "v1/traces", {}, request.SerializeToString(), headers)
+    writes: list[list[str | None]] = [[w.kind, w.owner, w.key, w.value] for w in asked.writes]
+    assert writes
+    script.call(at_s, name="POST v1/traces", writes=writes, replica="mlflow-a-1", **ended)
+
+
+def set_trace_tag(script: Script, at_s: float, value: str, **ended: Any) -> None:
+    script.send(at_s, "PATCH", f"traces/{TRACE}/tags", {"key": "mood", "value": value}, **ended)
+
+
+def info(**tags: str) -> dict[str, Any]:
+    """What the server shows of a trace, with tags of its own."""
+    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "1"}}
+    own = {"mlflow.trace.spansLocation": "TRACKING_STORE"}
+    return {"trace_id": TRACE, "trace_location": place, "state": "OK", "tags": own | tags}
+
+
+def get_trace(script: Script, at_s: float, *spans: bytes, **tags: str) -> None:
+    shown = [{"span_id": b64encode(span_id).decode(), "name": "step"} for span_id in spans]
+    answer = {"trace": {"trace_info": info(**tags), "spans": shown}}
+    script.get(at_s, "GET traces/get", {"trace_id": TRACE}, answer)
+
+
+def test_fresh_reads_of_a_trace(script: Script) -> None:
+    export(script, 101, CHILD)
+    get_trace(script, 102, CHILD)
+    export(script, 103, ROOT)
+    set_trace_tag(script, 104, "good")
+    get_trace(script, 105, ROOT, CHILD, mood="good")
+    set_trace_tag(script, 106, "bad", ms=900)
+    get_trace(script, 106.5, ROOT, CHILD, mood="good")
+    answer = {"traces": [info(mood="bad")]}
+    searched = {"locations": [info()["trace_location"]]}
+    script.get(108, "POST traces/search", searched, answer)
+    result = script.judged()
+    assert result.findings == []
+    assert result.reads == 4
+
+
+@pytest.mark.parametrize(
+    ("spans", "tags", "said"),
+    [
+        ([CHILD], {"mood": "b"}, f"stale: the spans of {TRACE}"),
+        ([ROOT, CHILD], {"mood": "a"}, f"stale: tag mood of {TRACE}"),
+        ([ROOT, CHILD], {}, f"stale: tag mood of {TRACE}"),
+        ([ROOT, CHILD, b"another1"], {"mood": "b"}, f"unexpected: the spans of {TRACE}"),
+    ],
+)
+def test_a_trace_as_it_was_before(
+    script: Script, spans: list[bytes], tags: dict[str, str], said: str
+) -> None:
+    export(script, 101, CHILD)
+    export(script, 102, ROOT)
+    set_trace_tag(script, 103, "a")
+    set_trace_tag(script, 104, "b")
+    get_trace(script, 105, *spans, **tags)
+    [finding] = script.judged().findings
+    assert finding.startswith(said)
+
+
+def test_a_trace_that_a_replica_does_not_know_yet(script: Script) -> None:
+    export(script, 101, ROOT)
+    asked = sightings.asked("GET traces/{id}", f"traces/{TRACE}", {})
+    message = f"Trace with ID '{TRACE}' not found."
+    answer = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": message}
+    script.get(102, "GET traces/{id}", asked, answer, status=404)
+    [finding] = script.judged().findings
+    assert finding.startswith(f"stale: all of {TRACE}")
+    assert "that it is not there" in finding
+
+
+def test_a_deleted_trace(script: Script) -> None:
+    export(script, 101, ROOT, CHILD)
+    script.post(102, "traces/delete-traces", {"experiment_id": "1", "request_ids": [TRACE]})
+    get_trace(script, 103, ROOT, CHILD)
+    result = script.judged()
+    assert result.stale == 1
+    for finding in result.findings:
+        assert finding.startswith(f"stale: all of {TRACE}")
+
+
+def test_late_spans_bring_a_deleted_trace_back_without_the_others(script: Script) -> None:
+    export(script, 101, ROOT)
+    script.post(102, "traces/delete-traces", {"experiment_id": "1", "request_ids": [TRACE]})
+    export(script, 103, CHILD)
+    get_trace(script, 104, CHILD)
+    assert script.judged().findings == []
+
+
+def test_traces_of_other_experiments_are_not_looked_at() -> None:
+    answer = json.dumps({"traces": [info()]}).encode()
+    searched = {"locations": [info()["trace_location"]]}
+    assert sightings.seen("POST traces/search", searched, 200, answer, "1")
+    assert sightings.seen("POST traces/search", searched, 200, answer, "2") == []
+    whole = json.dumps({"trace": {"trace_info": info()}}).encode()
+    assert sightings.seen("GET traces/get", {"trace_id": TRACE}, 200, whole, "2") == []
