@@ -21,6 +21,7 @@ from infra.images.mlflow.stores.mlflow_bench_stores.folder import (
     FolderRepository,
     blocks,
 )
+from infra.images.mlflow.stores.mlflow_bench_stores.ranges import Facts, Part
 
 
 async def stream(pieces: list[bytes], *, breaks: bool = False) -> AsyncIterator[bytes]:
@@ -235,6 +236,49 @@ def test_what_is_read_is_what_is_there(tmp_path: Path) -> None:
         assert refused.value.get_http_status_code() == status, path
 
 
+def test_a_part_is_read_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(range(200)))
+    store = FolderRepository(tmp_path.as_uri())
+
+    async def read(part: Part) -> tuple[range | None, bytes, Facts]:
+        found = await store.open("file", part)
+        content = b"".join([chunk async for chunk in found.chunks()])
+        return found.part, content, await store.facts("file")
+
+    part, content, facts = asyncio.run(read(Part(None, 5)))
+    assert (part, content, facts.size) == (range(195, 200), bytes(range(195, 200)), 200)
+    before = facts.etag
+    os.utime(tmp_path / "file", ns=(0, 1))
+    assert asyncio.run(read(Part(0, 9)))[2].etag != before
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("run", "'run' is a folder"),
+        ("run/file/x", "'run/file/x' is below a file"),
+        ("run/file/x/y", "'run/file/x/y' is below a file"),
+        ("run/" + "n" * 256, "has 256 bytes, and the artifact store takes 255"),
+        ("run/" + "n" * 256 + "/x", "has 256 bytes, and the artifact store takes 255"),
+        ("run/" + "/".join(["n" * 200] * 30), "it has 6033 bytes, and the artifact store takes 40"),
+        ("run/..\\x", "step upwards"),
+        ("run/.", "names a folder"),
+    ],
+)
+def test_a_path_that_cannot_be_is_the_client_s_mistake(
+    tmp_path: Path, path: str, says: str
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/file").write_bytes(b"before")
+    store = FolderRepository(tmp_path.as_uri())
+    folder, _, name = path.rpartition("/")
+    with pytest.raises(MlflowException, match=says) as refused:
+        asyncio.run(store.log_artifact_from_async_stream(stream([b"x"]), name, folder or None))
+    assert refused.value.get_http_status_code() == 400
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["file"]
+    assert (tmp_path / "run/file").read_bytes() == b"before"
+
+
 @pytest.mark.parametrize(
     ("replacements", "trouble", "answer"),
     [
@@ -267,8 +311,8 @@ def test_what_is_replaced_before_its_first_bytes_are_read_is_opened_again(
         def close(self) -> None:
             self.body.close()
 
-    def download(body: Any, size: int, threads: Any) -> Download:
-        return Download(Replaced(body), size, threads)
+    def download(body: Any, facts: Facts, threads: Any) -> Download:
+        return Download(Replaced(body), facts, threads)
 
     async def read() -> bytes:
         found = await FolderRepository(tmp_path.as_uri()).open("file")

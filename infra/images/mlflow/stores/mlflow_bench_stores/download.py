@@ -5,26 +5,37 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Executor, Future
 from typing import Any
 
+from .ranges import Facts
+
 CHUNK = 2**20
 """Bytes that are read at once; twice as many are held."""
 
 
 class Download:
-    """Content of known size, in bytes, that `threads` read; `body` is what they read and close.
+    """An artifact, or a part of it, that `threads` read; `body` is what they read and close.
 
     To make one takes a thread, too: it reads the first chunk, so that a store that cannot be read
     is told by the answer's status, and not by an answer that breaks off.
     """
 
-    def __init__(self, body: Any, size: int, threads: Executor) -> None:
+    def __init__(
+        self, body: Any, facts: Facts, threads: Executor, part: range | None = None
+    ) -> None:
         self._body = body
         self._threads = threads
-        self.size = size
+        self.facts = facts
+        self.part = part
+        """Which bytes of the artifact; None: all."""
+        self.size = size = facts.size if part is None else len(part)
         try:
             self._first = self._read(size) if size else b""
         except BaseException:
             body.close()
             raise
+
+    def close(self) -> None:
+        """Give up what is not to be read."""
+        self._body.close()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the content; the next chunk is read while the present one is sent."""

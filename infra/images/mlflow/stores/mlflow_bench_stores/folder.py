@@ -13,6 +13,8 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO
@@ -28,6 +30,8 @@ from mlflow.store.artifact.local_artifact_repo import (
 )
 
 from .download import Download
+from .paths import PATH_BYTES, clean, clean_file, refused, shortened, too_long
+from .ranges import Facts, Part
 
 BLOCK = 2**20
 """Bytes that are written at once, at least: as much as a mount passes on in one request."""
@@ -52,14 +56,14 @@ class FolderRepository(LocalArtifactRepository):
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Store one file."""
-        with _naming_errors(self.artifact_dir):
+        with _naming_errors(self.artifact_dir, artifact_path or ""):
             super().log_artifact(local_file, artifact_path)  # type: ignore[no-untyped-call]
 
     def log_artifact_from_stream(
         self, stream: BinaryIO, artifact_file_name: str, artifact_path: str | None = None
     ) -> None:
         """Store what a stream has."""
-        with _naming_errors(self.artifact_dir):
+        with _naming_errors(self.artifact_dir, _joined(artifact_path, artifact_file_name)):
             super().log_artifact_from_stream(stream, artifact_file_name, artifact_path)
 
     async def log_artifact_from_async_stream(
@@ -73,8 +77,9 @@ class FolderRepository(LocalArtifactRepository):
         MLflow's own closes the file on the event loop. A mount that a server hangs behind waits
         there for what was written, and every other request of the process with it.
         """
-        with _naming_errors(self.artifact_dir):
-            draft = await asyncio.to_thread(self._draft, artifact_file_name, artifact_path)
+        path = clean_file(_joined(artifact_path, artifact_file_name))
+        with _naming_errors(self.artifact_dir, path):
+            draft = await asyncio.to_thread(self._draft, path)
             try:
                 last = b""
                 async for block in blocks(chunks):
@@ -87,40 +92,68 @@ class FolderRepository(LocalArtifactRepository):
                 await asyncio.to_thread(draft.drop)
                 raise
 
-    def _draft(self, artifact_file_name: str, artifact_path: str | None) -> "Draft":
-        _verify_artifact_file_name(artifact_file_name)
-        path = self._path(artifact_path or "")
+    def _draft(self, artifact_path: str) -> "Draft":
+        parent, _, name = artifact_path.rpartition("/")
+        _verify_artifact_file_name(name)
+        # A draft's name is short: that of the artifact would be refused at its end only.
+        if long := too_long(name, PATH_BYTES):
+            raise long
+        path = self._path(parent)
         try:
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
-            self._get_or_create_artifact_dir(artifact_path)
+            self._get_or_create_artifact_dir(parent or None)
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             self._refuse_outside(folder)
-            return Draft(folder, Path(artifact_file_name).name)
+            return Draft(folder, name)
         except BaseException:
             os.close(folder)
             raise
 
-    async def open(self, artifact_path: str) -> Download:
-        """Start to read a file; raise `MlflowException` where there is none.
+    async def open(self, artifact_path: str, part: Part | None = None) -> Download:
+        """Start to read a file; raise `MlflowException` where there is none, `NoPartError`.
 
         MLflow's own looks for it on the event loop, as it closes what was uploaded.
         """
-        with _naming_errors(self.artifact_dir):
-            return await asyncio.wrap_future(_threads.submit(self._open, artifact_path))
+        path = clean_file(artifact_path)
+        with _naming_errors(self.artifact_dir, path):
+            return await asyncio.wrap_future(_threads.submit(self._open, path, part))
 
-    def _open(self, artifact_path: str) -> Download:
+    async def facts(self, artifact_path: str) -> Facts:
+        """Look at a file; raise `MlflowException` where there is none."""
+        path = clean_file(artifact_path)
+        with _naming_errors(self.artifact_dir, path):
+            return await asyncio.wrap_future(_threads.submit(self._look, path))
+
+    def _look(self, artifact_path: str) -> Facts:
+        with self._found(artifact_path) as body:
+            return _facts(body.fileno())
+
+    def _open(self, artifact_path: str, part: Part | None) -> Download:
         end = time.monotonic() + REPLACED_SECONDS
         while True:
             try:
-                return self._begin(artifact_path)
+                return self._begin(artifact_path, part)
             except OSError as error:
                 if error.errno != errno.ESTALE or time.monotonic() > end:
                     raise
             time.sleep(REPLACED_PAUSE_SECONDS)
 
-    def _begin(self, artifact_path: str) -> Download:
+    def _begin(self, artifact_path: str, part: Part | None) -> Download:
+        body = self._found(artifact_path)
+        try:
+            facts = _facts(body.fileno())
+            if part is None:
+                return Download(body, facts, _threads)
+            found = part.of(facts.size)
+            body.seek(found.start)
+            return Download(body, facts, _threads, found)
+        except BaseException:
+            body.close()
+            raise
+
+    def _found(self, artifact_path: str) -> FileIO:
         path = self._path(artifact_path)
         try:
             body = path.open("rb", buffering=0)
@@ -134,16 +167,15 @@ class FolderRepository(LocalArtifactRepository):
             ) from None
         try:
             self._refuse_outside(body.fileno())
-            return Download(body, os.fstat(body.fileno()).st_size, _threads)
+            return body
         except BaseException:
             body.close()
             raise
 
     def _path(self, artifact_path: str) -> Path:
-        path = os.path.normpath(os.path.join(self.artifact_dir, artifact_path))  # noqa: PTH118
-        if not Path(path).is_relative_to(self.artifact_dir):
+        if artifact_path.startswith("/"):
             raise MlflowException.invalid_parameter_value(OUTSIDE)
-        return Path(path)
+        return Path(os.path.normpath(self.artifact_dir), clean(artifact_path))
 
     def _refuse_outside(self, descriptor: int) -> None:
         """Raise `MlflowException` if links led to something outside of the store.
@@ -157,7 +189,7 @@ class FolderRepository(LocalArtifactRepository):
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         """Return what lies directly in a folder; MLflow's own looks at each file twice."""
         place = self._path(path or "")
-        with _naming_errors(self.artifact_dir):
+        with _naming_errors(self.artifact_dir, path or ""):
             try:
                 folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
             except (FileNotFoundError, NotADirectoryError):
@@ -172,14 +204,14 @@ class FolderRepository(LocalArtifactRepository):
 
     def get_local_path(self, artifact_path: str) -> str:
         """Return where an artifact is read from."""
-        with _naming_errors(self.artifact_dir):
+        with _naming_errors(self.artifact_dir, artifact_path):
             _look_at(Path(self.artifact_dir, artifact_path))
             return str(super().get_local_path(artifact_path))
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
         """Remove a file, or all below a folder; it does not come back after a power failure."""
         place = self._path(artifact_path or "")
-        with _naming_errors(self.artifact_dir):
+        with _naming_errors(self.artifact_dir, artifact_path or ""):
             super().delete_artifacts(artifact_path)  # type: ignore[no-untyped-call]
             with suppress(FileNotFoundError, NotADirectoryError):
                 _synchronise(place.parent)
@@ -196,6 +228,17 @@ class FolderRepository(LocalArtifactRepository):
         _synchronise(written)
         written.replace(place)
         _synchronise(place.parent)
+
+
+def _joined(folder: str | None, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _facts(descriptor: int) -> Facts:
+    found = os.fstat(descriptor)
+    # Not the inode: each replica may have a number of its own for a file on NFS.
+    tag = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
+    return Facts(found.st_size, tag, datetime.fromtimestamp(found.st_mtime, UTC))
 
 
 async def blocks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
@@ -295,10 +338,23 @@ def _look_at(path: Path) -> None:
 
 
 @contextmanager
-def _naming_errors(folder: Any) -> Iterator[None]:
+def _naming_errors(folder: Any, path: str) -> Iterator[None]:
     """Turn an error of the file system into an answer that names it."""
     try:
         yield
     except OSError as error:
+        if mistake := _mistake(error, path):
+            raise mistake from error
         # Without the path: a client knows its artifact's, and not the server's.
         raise MlflowException(f"The artifact store {folder} failed: {error.strerror}") from error
+
+
+def _mistake(error: OSError, path: str) -> MlflowException | None:
+    """Return what is wrong with a client's path, if that is why the file system refused it."""
+    if error.errno == errno.ENAMETOOLONG:
+        return too_long(path, PATH_BYTES) or refused(f"it is longer than {PATH_BYTES} bytes.")
+    if error.errno == errno.EISDIR:
+        return refused(f"'{shortened(path)}' is a folder.")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return refused(f"'{shortened(path)}' is below a file.")
+    return None

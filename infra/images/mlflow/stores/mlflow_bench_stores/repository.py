@@ -14,8 +14,9 @@ import logging
 import mimetypes
 import os
 import posixpath
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -41,6 +42,9 @@ from mlflow.store.artifact.artifact_repo import (
 from mlflow.store.artifact.s3_artifact_repo import BOTO_TO_MLFLOW_ERROR, S3ArtifactRepository
 
 from .download import CHUNK, Download
+from .paths import KEY_BYTES, clean, clean_file, refused, shortened, too_long
+from .ranges import Facts, NoPartError, Part
+from .shadows import Shadows
 from .upload import Upload
 
 PRESIGNED_ENDPOINT = "MLFLOW_BENCH_PRESIGNED_ENDPOINT"
@@ -53,6 +57,18 @@ CONNECT_SECONDS = 5
 
 _threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="s3")
 """Wait for S3. Apart from the threads that serve the API, which a frozen store leaves alone."""
+
+NOT_TAKEN = {
+    "400",  # of HEAD, whose answer has no code
+    "InvalidArgument",
+    "InvalidURI",
+    "KeyTooLongError",
+    "XMinioInvalidObjectName",
+    "XMinioInvalidResourceName",
+}
+"""S3's codes for a name that it does not take; which names those are is each store's own matter."""
+
+_shadows = Shadows()
 
 _log = logging.getLogger(__name__)
 
@@ -121,15 +137,19 @@ class ProxiedS3Repository(ArtifactRepository, StreamUploadMixin):
         self, stream: BinaryIO, artifact_file_name: str, artifact_path: str | None = None
     ) -> None:
         """Store what a stream holds."""
-        upload = self._upload(artifact_file_name, artifact_path)
-        try:
-            while chunk := stream.read(CHUNK):
-                if (before := upload.add(chunk)) is not None:
-                    before.result()
-            upload.finish().result()
-        except BaseException as error:
-            _abort(upload, error)
-            raise
+        path = clean_file(posixpath.join(artifact_path or "", artifact_file_name))
+        with _naming_errors(path):
+            upload = self._upload(path)
+            checked = self._check(path)
+            try:
+                while chunk := stream.read(CHUNK):
+                    if (before := upload.add(chunk)) is not None:
+                        before.result()
+                checked.result()
+                upload.finish().result()
+            except BaseException as error:
+                _abort(upload, error)
+                raise
 
     async def log_artifact_from_async_stream(
         self,
@@ -138,38 +158,60 @@ class ProxiedS3Repository(ArtifactRepository, StreamUploadMixin):
         artifact_path: str | None = None,
     ) -> None:
         """Store what comes in, while it does."""
-        upload = self._upload(artifact_file_name, artifact_path)
-        try:
-            async for chunk in chunks:
-                if (before := upload.add(chunk)) is not None:
-                    await asyncio.wrap_future(before)
-            await asyncio.wrap_future(upload.finish())
-        except BaseException as error:
-            _abort(upload, error)
-            raise
+        path = clean_file(posixpath.join(artifact_path or "", artifact_file_name))
+        with _naming_errors(path):
+            upload = self._upload(path)
+            checked = self._check(path)
+            try:
+                async for chunk in chunks:
+                    if (before := upload.add(chunk)) is not None:
+                        await asyncio.wrap_future(before)
+                await asyncio.wrap_future(checked)
+                await asyncio.wrap_future(upload.finish())
+            except BaseException as error:
+                _abort(upload, error)
+                raise
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         """Return what lies directly in a folder."""
-        return list(self._s3.list_artifacts(path))
+        return list(self._s3.list_artifacts(clean(path or "")))
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
         """Remove a file, or all below a folder."""
-        self._s3.delete_artifacts(artifact_path)
+        self._s3.delete_artifacts(clean(artifact_path or ""))
 
-    async def open(self, artifact_path: str) -> Download:
-        """Start to read a file; raise `MlflowException` where there is none."""
-        return await asyncio.wrap_future(_threads.submit(self._open, artifact_path))
+    async def open(self, artifact_path: str, part: Part | None = None) -> Download:
+        """Start to read a file; raise `MlflowException` where there is none, `NoPartError`."""
+        path = clean_file(artifact_path)
+        with _naming_errors(path):
+            return await asyncio.wrap_future(_threads.submit(self._open, path, part))
 
-    def _open(self, artifact_path: str) -> Download:
+    async def facts(self, artifact_path: str) -> Facts:
+        """Look at a file; raise `MlflowException` where there is none."""
+        path = clean_file(artifact_path)
+        with _naming_errors(path):
+            return await asyncio.wrap_future(_threads.submit(self._look, path))
+
+    def _look(self, artifact_path: str) -> Facts:
+        found = self._client.head_object(**self._place(artifact_path))
+        return _facts(found, int(found["ContentLength"]))
+
+    def _open(self, artifact_path: str, part: Part | None) -> Download:
+        asked = {} if part is None else {"Range": part.header()}
         try:
-            answer = self._client.get_object(**self._place(artifact_path))
-            return Download(answer["Body"], int(answer["ContentLength"]), _threads)
+            answer = self._client.get_object(**self._place(artifact_path), **asked)
         except ClientError as error:
-            code = BOTO_TO_MLFLOW_ERROR.get(error.response["Error"]["Code"])
-            if code is None:
+            if error.response["Error"]["Code"] != "InvalidRange":
                 raise
-            message = error.response["Error"]["Message"]
-            raise MlflowException(f"{artifact_path}: {message}", error_code=code) from None
+            raise NoPartError(self._look(artifact_path).size) from None
+        size = int(answer["ContentLength"])
+        # As `bytes 0-99/200`; a store that knows no ranges sends all.
+        span, _, whole = answer.get("ContentRange", "").partition("/")
+        if not whole:
+            return Download(answer["Body"], _facts(answer, size), _threads)
+        start = int(span.removeprefix("bytes ").partition("-")[0])
+        facts = _facts(answer, int(whole))
+        return Download(answer["Body"], facts, _threads, range(start, start + size))
 
     def _download_file(self, remote_file_path: str, local_path: str | Path) -> None:
         self._s3._download_file(remote_file_path, local_path)
@@ -186,14 +228,18 @@ class ProxiedS3Repository(ArtifactRepository, StreamUploadMixin):
             **self._s3._bucket_owner_params,
         }
 
-    def _upload(self, name: str, folder: str | None) -> Upload:
+    def _check(self, artifact_path: str) -> Future[None]:
+        """Have a name refused that is a folder, or below a file."""
+        place = self._place(artifact_path)
+        return _threads.submit(_shadows.refuse, self._client, place, artifact_path)
+
+    def _upload(self, artifact_path: str) -> Upload:
         # As MLflow stores a file.
-        kind, encoding = mimetypes.guess_type(name)
+        kind, encoding = mimetypes.guess_type(artifact_path)
         options = {"ContentType": kind, "ContentEncoding": encoding}
         options = {key: value for key, value in options.items() if value}
         options |= self._s3.get_s3_file_upload_extra_args() or {}
-        place = self._place(posixpath.join(folder or "", name))
-        return Upload(self._client, _threads, place, options)
+        return Upload(self._client, _threads, self._place(artifact_path), options)
 
 
 class PresignedS3Repository(ProxiedS3Repository, MultipartUploadMixin, MultipartDownloadMixin):
@@ -203,9 +249,13 @@ class PresignedS3Repository(ProxiedS3Repository, MultipartUploadMixin, Multipart
         self, local_file: str, num_parts: int = 1, artifact_path: str | None = None
     ) -> CreateMultipartUploadResponse:
         """Start an upload and sign a URL for each part."""
-        created: CreateMultipartUploadResponse = self._s3.create_multipart_upload(
-            local_file, num_parts, artifact_path
-        )
+        path = clean_file(posixpath.join(artifact_path or "", posixpath.basename(local_file)))
+        folder, _, name = path.rpartition("/")
+        with _naming_errors(path):
+            self._check(path).result()
+            created: CreateMultipartUploadResponse = self._s3.create_multipart_upload(
+                name, num_parts, folder or None
+            )
         return created
 
     def complete_multipart_upload(
@@ -240,6 +290,27 @@ def repository(
     """Return what the deployment asks for; MLflow offers clients what the class can do."""
     chosen = PresignedS3Repository if os.environ.get(PRESIGNED_ENDPOINT) else ProxiedS3Repository
     return chosen(artifact_uri, tracking_uri, registry_uri)
+
+
+def _facts(answer: Any, size: int) -> Facts:
+    return Facts(size, str(answer["ETag"]), answer["LastModified"])
+
+
+@contextmanager
+def _naming_errors(path: str) -> Iterator[None]:
+    """Turn what S3 says of a client's path into MLflow's answer."""
+    try:
+        yield
+    except ClientError as error:
+        told = error.response["Error"]
+        if (code := BOTO_TO_MLFLOW_ERROR.get(told["Code"])) is not None:
+            message = f"{shortened(path)}: {told['Message']}"
+            raise MlflowException(message, error_code=code) from None
+        if told["Code"] in NOT_TAKEN:
+            said = told["Message"].strip().removesuffix(".")
+            why = f"the artifact store does not take '{shortened(path)}': {said}."
+            raise (too_long(path, KEY_BYTES) or refused(why)) from None
+        raise
 
 
 def _abort(upload: Upload, cause: BaseException) -> None:

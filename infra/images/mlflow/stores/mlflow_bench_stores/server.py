@@ -28,7 +28,7 @@ def create() -> "ASGIApp":
     import os
     import posixpath
 
-    from fastapi import FastAPI, Response
+    from fastapi import FastAPI, Request, Response
     from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
     from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
     from mlflow.exceptions import MlflowException
@@ -48,34 +48,62 @@ def create() -> "ASGIApp":
     from .conflicts import writes_again
     from .folder import FolderRepository
     from .ingestion import Ingestion, bounded
+    from .ranges import NoPartError, Part, asks_for_a_version
     from .refusals import as_invalid, need_an_experiment, refuse_unstorable
     from .repository import ProxiedS3Repository
 
-    async def download(artifact_path: str) -> Response:
+    async def download(artifact_path: str, request: Request) -> Response:
         store: FolderRepository | ProxiedS3Repository = artifact_router._get_artifact_repo()
+        asked = request.headers
         try:
             path = validate_path_is_safe(artifact_path)
-            artifact = await store.open(artifact_router._get_workspace_scoped_path(path))
-        except MlflowException as error:
-            content = json.loads(error.serialize_as_json())
-            return JSONResponse(content, status_code=error.get_http_status_code())
-        name = posixpath.basename(path)
-        return StreamingResponse(
-            artifact.chunks(),
-            headers={
-                "Content-Length": str(artifact.size),
+            place = artifact_router._get_workspace_scoped_path(path)
+            headers = {
                 "Content-Type": _guess_mime_type(path),
-                "Content-Disposition": artifact_router._content_disposition(name),
+                "Content-Disposition": artifact_router._content_disposition(
+                    posixpath.basename(path)
+                ),
                 "X-Content-Type-Options": "nosniff",
-            },
-        )
+            }
+            if request.method == "HEAD" or asks_for_a_version(asked):
+                facts = await store.facts(place)
+                headers |= facts.headers()
+                if facts.unchanged(asked):
+                    return Response(status_code=304, headers=headers)
+                if request.method == "HEAD":
+                    return Response(headers=headers | {"Content-Length": str(facts.size)})
+            part = Part.read(asked.get("range"))
+            artifact = await store.open(place, part)
+            version = asked.get("if-range")
+            if artifact.part is not None and version and not artifact.facts.is_of(version):
+                artifact.close()
+                artifact = await store.open(place)
+        except NoPartError as error:
+            none = {"Accept-Ranges": "bytes", "Content-Range": f"bytes */{error.size}"}
+            return answer(MlflowException.invalid_parameter_value(str(error)), 416, none)
+        except ValueError as error:
+            return answer(MlflowException.invalid_parameter_value(f"Range: {error}"))
+        except MlflowException as error:
+            return answer(error)
+        headers |= artifact.facts.headers() | {"Content-Length": str(artifact.size)}
+        if artifact.part is None:
+            return StreamingResponse(artifact.chunks(), headers=headers)
+        first, last = artifact.part[0], artifact.part[-1]
+        headers["Content-Range"] = f"bytes {first}-{last}/{artifact.facts.size}"
+        return StreamingResponse(artifact.chunks(), status_code=206, headers=headers)
+
+    def answer(
+        error: MlflowException, status: int | None = None, headers: dict[str, str] | None = None
+    ) -> Response:
+        content = json.loads(error.serialize_as_json())
+        return JSONResponse(content, status or error.get_http_status_code(), headers)
 
     artifacts = FastAPI(openapi_url=None)
     init_fastapi_security(artifacts)
     if MLFLOW_ENABLE_WORKSPACES.get():
         fastapi_app.add_fastapi_workspace_middleware(artifacts)
     for route in ROUTES:
-        artifacts.add_api_route(route + "{artifact_path:path}", download, methods=["GET"])
+        artifacts.add_api_route(route + "{artifact_path:path}", download, methods=["GET", "HEAD"])
         upload = artifact_router.upload_artifact
         artifacts.add_api_route(route + "{artifact_path:path}", upload, methods=["PUT"])
 
@@ -101,7 +129,7 @@ def create() -> "ASGIApp":
     async def application(scope: "Scope", receive: "Receive", send: "Send") -> None:
         passes = (
             scope["type"] == "http"
-            and scope["method"] in ("GET", "PUT")
+            and scope["method"] in ("GET", "HEAD", "PUT")
             and scope["path"].startswith(ROUTES)
         )
         if scope["type"] == "http" and scope["path"] == HEALTH:
