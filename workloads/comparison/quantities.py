@@ -112,8 +112,13 @@ def _of_run(result: Result) -> Found:
     match result.plan.scenario:
         case "training":
             yield from _training(result)
-        case "metrics" | "mixed" | "search" | "registry":
+        case "metrics" | "mixed" | "search" | "registry" | "trace-search" | "agents":
             yield from _load(result)
+            yield from _traces(result)
+        case "traces" | "otlp":
+            yield from _load(result)
+            yield from _traces(result)
+            yield from _capacity(result, f"{result.plan.scenario}, climb")
         case "capacity":
             yield from _capacity(result)
         case "burst":
@@ -160,7 +165,25 @@ def _load(result: Result) -> Found:
         yield Quantity(where, "memory of all components", "MiB", False), read.rate(memory)
 
 
-def _capacity(result: Result) -> Found:
+def _traces(result: Result) -> Found:
+    """Each load by itself: what is acknowledged at one rate, and dropped at another."""
+    for stage in result.stages:
+        if not (own := stage.traces):
+            continue
+        read, where = _Read(result, stage), f"{result.plan.scenario}, {stage.stage.name}"
+        yield Quantity(where, "traces", "1/s", True), read.rate(own.traces_per_s)
+        yield Quantity(where, "spans", "1/s", True), read.rate(own.spans_per_s)
+        dropped = own.dropped_spans, own.dropped_traces
+        for name, number in zip(("spans", "traces"), dropped, strict=True):
+            yield Quantity(where, f"{name} that clients dropped", "", False), read.count(number)
+        if own.metadata_p95_ms is not None:
+            name = "p95 of metadata meanwhile"
+            yield Quantity(where, name, "ms", False), read.time(own.metadata_p95_ms)
+        if own.cpu_ms_per_span is not None:
+            yield Quantity(where, "CPU of a span", "ms", False), read.time(own.cpu_ms_per_span)
+
+
+def _capacity(result: Result, part: str = "capacity") -> Found:
     climbed = result.capacity
     if climbed is None:
         return
@@ -168,16 +191,16 @@ def _capacity(result: Result) -> Found:
     beyond = Bound.EXACT if knee.reached else Bound.AT_LEAST
     if knee.users is not None:
         users = replace(read.count(knee.users), bound=beyond)
-        yield Quantity("capacity", "knee", "users", True), users
+        yield Quantity(part, "knee", "users", True), users
     most = knee.rate if knee.reached else climbed.rate_at_least
-    yield Quantity("capacity", "most calls", "1/s", True), replace(read.count(most), bound=beyond)
+    yield Quantity(part, "most calls", "1/s", True), replace(read.count(most), bound=beyond)
     within = climbed.users_within_objectives or 0
     after = next(
         (s for s in result.stages if s.stage.load is Load.CLOSED and s.stage.users > within), None
     )
     missed = after is not None and after.valid and not after.bounded
     held = replace(read.count(within), bound=Bound.EXACT if missed else Bound.AT_LEAST)
-    yield Quantity("capacity", "most users within the objectives", "users", True), held
+    yield Quantity(part, "most users within the objectives", "users", True), held
 
 
 def _bursts(result: Result) -> Found:
@@ -207,6 +230,14 @@ def _fault(result: Result, fault: FaultFigures) -> Found:
     yield failed, read.count(fault.failed)
     retried = Quantity(part, "calls that succeeded after a retry", "", None)
     yield retried, read.count(fault.succeeded_after_retry)
+    if traces := fault.traces:
+        arrived = traces.recovered_s
+        again = Quantity(part, "all traces arrived again after", "s", False, WINDOW_NS / 1e9)
+        yield again, read.not_ended(fault.observed_s) if arrived is None else read.time(arrived)
+        failed = Quantity(part, "failed exports of traces", "", False)
+        yield failed, read.count(traces.failed)
+        dropped = Quantity(part, "spans that clients dropped", "", False)
+        yield dropped, read.count(traces.dropped_spans)
 
 
 def _durability(deployment: Deployment) -> Found:

@@ -10,7 +10,12 @@ from workloads.comparison.paired import Contrast, Scale
 from workloads.comparison.quantities import Quantity, figures
 from workloads.comparison.saved_results import Deployment, Saved
 
-ORDER = ("deployment", "training", "metrics", "capacity", "burst", "artifacts", "fault")
+ORDER = (
+    *("deployment", "training", "metrics", "capacity", "burst", "artifacts"),
+    *("traces", "otlp", "trace-search", "agents", "fault"),
+)
+"""How parts of the table begin."""
+
 LAST = "durability, all runs"
 
 

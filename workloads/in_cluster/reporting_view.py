@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from locust.stats import RequestStats
 
+from workloads.load.backlog import Sent
 from workloads.plan.plan import Plan
 from workloads.report.live import LiveView
 from workloads.web import figures_of
@@ -19,15 +20,16 @@ class ReportingView(LiveView):
         super().__init__(plan)
         self._report = report
         self._stats: RequestStats | None = None
+        self._sent: Sent | None = None
 
-    def load(self, stats: RequestStats) -> None:
-        """Show what Locust has counted so far."""
-        self._stats = stats
-        super().load(stats)
-        self._stats = None
+    def load(self, stats: RequestStats, sent: Sent | None = None) -> None:
+        """Show what Locust has counted so far, and what clients have sent of traces."""
+        self._stats, self._sent = stats, sent
+        super().load(stats, sent)
+        self._stats = self._sent = None
 
     def _show(self, *, at_once: bool = False) -> None:
         if at_once or time.monotonic() - self._printed >= REPORT_S:
             self._printed = time.monotonic()
-            load = figures_of(self._stats) if self._stats else None
+            load = figures_of(self._stats, self._sent) if self._stats else None
             self._report(phase=self._name, seconds=self._seconds, figures=self._figures, load=load)

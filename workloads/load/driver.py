@@ -163,7 +163,7 @@ def _run_stage(
         patience = time.monotonic() + plan.profile.finish_s
         while not generator.is_warm(stage) and time.monotonic() < patience and not is_over():
             gevent.sleep(0.25)
-            view.load(generator.master.stats)
+            view.load(generator.master.stats, generator.sent())
     if fail_fast and fail_fast.over:
         return None
     begin = time.time()
@@ -251,4 +251,4 @@ def _wait(
     end = time.monotonic() + seconds
     while (left_s := end - time.monotonic()) > 0 and not is_over():
         gevent.sleep(min(left_s, 0.25))
-        view.load(generator.master.stats)
+        view.load(generator.master.stats, generator.sent())

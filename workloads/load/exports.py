@@ -31,7 +31,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 
 from workloads.history.history import DROPPED
 from workloads.history.spans import otel_id
-from workloads.load.backlog import Backlog
+from workloads.load.backlog import Backlog, Sent
 from workloads.load.errand import Errand
 from workloads.load.session import Session
 
@@ -72,6 +72,8 @@ class Exports:
         self._left: Counter[int] = Counter()
         """Spans and tasks that are not sent yet, by trace."""
         self._total = 0
+        self._acknowledged_spans = 0
+        self._dropped_so_far = 0
         self._running = 0
         self._sent: dict[int, Event] = {}
         self._missing: set[int] = set()
@@ -186,6 +188,8 @@ class Exports:
             if not mlflows:
                 if errand and errand.answered is None:
                     self._missing.update(ids)
+                elif errand:
+                    self._acknowledged_spans += len(ids)
                 self._take(ids)
 
     def handle(self, task: "_WatchedTask") -> None:
@@ -200,6 +204,8 @@ class Exports:
             self._running -= 1
             if task.errand and task.errand.answered is None:
                 self._missing.update(task.traces)
+            elif task.errand:
+                self._acknowledged_spans += task.spans
             self._take(task.traces)
 
     def refuse(self, task: "_WatchedTask", size: int) -> None:
@@ -248,7 +254,7 @@ class Exports:
                 del self._owners[next(iter(self._owners))]
         self._left[trace_id] += 1
         self._total += 1
-        self._backlog.tell(self._process.index, self._total)
+        self._show()
 
     def _take(self, trace_ids: Iterable[int]) -> None:
         for trace_id in trace_ids:
@@ -258,7 +264,7 @@ class Exports:
                 del self._left[trace_id]
                 if sent := self._sent.pop(trace_id, None):
                     sent.set()
-        self._backlog.tell(self._process.index, self._total)
+        self._show()
 
     def _drop(self, what: str, why: str, count: int = 1, spans: int = 1) -> None:
         if not self._dropped:
@@ -266,6 +272,12 @@ class Exports:
             gevent.spawn_later(TELL_S, self._tell)
         self._dropped[what, why] += count
         self._dropped_spans[what, why] += spans
+        self._dropped_so_far += spans if what == SPANS else 0
+        self._show()
+
+    def _show(self) -> None:
+        sent = Sent(self._total, self._acknowledged_spans, self._dropped_so_far)
+        self._backlog.tell(self._process.index, sent)
 
     def _tell(self) -> None:
         dropped, self._dropped = self._dropped, Counter()

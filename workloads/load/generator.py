@@ -27,7 +27,7 @@ from workloads import CannotRunError
 from workloads.history.history import History
 from workloads.load import priority
 from workloads.load.arrivals import arrivals
-from workloads.load.backlog import Backlog
+from workloads.load.backlog import Backlog, Sent
 from workloads.load.call_recorder import CallRecorder
 from workloads.load.process import END, STAGE, WARM, Process
 from workloads.load.tickets import Tickets
@@ -172,6 +172,11 @@ class Generator:
                 return True
             gevent.sleep(0.02)
         return False
+
+    def sent(self) -> Sent | None:
+        """Return what clients have sent of traces so far; None if there is none."""
+        sent = self._backlog.sent()
+        return sent if any(sent) else None
 
     def is_warm(self, stage: Stage) -> bool:
         """Whether every user of the stage has done everything at least once."""

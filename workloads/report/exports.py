@@ -5,7 +5,7 @@ import io
 import json
 
 from workloads.report import junit
-from workloads.verdict.result import OperationFigures, Result, TraceFigures
+from workloads.verdict.result import OperationFigures, Result, StageFigures, TraceFigures
 
 STAGES = "stages.csv"
 OPERATIONS = "operations.csv"
@@ -92,6 +92,9 @@ def _smaller(result: Result) -> list[dict[str, object]]:
         if stage.observed and stage.observed.cpu_ms_per_call is not None:
             label = f"CPU of a call at {stage.stage.name}"
             entries.append(_entry(result, label, "ms", stage.observed.cpu_ms_per_call))
+        if stage.traces and stage.traces.metadata_p95_ms is not None:
+            label = f"p95 of metadata beside traces at {stage.stage.name}"
+            entries.append(_entry(result, label, "ms", stage.traces.metadata_p95_ms))
     failed = sum(stage.calls.errors for stage in result.stages)
     lost = sum(sets.lost for sets in result.durability.kinds.values())
     return [
@@ -103,8 +106,21 @@ def _smaller(result: Result) -> list[dict[str, object]]:
 
 
 def _bigger(result: Result) -> list[dict[str, object]]:
-    """Rates, as github-action-benchmark's customBiggerIsBetter."""
+    """Rates, of traces too, as github-action-benchmark's customBiggerIsBetter."""
     return [
-        _entry(result, f"rate at {stage.stage.name}", "calls/s", stage.calls.rate)
+        entry
         for stage in result.stages
+        for entry in (
+            _entry(result, f"rate at {stage.stage.name}", "calls/s", stage.calls.rate),
+            *_traces(result, stage),
+        )
+    ]
+
+
+def _traces(result: Result, stage: StageFigures) -> list[dict[str, object]]:
+    if not stage.traces:
+        return []
+    return [
+        _entry(result, f"traces at {stage.stage.name}", "traces/s", stage.traces.traces_per_s),
+        _entry(result, f"spans at {stage.stage.name}", "spans/s", stage.traces.spans_per_s),
     ]

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from workloads.load.backlog import Sent
 from workloads.plan.plan import Plan
 from workloads.report.terminal import PLAIN, UNKNOWN
 from workloads.web import Figures, Web
@@ -65,16 +66,19 @@ class LiveView:
             self._web.phase(name, seconds)
         self._show(at_once=True)
 
-    def load(self, stats: RequestStats) -> None:
-        """Show what Locust has counted so far."""
+    def load(self, stats: RequestStats, sent: Sent | None = None) -> None:
+        """Show what Locust has counted so far, and what clients have sent of traces."""
         total = stats.total
         p95 = total.get_current_response_time_percentile(0.95) if total.num_requests else None
         shown = UNKNOWN if p95 is None else f"{p95:.0f} ms"
         self._figures = (
             f"{total.current_rps:.0f} calls/s   {total.num_failures} errors   p95 {shown}"
         )
+        if sent:
+            self._figures += f"   {sent.spans} spans sent, {sent.unsent} waiting"
+            self._figures += f", {sent.dropped} dropped" if sent.dropped else ""
         if self._web:
-            self._web.load(stats)
+            self._web.load(stats, sent)
         self._show()
 
     def figures(self, text: str) -> None:

@@ -38,6 +38,9 @@ MOST_CHARACTERS = 5000
 MOST_PARAMS, MOST_METRICS = 100, 500
 """Of one call: the server takes 100 parameters, and 1,000 things in all."""
 
+OF_TRACES = ("failed", "dropped_spans", "dropped_traces", "recovered_s", "recovery_time_s")
+"""Of what became of traces around a fault."""
+
 _LATENCIES = ("p50_ms", "p95_ms", "p99_ms")
 _NOT_IN_A_NAME = re.compile(r"[^\w.\- ]+", re.ASCII)
 
@@ -193,6 +196,10 @@ def metrics(result: Result) -> Iterator[tuple[str, int, float]]:
     if result.freshness:
         yield "audit/stale", 0, float(result.freshness.stale)
         yield "audit/unexpected_reads", 0, float(result.freshness.unexpected)
+    if missing := result.missing_spans:
+        for name, value in missing:
+            number = sum(value.values()) if isinstance(value, dict) else value
+            yield f"audit/{name}", 0, float(number)
     if result.capacity and result.capacity.knee.users is not None:
         yield "knee/users", 0, float(result.capacity.knee.users)
         yield "knee/rate", 0, result.capacity.knee.rate
@@ -200,6 +207,9 @@ def metrics(result: Result) -> Iterator[tuple[str, int, float]]:
         for name in ("outage_s", "recovered_s", "recovery_time_s", "failed"):
             if (value := getattr(fault, name)) is not None:
                 yield f"{name}/{_name(fault.fault)}", number, float(value)
+        for name in OF_TRACES:
+            if fault.traces and (value := getattr(fault.traces, name)) is not None:
+                yield f"traces/{name}/{_name(fault.fault)}", number, float(value)
     yield from ((f"deploy/{_name(name)}", 0, seconds) for name, seconds in result.deploy.items())
 
 
@@ -216,6 +226,9 @@ def _of_stage(stage: StageFigures) -> Iterator[tuple[str, float]]:
     yield from _times(stage.calls)
     if stage.observed and stage.observed.cpu_ms_per_call is not None:
         yield "cpu_ms_per_call", stage.observed.cpu_ms_per_call
+    for name, value in stage.traces or ():
+        if value is not None:
+            yield f"traces/{name}", float(value)
 
 
 def _times(row: OperationFigures) -> Iterator[tuple[str, float]]:

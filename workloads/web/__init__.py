@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from workloads import CannotRunError
+from workloads.load.backlog import Sent
 from workloads.plan.plan import Plan
 
 if TYPE_CHECKING:  # a process that is begun before Locust patches the standard library is plain
@@ -31,14 +32,19 @@ Figures = dict[str, Any]
 """What the page shows of a load: a `point` of its charts, and a row for each of `operations`."""
 
 
-def figures_of(stats: "RequestStats") -> Figures:
-    """Return what Locust has counted so far: calls/s, errors and p95 in ms, and each operation."""
+def figures_of(stats: "RequestStats", sent: Sent | None = None) -> Figures:
+    """Return what Locust has counted so far: calls/s, errors and p95 in ms, and each operation.
+
+    Of a load with traces also what clients have `sent`, and not.
+    """
     total = stats.total
-    point = {
+    point: dict[str, object] = {
         "rate": round(total.current_rps, 1),
         "errors": total.num_failures,
         "p95": total.get_current_response_time_percentile(0.95) if total.num_requests else None,
     }
+    if sent:
+        point |= sent._asdict()
     rows = sorted(stats.entries.values(), key=lambda entry: (entry.name, entry.method))
     return {"point": point, "operations": [_row(entry) for entry in rows]}
 
@@ -91,10 +97,10 @@ class Web:
         self._state |= _phase(name, seconds)
         self._send()
 
-    def load(self, stats: "RequestStats") -> None:
+    def load(self, stats: "RequestStats", sent: Sent | None = None) -> None:
         """Show what Locust has counted so far; at most once a second, whatever is asked."""
         if time.monotonic() - self._last_sent >= EVERY_S:
-            self.show(figures_of(stats))
+            self.show(figures_of(stats, sent))
 
     def show(self, figures: Figures) -> None:
         """Show the figures of a load, counted here or elsewhere."""

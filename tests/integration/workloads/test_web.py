@@ -21,6 +21,7 @@ from tests.integration.workloads.browser import Page, dump
 from tests.unit.workloads.builders import plan
 from workloads import CannotRunError
 from workloads import web as module
+from workloads.load.backlog import Sent
 from workloads.web import Web
 from workloads.web.server import MOST_POINTS, State
 
@@ -89,6 +90,12 @@ def test_phases_and_figures_are_told(web: Web) -> None:
         ["POST runs/update", 100, 2, 20.0, 500, 950, 990],
     ]
     assert now(web, since=point["at"])["points"] == []
+
+
+def test_what_clients_send_of_traces_is_told(web: Web) -> None:
+    web.load(stats(), Sent(unsent=40, spans=500, dropped=3))
+    [point] = now(web, points=1)["points"]
+    assert (point["unsent"], point["spans"], point["dropped"]) == (40, 500, 3)
 
 
 def test_words_of_what_is_done_elsewhere_are_told(web: Web) -> None:
@@ -208,6 +215,21 @@ def test_points_of_a_long_run_are_thinned_out() -> None:
     assert MOST_POINTS / 2 <= len(points) <= MOST_POINTS
     assert points[-1]["rate"] == 3 * MOST_POINTS - 1
     assert points[0]["rate"] < 10
+
+
+def test_the_page_draws_traces_where_there_are_any(web: Web, chromium: str, tmp_path: Path) -> None:
+    web.phase("load", 15.0)
+    for number in range(3):
+        web.load(stats(), Sent(unsent=40 + number, spans=500 * number, dropped=7))
+    now(web, points=3)
+    source, log = dump(chromium, tmp_path, web.address, "--virtual-time-budget=3000")
+    assert "CONSOLE" not in log
+    page = Page(source)
+    lines = [len((one["points"] or "").split()) for one in page.all("polyline")]
+    assert sorted(lines) == [2, 3, 3, 3]  # a rate of spans is of two points
+    hidden = [one for one in (*page.all("dl"), *page.all("section")) if "hidden" in one]
+    assert hidden == []
+    assert "spans that clients dropped so far7" in page.text
 
 
 def test_the_page_draws_what_it_is_told(web: Web, chromium: str, tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ PROGRAMS = {
             _step("metrics", "metrics", "--profile", "full"),
             _step("capacity", "capacity", "--profile", "full"),
             _step("artifacts", "artifacts", "--profile", "full"),
+            _step("traces", "traces", "--profile", "full"),
+            _step("otlp", "otlp", "--profile", "full"),
             # A run for each, as of several in one run nobody knows which one lost something. All
             # stacks get one rate, and times that let some fifteen runs end within half an hour.
             _step(

@@ -191,6 +191,7 @@ def test_what_a_full_batch_processor_throws_away_is_told(
     assert exporter.exported == 6
     assert exporter.users == {watched.users[1].user}
     assert watched.backlog.total() == 0
+    assert watched.backlog.sent().dropped == 3
     [line] = watched.dropped()
     assert (line["what"], line["count"], line["spans"]) == ("spans", 3, 3)
     assert line["why"] == "the batch processor's queue of 4 spans was full"
