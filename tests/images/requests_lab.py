@@ -39,14 +39,19 @@ class Answer:
     body: bytes
 
     @property
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.body)
+        return found
+
+    @property
     def message(self) -> str:
         """What MLflow's client would show of an error."""
-        return str(json.loads(self.body)["message"])
+        return str(self.json["message"])
 
     @property
     def listed(self) -> list[tuple[str, bool]]:
         """Names in a listing, and whether each is a folder."""
-        return [(one["path"], one["is_dir"]) for one in json.loads(self.body).get("files", [])]
+        return [(one["path"], one["is_dir"]) for one in self.json.get("files", [])]
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ class Place:
 
     def new_run(self) -> str:
         made = self.call("2.0/mlflow/runs/create", {"experiment_id": "0"})
-        return str(json.loads(made.body)["run"]["info"]["run_id"])
+        return str(made.json["run"]["info"]["run_id"])
 
     def is_ready(self) -> bool:
         try:

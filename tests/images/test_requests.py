@@ -3,12 +3,19 @@
 docs/requests.md tells what was seen. Where MLflow's own answer is another one, `plain` has it.
 """
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from tests.images.requests_lab import ROUTE, Lab, Place
+from tests.images.requests_lab import JSON, ROUTE, Answer, Lab, Place
 from tests.images.sandbox import Sandbox
 
 pytestmark = pytest.mark.plugins
+
+Send = Callable[[Place], Answer]
+
+TRACES = {"locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "x"}}]}
 
 CONTENT = bytes(range(200))
 
@@ -143,3 +150,149 @@ def test_a_file_and_a_folder_of_one_name(place: Place, plain: Place) -> None:
     assert place.send("DELETE", f"{ROUTE}/same/m/x", b"{}").status == 200
     assert plain.put("same/m/x").status == 200
     assert plain.put("same/m").status == 500
+
+
+def test_what_cannot_be_read_does_not_change_a_name(place: Place, plain: Place) -> None:
+    """Both names would be one and the same, of which the second is kept."""
+    for name in ("bytes/%ff", "bytes/%fe"):
+        refused = place.put(name)
+        assert (refused.status, "not UTF-8" in refused.message) == (400, True)
+        assert plain.put(name).status == 200
+    assert place.put("bytes/%EF%BF%BD").status == 200
+
+
+def test_an_upload_that_is_refused_is_answered_at_its_end(place: Place) -> None:
+    """A connection that is closed before hides the answer, and nginx says 502."""
+    content = bytes(20 * 2**20)
+    assert place.put("refused/m/x").status == 200
+    for name in ("refused/..%5cx", "refused/" + "n" * 300, "refused/m"):
+        assert place.put(name, content).status == 400
+    elsewhere = {"Origin": "http://elsewhere.example.com"}
+    assert place.send("PUT", f"{ROUTE}/refused/y", content, elsewhere).status == 403
+    assert place.list("refused").listed == [("m", True)]
+
+
+@pytest.mark.parametrize("kind", ["s3", "nginx"])
+def test_no_path_is_an_address(lab: Lab, kind: str) -> None:
+    for path in ("//etc/passwd", "///etc/passwd", "//elsewhere.example.com/x"):
+        with ThreadPoolExecutor(16) as threads:
+            asked = threads.map(lambda _, path=path: lab.places[kind].send("GET", path), range(64))
+            assert {answer.status for answer in asked} == {404}
+
+
+@pytest.mark.parametrize("kind", ["s3", "nginx"])
+def test_names_of_this_machine(lab: Lab, kind: str) -> None:
+    place = lab.places[kind]
+    path = "/api/2.0/mlflow/experiments/search?max_results=1"
+    for host in ("localhost:5000", "LOCALHOST:5000", "[::1]:5000", "127.0.0.1"):
+        assert place.send("GET", path, headers={"Host": host}).status == 200, host
+    assert place.send("GET", path, headers={"Host": "elsewhere"}).status == 403
+
+
+MISTAKES: list[tuple[str, Send]] = [
+    ("a number as the body", lambda to: to.call("2.0/mlflow/runs/create", b"1")),
+    ("text as the body", lambda to: to.call("2.0/mlflow/runs/create", b'"x"')),
+    ("a deep body", lambda to: to.call("2.0/mlflow/runs/create", b"[" * 100_000)),
+    (
+        "a list for a number",
+        lambda to: to.call(
+            "2.0/mlflow/runs/log-metric",
+            {"run_id": "x", "key": "m", "value": [], "timestamp": 1},
+        ),
+    ),
+    (
+        "null for a number",
+        lambda to: to.call("2.0/mlflow/runs/search", {"max_results": None}),
+    ),
+    (
+        "a fraction for a number",
+        lambda to: to.send("GET", "/api/2.0/mlflow/model-versions/search?max_results=1e9"),
+    ),
+    (
+        "a token of runs",
+        lambda to: to.call(
+            "2.0/mlflow/runs/search", {"experiment_ids": ["0"], "page_token": "W10="}
+        ),
+    ),
+    (
+        "a token of models",
+        lambda to: to.send(
+            "GET", "/api/2.0/mlflow/registered-models/search?page_token=bnVsbA%3D%3D"
+        ),
+    ),
+    (
+        "a token of logged models",
+        lambda to: to.call(
+            "2.0/mlflow/logged-models/search", {"experiment_ids": ["0"], "page_token": "garbage"}
+        ),
+    ),
+    (
+        "a filter of logged models",
+        lambda to: to.call(
+            "2.0/mlflow/logged-models/search",
+            {"experiment_ids": ["0"], "filter": "metrics.m = 'x'"},
+        ),
+    ),
+    (
+        "an attribute of logged models",
+        lambda to: to.call(
+            "2.0/mlflow/logged-models/search",
+            {"experiment_ids": ["0"], "filter": "attributes.run_id = 1"},
+        ),
+    ),
+    ("traces of no experiment", lambda to: to.call("3.0/mlflow/traces/search", TRACES)),
+    ("half a query", lambda to: to.send("POST", "/graphql", b'{"query": "{"}', JSON)),
+    ("no query", lambda to: to.send("POST", "/graphql", b"[]", JSON)),
+    (
+        "a signature of a model",
+        lambda to: to.call(
+            "2.0/mlflow/runs/log-model",
+            {
+                "run_id": "x",
+                "model_json": '{"run_id": "x", "artifact_path": "m", "flavors": {},'
+                ' "utc_time_created": "2026-11-28", "signature": {"inputs": "x"}}',
+            },
+        ),
+    ),
+    (
+        "a host that is no text",
+        lambda to: to.send("GET", "/api/2.0/mlflow/x", headers={"Host": b"\xff"}),
+    ),
+    (
+        "an origin that is no text",
+        lambda to: to.send("POST", "/api/2.0/mlflow/x", b"{}", {"Origin": b"\xff"}),
+    ),
+    ("a name with NUL", lambda to: to.call("2.0/mlflow/experiments/create", {"name": "a\0b"})),
+]
+
+
+@pytest.mark.parametrize("send", [one[1] for one in MISTAKES], ids=[one[0] for one in MISTAKES])
+def test_a_request_that_cannot_be_read_is_400(lab: Lab, plain: Place, send: Send) -> None:
+    refused = send(lab.places["volume"])
+    assert refused.status == 400
+    assert "The request cannot be read: " in refused.message or "NUL character" in refused.message
+    assert send(plain).status == 500
+
+
+def test_a_deleted_experiment_has_no_other_name(lab: Lab, plain: Place) -> None:
+    for to, status in ((lab.places["volume"], 400), (plain, 500)):
+        made = to.call("2.0/mlflow/experiments/create", {"name": f"renamed {status}"})
+        assert made.status == 200
+        which = {"experiment_id": made.json["experiment_id"]}
+        assert to.call("2.0/mlflow/experiments/delete", which).status == 200
+        renamed = to.call("2.0/mlflow/experiments/update", {**which, "new_name": "another"})
+        assert renamed.status == status
+        assert renamed.message == "Cannot rename a non-active experiment."
+
+
+def test_one_tag_that_many_set_at_once(lab: Lab) -> None:
+    """On PostgreSQL, MLflow refuses those that meet another's with 400."""
+    to = lab.places["volume"]
+    run = to.new_run()
+
+    def tag(number: int) -> int:
+        what = {"run_id": run, "key": "mood", "value": str(number)}
+        return to.call("2.0/mlflow/runs/set-tag", what).status
+
+    with ThreadPoolExecutor(120) as threads:
+        assert set(threads.map(tag, range(120))) == {200}

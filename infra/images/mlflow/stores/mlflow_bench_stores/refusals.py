@@ -13,6 +13,9 @@ from functools import wraps
 from typing import Any
 
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_STATE, ErrorCode
+
+from .reading import unread
 
 NUL = "A value has a NUL character, which PostgreSQL cannot store."
 SURROGATE = "A value has half of a surrogate pair, which is no character and cannot be stored."
@@ -36,19 +39,24 @@ def refuse_unstorable(store: type[Any]) -> None:
                 mistake = _mistake(error.__cause__)
                 if mistake is None:
                     raise
-                raise MlflowException.invalid_parameter_value(mistake) from error
+                raise mistake from error
 
         self.ManagedSessionMaker = session
 
     store.__init__ = made
 
 
-def _mistake(cause: BaseException | None) -> str | None:
+def _mistake(cause: BaseException | None) -> MlflowException | None:
     if isinstance(cause, UnicodeEncodeError) and cause.reason == "surrogates not allowed":
-        return SURROGATE
+        return _refused(SURROGATE)
     if isinstance(cause, ValueError) and "NUL (0x00)" in str(cause):
-        return NUL
-    return None
+        return _refused(NUL)
+    return unread(cause)
+
+
+def _refused(why: str) -> MlflowException:
+    error: MlflowException = MlflowException.invalid_parameter_value(why)
+    return error
 
 
 def need_an_experiment(store: type[Any]) -> None:
@@ -62,6 +70,22 @@ def need_an_experiment(store: type[Any]) -> None:
         return start(self, trace_info)
 
     store.start_trace = start_trace
+
+
+def rename_only_what_is_active(store: type[Any]) -> None:
+    """Have `rename_experiment` refuse a deleted one with 400, which MLflow answers with 500."""
+    rename: Callable[..., Any] = store.rename_experiment
+
+    @wraps(rename)
+    def rename_experiment(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return rename(self, *args, **kwargs)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(INVALID_STATE):
+                raise
+            raise _refused(error.message) from error
+
+    store.rename_experiment = rename_experiment
 
 
 def as_invalid(convert: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:

@@ -30,6 +30,7 @@ def create() -> "ASGIApp":
 
     from fastapi import FastAPI, Request, Response
     from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+    from graphql import GraphQLError
     from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
     from mlflow.exceptions import MlflowException
     from mlflow.server import app as flask_app
@@ -49,7 +50,13 @@ def create() -> "ASGIApp":
     from .folder import FolderRepository
     from .ingestion import Ingestion, bounded
     from .ranges import NoPartError, Part, asks_for_a_version
-    from .refusals import as_invalid, need_an_experiment, refuse_unstorable
+    from .reading import ERRORS, unread, unreadable
+    from .refusals import (
+        as_invalid,
+        need_an_experiment,
+        refuse_unstorable,
+        rename_only_what_is_active,
+    )
     from .repository import ProxiedS3Repository
 
     async def download(artifact_path: str, request: Request) -> Response:
@@ -107,12 +114,24 @@ def create() -> "ASGIApp":
         upload = artifact_router.upload_artifact
         artifacts.add_api_route(route + "{artifact_path:path}", upload, methods=["PUT"])
 
+    def refuse_unread(error: Exception) -> Any:
+        mistake = unread(error)
+        if mistake is None:
+            raise error
+        return flask_app.response_class(
+            mistake.serialize_as_json(), 400, mimetype="application/json"
+        )
+
+    for kind in (*ERRORS, GraphQLError):
+        flask_app.register_error_handler(kind, refuse_unread)
+
     limit = ConcurrencyLimit(int(os.environ["MLFLOW_BENCH_REQUESTS_AT_ONCE"]))
     flask_app.wsgi_app = limit_requests(flask_app.wsgi_app, limit)  # type: ignore[method-assign]
     for store in (SqlAlchemyStore, RegistryStore, SqlAlchemyJobStore):
         limit_sessions(store, limit)
         refuse_unstorable(store)
     need_an_experiment(SqlAlchemyStore)
+    rename_only_what_is_active(SqlAlchemyStore)
     writes_again(SqlAlchemyStore)
     read_json = otel_api._convert_otlp_json_ids_to_base64
     otel_api._convert_otlp_json_ids_to_base64 = as_invalid(read_json)  # type: ignore[assignment]
@@ -136,6 +155,9 @@ def create() -> "ASGIApp":
             await PlainTextResponse("OK")(scope, receive, send)
             return
         if scope["type"] == "http":
+            if (mistake := unreadable(scope)) is not None:
+                await answer(mistake)(scope, receive, send)
+                return
             # A name is the same in capitals; MLflow compares it as it comes.
             scope["headers"] = [
                 (name, value.lower() if name == b"host" else value)
