@@ -15,7 +15,14 @@ from pulumi.runtime import get_config_env, get_config_secret_keys_env
 
 from infra import loopback
 from infra.image.context import BuildContextError
-from infra.outputs import SECRETS_OUTPUT, TARGET_OUTPUT, TRACKING_URI_OUTPUT, Summary, summary
+from infra.outputs import (
+    ADMIN_PASSWORD_OUTPUT,
+    SECRETS_OUTPUT,
+    TARGET_OUTPUT,
+    TRACKING_URI_OUTPUT,
+    Summary,
+    summary,
+)
 from infra.specification.error import SpecError
 from infra.specification.load import load_spec
 
@@ -35,3 +42,5 @@ for name in Summary.model_fields:
     pulumi.export(name, target.apply(summary).apply(operator.attrgetter(name)))
 pulumi.export(TARGET_OUTPUT, target.apply(lambda known: known.model_dump(mode="json")))
 pulumi.export(SECRETS_OUTPUT, deployment.secrets.apply(lambda known: known.model_dump()))
+if deployment.admin_password is not None:
+    pulumi.export(ADMIN_PASSWORD_OUTPUT, deployment.admin_password)

@@ -91,6 +91,7 @@ def tracking_server(
         jobs=spec.jobs,
         metrics=metrics,
         traces=spec.traces,
+        users=spec.users,
     )
 
 

@@ -16,11 +16,14 @@ PATIENCE_SECONDS = 10
 _SEARCH = "/api/2.0/mlflow/experiments/search"
 
 
-def wrong_answers(address: str, hosts: Sequence[str]) -> list[str]:
+def wrong_answers(
+    address: str, hosts: Sequence[str], user: tuple[str, str] | None = None
+) -> list[str]:
     """Return one line for each wrong answer of the server at `address` (`host:port`).
 
     Each of `hosts` must be served, with and without the port, and from pages of its own origin;
-    `FOREIGN` must be refused as a host and as an origin.
+    `FOREIGN` must be refused as a host and as an origin. `user` is a name and a password, where
+    the server asks for them.
     """
     wrong = []
     for headers, expected in _questions(hosts, address.rpartition(":")[2]):
@@ -30,6 +33,7 @@ def wrong_answers(address: str, hosts: Sequence[str]) -> list[str]:
                 f"http://{address}{_SEARCH}",
                 json={"max_results": 1},
                 headers=headers,
+                auth=user,
                 timeout=PATIENCE_SECONDS,
             ).status_code
         except requests.RequestException as error:

@@ -56,14 +56,14 @@ class Capacity:
     """How `max_connections` comes about, for messages."""
 
 
-def capacity(*, replicas: int, workers: int, jobs: bool) -> Capacity:
+def capacity(*, replicas: int, workers: int, jobs: bool, users: bool = False) -> Capacity:
     """Return pool and connection limits for `replicas` servers of `workers` processes each.
 
     Those who use the database at once may hold connections of one store while the pool of another
-    keeps its own open. `jobs` adds, on the one replica that runs them, a third store and the
-    consumers.
+    keeps its own open. `users` adds a third store, of which no request holds more than one.
+    `jobs` adds, on the one replica that runs them, another store and the consumers.
     """
-    used, kept = DATABASE_USERS * CONNECTIONS_PER_REQUEST, (STORES - 1) * POOL
+    used, kept = DATABASE_USERS * CONNECTIONS_PER_REQUEST, (STORES - 1 + users) * POOL
     needed = replicas * workers * (used + kept) + RESERVED_CONNECTIONS
     also = ""
     if jobs:

@@ -12,6 +12,12 @@ CREDENTIALS_FILE = "aws-credentials"
 
 CREDENTIALS_PATH = PurePosixPath(SECRETS_FOLDER) / CREDENTIALS_FILE
 
+ADMIN_PASSWORD_FILE = "admin-password"
+"""Password of the administrator of MLflow's users, for the schema job alone."""
+
+SERVER_KEY_FILE = "server-key"
+"""What all replicas sign forms of the web interface with."""
+
 ARTIFACTS_CA = "artifacts-ca.crt"
 DATABASE_CA = "database-ca.crt"
 """Certificates that servers check external services by."""

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from infra.components.capacity import REQUESTS_AT_ONCE, Capacity
 from infra.components.traces import ARCHIVAL_FILE, CONNECTIONS, NEVER, Traces
+from infra.components.users import Users
 
 PORT = 5000
 """Port of the tracking server inside its container."""
@@ -137,6 +138,8 @@ class TrackingServer:
     metrics: bool = False
     """Whether each replica tells its figures at `/metrics`, in Prometheus' format."""
     traces: Traces = field(default_factory=Traces)
+    users: Users | None = None
+    """None: nobody is asked who they are."""
 
     def command(self) -> list[str]:
         """Return the arguments of the server's process, the first being the program."""
@@ -155,14 +158,16 @@ class TrackingServer:
             f"--cors-allowed-origins={','.join(self._origins())}",
             f"--uvicorn-opts=--timeout-keep-alive {KEEP_ALIVE_SECONDS}"
             f" --timeout-worker-healthcheck {WORKER_PING_SECONDS}",
-            *([f"--trace-archival-config={ARCHIVAL_FILE}"] if self.files() else []),
+            *([f"--trace-archival-config={ARCHIVAL_FILE}"] if self._archival() else []),
         ]
 
     def files(self) -> dict[str, str]:
-        """Return the files that the server reads, by path.
+        """Return the files that the server reads, by path; nothing in them is secret."""
+        users = self.users.files(self.database.uri) if self.users else {}
+        return {**self._archival(), **users}
 
-        The replica with MLflow's own periodic tasks would archive, too, if it knew how.
-        """
+    def _archival(self) -> dict[str, str]:
+        # The replica with MLflow's own periodic tasks would archive, too, if it knew how.
         return {} if self.jobs else self.traces.files(self.artifacts.uri)
 
     def environment(self) -> dict[str, str]:
@@ -179,6 +184,7 @@ class TrackingServer:
             **({"PROMETHEUS_MULTIPROC_DIR": METRICS_FOLDER} if self.metrics else {}),
             **self._rollups(NEVER),
             **self.artifacts.environment(),
+            **(self.users.environment() if self.users else {}),
         }
 
     def schema_job_command(self) -> list[str]:
@@ -192,6 +198,8 @@ class TrackingServer:
             command.append(f"--artifacts-service={self.artifacts.service}")
         if self.traces.rollups:
             command.append("--trace-rollups")
+        if self.users:
+            command.append("--users")
         return command
 
     def trace_jobs_command(self) -> list[str]:

@@ -1,6 +1,5 @@
 """How the components are wired into a deployment on Docker."""
 
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -22,6 +21,7 @@ from infra.components.names import (
 )
 from infra.components.server import PORT as SERVER_PORT
 from infra.components.server import TrackingServer
+from infra.components.users import ADMINISTRATOR
 from infra.docker.artifact_mount import ArtifactMount
 from infra.docker.guard import Guard
 from infra.docker.health import wait_until_healthy
@@ -59,6 +59,7 @@ from infra.stores import (
     own_database,
     tracking_server,
 )
+from infra.users import Secrets, UserSecrets, user_secrets
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,9 @@ class Deployment(pulumi.ComponentResource):
     secrets: pulumi.Output[AuditSecrets]
     """What checks need to read the stores; a secret."""
 
+    admin_password: pulumi.Output[str] | None
+    """Password of the administrator, a secret; None: the stack has no users."""
+
     def __init__(
         self,
         stack: str,
@@ -105,9 +109,14 @@ class Deployment(pulumi.ComponentResource):
         }
         database = self._database()
         artifacts = self._artifacts()
-        self._servers(database, artifacts)
+        users = user_secrets(spec, self._identity, self)
+        self._servers(database, artifacts, users)
         self.secrets = audit_secrets(database, artifacts)
-        self.target = self._describe(database, artifacts).apply(self._checked)
+        self.admin_password = users.admin_password
+        described = self._describe(database, artifacts)
+        # The target holds no password, though a check of it needs one.
+        known = pulumi.Output.unsecret(pulumi.Output.all(described, users.admin_password))
+        self.target = known.apply(lambda each: self._checked(*each))
         self.register_outputs({"tracking_uri": spec.tracking_uri})
 
     def _declare_zones(self) -> list[Zone]:
@@ -193,7 +202,9 @@ class Deployment(pulumi.ComponentResource):
         endpoint = f"http://{ports.address(OBJECT_STORE)}"
         return own_bucket(store.bucket, store.credentials, store.container, endpoint)
 
-    def _servers(self, database: UsedDatabase, artifacts: UsedArtifacts) -> None:
+    def _servers(
+        self, database: UsedDatabase, artifacts: UsedArtifacts, users: UserSecrets
+    ) -> None:
         """Declare the schema job, and after it the replicas."""
         server = tracking_server(self._spec, database, artifacts)
         secrets = {**database.secrets, **artifacts.secrets}
@@ -205,20 +216,21 @@ class Deployment(pulumi.ComponentResource):
                 image=self._images[MLFLOW],
                 zone=self._zones[0],
                 server=server,
-                secrets=secrets,
+                secrets={**secrets, **users.of_schema_job},
                 mount=mount,
                 after=[database.ready, artifacts.ready],
                 retry_of=self._plan.failed_attempt,
             ),
             self._child,
         )
-        self._replicas(server, schema.image, secrets, mount)
+        self._replicas(server, schema.image, secrets, users.of_servers, mount)
 
     def _replicas(
         self,
         server: TrackingServer,
         image: pulumi.Output[str],
-        secrets: Mapping[str, pulumi.Input[str]],
+        secrets: Secrets,
+        more_of_servers: Secrets,
         mount: ArtifactMount | None,
     ) -> None:
         """Declare the replicas of every zone and, for more than one in all, the load balancer."""
@@ -236,7 +248,7 @@ class Deployment(pulumi.ComponentResource):
                         zone=zone,
                         address=address,
                         server=replace(server, jobs=spec.jobs and not containers),
-                        secrets=secrets,
+                        secrets={**secrets, **more_of_servers},
                         mount=mount,
                         published=ports.open_to_checks(name, SERVER_PORT)
                         if spec.balanced
@@ -299,6 +311,7 @@ class Deployment(pulumi.ComponentResource):
                 stack=self._identity.stack,
                 platform=Platform.DOCKER,
                 tracking_uri=spec.tracking_uri,
+                username=ADMINISTRATOR if spec.users else None,
                 mlflow_version=version("mlflow"),
                 artifacts=spec.artifact_store,
                 replicas=spec.all_replicas,
@@ -332,7 +345,7 @@ class Deployment(pulumi.ComponentResource):
             pulumi.Output.all(**self._images),
         ).apply(describe)
 
-    def _checked(self, target: Target) -> Target:
+    def _checked(self, target: Target, admin_password: str | None) -> Target:
         """Return `target` if all containers are healthy and the server takes its names only.
 
         Raises `RunError` otherwise.
@@ -344,7 +357,8 @@ class Deployment(pulumi.ComponentResource):
             wrong = wait_until_healthy(client, containers, self._spec.start_timeout)
         if not wrong:
             address = target.tracking_uri.removeprefix("http://")
-            wrong = wrong_answers(address, self._spec.hosts)
+            user = (ADMINISTRATOR, admin_password) if admin_password else None
+            wrong = wrong_answers(address, self._spec.hosts, user)
         if wrong:
             raise pulumi.RunError("\n".join(wrong))
         return target

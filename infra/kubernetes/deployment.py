@@ -1,7 +1,7 @@
 """The wiring of the components into a deployment on Kubernetes."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
 
@@ -27,6 +27,7 @@ from infra.components.object_store import PORT as OBJECT_STORE_PORT
 from infra.components.postgres import PORT as POSTGRES_PORT
 from infra.components.server import PORT as SERVER_PORT
 from infra.components.server import TrackingServer
+from infra.components.users import ADMINISTRATOR
 from infra.image.context import BuildContext
 from infra.image.engine import connect
 from infra.image.resource import Image
@@ -65,6 +66,7 @@ from infra.stores import (
     own_database,
     tracking_server,
 )
+from infra.users import Secrets, user_secrets
 
 SETTLE_SECONDS = DRAIN_SECONDS + 20
 """How long after an update a former replica may still answer, or nginx know of none."""
@@ -78,6 +80,9 @@ class Deployment(pulumi.ComponentResource):
 
     secrets: pulumi.Output[AuditSecrets]
     """What checks need to read the stores; a secret."""
+
+    admin_password: pulumi.Output[str] | None
+    """Password of the administrator, a secret; None: the stack has no users."""
 
     def __init__(
         self,
@@ -115,6 +120,7 @@ class Deployment(pulumi.ComponentResource):
         database = self._database()
         artifacts = self._artifacts()
         secrets = {**database.secrets, **artifacts.secrets}
+        users = user_secrets(spec, self._identity, self)
         server = tracking_server(
             spec,
             database,
@@ -132,14 +138,19 @@ class Deployment(pulumi.ComponentResource):
                 identity=self._identity,
                 image=self._images[MLFLOW],
                 server=server,
-                secrets=secrets,
+                secrets={**secrets, **users.of_schema_job},
                 after=[database.ready, artifacts.ready],
             ),
             self._child,
         )
-        self._load_balancer(self._replicas(server, schema, secrets))
+        self._load_balancer(self._replicas(server, schema, secrets, users.of_servers))
         self.secrets = audit_secrets(database, artifacts)
-        self.target = self._target(database, artifacts).apply(self._check_answers)
+        self.admin_password = users.admin_password
+        # The target holds no password, though a check of it needs one.
+        known = pulumi.Output.unsecret(
+            pulumi.Output.all(self._target(database, artifacts), users.admin_password)
+        )
+        self.target = known.apply(lambda each: self._check_answers(*each))
         self.register_outputs({"tracking_uri": spec.tracking_uri})
 
     def _make_identity(self) -> Identity:
@@ -261,7 +272,8 @@ class Deployment(pulumi.ComponentResource):
         self,
         server: TrackingServer,
         schema: SchemaJob,
-        secrets: Mapping[str, pulumi.Input[str]],
+        secrets: Secrets,
+        more_of_servers: Secrets,
     ) -> pulumi.Output[str]:
         """Declare the replicas; return the name of their Service."""
         spec = self._spec
@@ -276,7 +288,7 @@ class Deployment(pulumi.ComponentResource):
                 max_replicas=spec.most_replicas,
                 load_balancer=self._identity.pod_labels(LOAD_BALANCER),
                 server=server,
-                secrets=secrets,
+                secrets={**secrets, **more_of_servers},
                 request_memory=spec.server_memory,
                 memory=spec.mlflow_memory,
                 start_timeout=spec.start_timeout,
@@ -351,12 +363,13 @@ class Deployment(pulumi.ComponentResource):
             load_image=self._images.get(LOAD),
         ).apply(lambda values: known_target(self._stack, self._spec, self._workloads, **values))
 
-    def _check_answers(self, target: Target) -> Target:
+    def _check_answers(self, target: Target, admin_password: str | None) -> Target:
         """Return `target`; fail with `RunError` if the server refuses a host name or takes any."""
         address = target.tracking_uri.removeprefix("http://")
+        user = (ADMINISTRATOR, admin_password) if admin_password else None
         deadline = time.monotonic() + SETTLE_SECONDS
         while not pulumi.runtime.is_dry_run():
-            wrong = wrong_answers(address, self._spec.hosts)
+            wrong = wrong_answers(address, self._spec.hosts, user)
             if not wrong:
                 break
             if time.monotonic() > deadline:

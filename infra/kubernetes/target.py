@@ -9,6 +9,7 @@ import pulumi
 from infra.components.names import OBJECT_STORE, POSTGRES
 from infra.components.nginx import PORT as LOAD_BALANCER_PORT
 from infra.components.server import PORT as SERVER_PORT
+from infra.components.users import ADMINISTRATOR
 from infra.kubernetes.forward import LOOPBACK, forwarded_port
 from infra.kubernetes.forward_process import ForwardedPort
 from infra.outputs import ArtifactStore, BackendStore, Cluster, Component, Platform, Target
@@ -87,6 +88,7 @@ def known_target(
         stack=stack,
         platform=Platform.KUBERNETES,
         tracking_uri=spec.tracking_uri,
+        username=ADMINISTRATOR if spec.users else None,
         mlflow_version=version("mlflow"),
         artifacts=spec.artifact_store,
         replicas=spec.replicas,

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from infra.components.capacity import MOST_WORKERS
 from infra.components.postgres import least_memory
 from infra.components.server import LOCAL_HOSTS
+from infra.components.users import Auth
 from infra.outputs import Platform
 from infra.specification.cluster import ClusterSpec
 from infra.specification.external import ExternalNfs, ExternalS3, NfsVersion, StoreKind
@@ -63,8 +64,23 @@ def conflicts(spec: "DeploymentSpec") -> Iterator[str]:
             f"{' and the job consumers' if spec.jobs else ''} need {_mebibytes(needed)}; "
             "raise it or set fewer workers"
         )
+    yield from _user_conflicts(spec)
     yield from _postgres_conflicts(spec)
     yield from _trace_conflicts(spec)
+
+
+def _user_conflicts(spec: "DeploymentSpec") -> Iterator[str]:
+    """Compare what is said of users with whether there are any, and with who has no password."""
+    if spec.auth is Auth.NONE and "default_permission" in spec.model_fields_set:
+        yield (
+            "default_permission: is of no use without users; set auth basic, or "
+            "pulumi config rm default_permission"
+        )
+    if spec.auth is Auth.BASIC and spec.jobs:
+        yield (
+            "jobs: true: MLflow's job consumers have no password of their own for a server with "
+            "users; set jobs false, or auth none"
+        )
 
 
 def _trace_conflicts(spec: "DeploymentSpec") -> Iterator[str]:

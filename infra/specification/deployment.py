@@ -17,6 +17,7 @@ from pydantic import (
 from infra.components.capacity import MOST_WORKERS, Capacity, capacity
 from infra.components.server import LOCAL_HOSTS
 from infra.components.traces import ROLLUP_SCHEDULE, Traces
+from infra.components.users import Auth, DefaultPermission, Users
 from infra.outputs import Platform
 from infra.specification.cluster import ClusterSpec, comma_separated
 from infra.specification.conflicts import conflicts
@@ -132,6 +133,18 @@ class DeploymentSpec(BaseModel):
         description="Names, beside those of this machine for itself (`localhost`, `127.0.0.1`, "
         "`[::1]`), that clients may reach the server by.",
         examples=["mlflow.example.com"],
+    )
+    auth: Auth = Field(
+        default=Auth.NONE,
+        description="Who may use the server: `none`: everybody who reaches it, `basic`: MLflow's "
+        "own users, by name and password.",
+        examples=["basic"],
+    )
+    default_permission: DefaultPermission = Field(
+        default=DefaultPermission.NONE,
+        description="With `auth: basic`, what users may do with the experiments and models of "
+        "others, where nobody gave them a permission: `none`, `read` or `edit`.",
+        examples=["none"],
     )
     artifacts: Artifacts = Field(
         default=StoreKind.VOLUME,
@@ -342,6 +355,11 @@ class DeploymentSpec(BaseModel):
         return SERVER_MEMORY + self.workers * WORKER_MEMORY + self.jobs * JOBS_MEMORY
 
     @property
+    def users(self) -> Users | None:
+        """What the servers know of users; None: they ask nobody who they are."""
+        return Users(self.default_permission) if self.auth is Auth.BASIC else None
+
+    @property
     def traces(self) -> Traces:
         """What becomes of traces as they grow older."""
         return Traces(
@@ -376,7 +394,12 @@ class DeploymentSpec(BaseModel):
     def capacity(self) -> Capacity:
         """Pool and connection limits for the most replicas, each with so many workers."""
         more = UPDATING if self.platform is Platform.KUBERNETES else 0
-        return capacity(replicas=self.most_replicas + more, workers=self.workers, jobs=self.jobs)
+        return capacity(
+            replicas=self.most_replicas + more,
+            workers=self.workers,
+            jobs=self.jobs,
+            users=self.users is not None,
+        )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -38,6 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
             timeout = f"{options.lock_timeout * 1000:.0f}ms"
             connection.execute(text(f"SET LOCAL lock_timeout = '{timeout}'"))
             summary = prepare(connection, destination, rollups=options.trace_rollups)
+            if options.users:
+                from . import users  # what only a server with users needs
+
+                users.prepare(connection, users.PASSWORD_FILE.read_text().strip())
     except RefusalError as refusal:
         say(f"refused: {refusal}", sys.stderr)
         return 3
@@ -109,6 +113,12 @@ def _parser() -> argparse.ArgumentParser:
         "--trace-rollups",
         action="store_true",
         help="servers read rollups of traces; without it, those that are there are deleted",
+    )
+    parser.add_argument(
+        "--users",
+        action="store_true",
+        help="servers have MLflow's users: make their tables, and the administrator, whose "
+        "password is in /run/secrets/admin-password",
     )
     parser.add_argument("--lock-timeout", type=_seconds, default=120, help="seconds")
     parser.add_argument("--connect-timeout", type=_seconds, default=60, help="seconds")

@@ -73,13 +73,17 @@ def limit_sessions(store: type[Any], limit: ConcurrencyLimit) -> None:
 
     def made(self: Any, *args: Any, **kwargs: Any) -> None:
         make(self, *args, **kwargs)
-        sessions: Sessions = self.ManagedSessionMaker
-
-        @contextmanager
-        def limited(*args: Any, **kwargs: Any) -> Iterator[Any]:
-            with limit.slot(), sessions(*args, **kwargs) as session:
-                yield session
-
-        self.ManagedSessionMaker = limited
+        self.ManagedSessionMaker = limited(self.ManagedSessionMaker, limit)
 
     store.__init__ = made
+
+
+def limited(sessions: Sessions, limit: ConcurrencyLimit) -> Sessions:
+    """Return `sessions`, each of which waits for a slot."""
+
+    @contextmanager
+    def waiting(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        with limit.slot(), sessions(*args, **kwargs) as session:
+            yield session
+
+    return waiting

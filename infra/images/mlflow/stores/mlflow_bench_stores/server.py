@@ -43,7 +43,7 @@ def create() -> "ASGIApp":
     from mlflow.utils.uri import validate_path_is_safe
     from werkzeug.exceptions import HTTPException
 
-    from . import metrics
+    from . import access, metrics
     from .bodies import Bodies
     from .concurrency import ConcurrencyLimit, limit_requests, limit_sessions
     from .conflicts import writes_again
@@ -143,7 +143,13 @@ def create() -> "ASGIApp":
 
     SqlAlchemyStore.log_spans_async = log_spans  # type: ignore[assignment, method-assign]
 
-    api = bounded(fastapi_app.app, Bodies(), Ingestion(fastapi_app.app, limit))
+    mlflow_app: ASGIApp = fastapi_app.app
+    streamed: ASGIApp = artifacts
+    users = access.CONFIG in os.environ
+    if users:
+        mlflow_app, gate = access.with_users(flask_app, limit)
+        streamed = access.permitted(artifacts)
+    api = bounded(mlflow_app, Bodies(), Ingestion(mlflow_app, limit))
 
     async def application(scope: "Scope", receive: "Receive", send: "Send") -> None:
         passes = (
@@ -163,7 +169,7 @@ def create() -> "ASGIApp":
                 (name, value.lower() if name == b"host" else value)
                 for name, value in scope["headers"]
             ]
-        await (artifacts if passes else api)(scope, receive, send)
+        await (streamed if passes else api)(scope, receive, send)
 
     def route_of(path: str, method: str) -> str:
         if path.startswith(ROUTES):
@@ -174,7 +180,8 @@ def create() -> "ASGIApp":
             return "other"
         return rule.rule
 
-    if metrics.FOLDER not in os.environ:
-        return application
-    routes = flask_app.url_map.bind("")
-    return metrics.measured(application, route_of)
+    whole: ASGIApp = application
+    if metrics.FOLDER in os.environ:
+        routes = flask_app.url_map.bind("")
+        whole = metrics.measured(application, route_of)
+    return gate(whole) if users else whole

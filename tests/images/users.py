@@ -1,0 +1,108 @@
+"""Servers with MLflow's own users, as a stack has them, on a database that their job prepared."""
+
+import io
+import tarfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from docker.models.containers import Container
+
+from infra.components.capacity import capacity
+from infra.components.secret_files import ADMIN_PASSWORD_FILE, PASSWORD_FILE, SERVER_KEY_FILE
+from infra.components.server import ArtifactFolder, Database, TrackingServer
+from infra.components.users import ADMINISTRATOR, DefaultPermission, Users
+from tests.images.sandbox import Sandbox, ends, execute, wait_until
+
+ADMIN_PASSWORD = "of-the-administrator-alone"
+SERVER_KEY = "that-forms-are-signed-with"
+ARTIFACTS = "/var/lib/mlflow/artifacts"
+
+
+def tracking_server(host: str, **settings: Any) -> TrackingServer:
+    """The server of a stack with `auth: basic`, on the PostgreSQL called `host`."""
+    from pathlib import PurePosixPath
+
+    return TrackingServer(
+        database=Database(host=host, port=5432, name="mlflow", user="mlflow"),
+        artifacts=ArtifactFolder(PurePosixPath(ARTIFACTS)),
+        capacity=capacity(replicas=2, workers=1, jobs=False, users=True),
+        port=5000,
+        workers=1,
+        allowed_hosts=(),
+        jobs=False,
+        users=Users(DefaultPermission.NONE),
+        **settings,
+    )
+
+
+class ServersWithUsers:
+    """Replicas of one server, which take their files as a stack gives them."""
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        image: str,
+        host: str,
+        folder: Path,
+        *,
+        replicas: int = 1,
+        environment: dict[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
+        self._sandbox, self._image = sandbox, image
+        self.server = tracking_server(host, **settings)
+        self._folder = folder
+        self._artifacts = sandbox.volume()
+        self._environment = self.server.environment() | (environment or {})
+        for name, content in {
+            ADMIN_PASSWORD_FILE: ADMIN_PASSWORD,
+            SERVER_KEY_FILE: SERVER_KEY,
+        }.items():
+            (folder / name).write_text(content)
+        for path, content in self.server.files().items():
+            (folder / Path(path).name).write_text(content)
+        status, output = self.schema_job()
+        assert status == 0, output
+        self.containers = [self._start() for _ in range(replicas)]
+
+    def schema_job(self) -> tuple[int, str]:
+        """Run the job; return its exit status and output."""
+        job = self._sandbox.run(
+            self._image,
+            self.server.schema_job_command(),
+            volumes=self._volumes(ADMIN_PASSWORD_FILE),
+        )
+        return ends(job)
+
+    def _start(self) -> Container:
+        return self._sandbox.run(
+            self._image,
+            self.server.command(),
+            environment=self._environment,
+            volumes=self._volumes(SERVER_KEY_FILE),
+            ports={"5000/tcp": ("127.0.0.1", None)},
+        )
+
+    def _volumes(self, secret: str) -> list[str]:
+        return [
+            f"{self._artifacts}:{ARTIFACTS}",
+            f"{self._sandbox.secret}:/run/secrets/{PASSWORD_FILE}:ro",
+            f"{self._folder / secret}:/run/secrets/{secret}:ro",
+            *(f"{self._folder / Path(path).name}:{path}:ro" for path in self.server.files()),
+        ]
+
+    def wait(self) -> None:
+        """Wait until each replica is ready by the image's own check."""
+        for container in self.containers:
+            ready = partial(execute, container, "ready")
+            wait_until(lambda ready=ready: ready().returncode == 0, 120, "the server is ready")
+
+    def url(self, number: int = 0) -> str:
+        """Address of a replica on this machine."""
+        self.containers[number].reload()
+        published: Any = self.containers[number].ports
+        return f"http://127.0.0.1:{published['5000/tcp'][0]['HostPort']}"
+
+
+ADMIN = (ADMINISTRATOR, ADMIN_PASSWORD)
