@@ -46,7 +46,7 @@ update mlflow_bench.deployment
 _RESTORE = """
 {
   echo 'begin;'
-  echo 'drop schema if exists mlflow_bench cascade; drop schema public cascade;'
+  echo 'drop schema if exists mlflow_bench, mlflow_auth cascade; drop schema public cascade;'
   echo 'create schema public authorization pg_database_owner;'
   pg_restore --no-owner --no-privileges --role="$2" --exit-on-error --file=-
   echo 'set search_path = public;'

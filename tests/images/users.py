@@ -1,7 +1,5 @@
 """Servers with MLflow's own users, as a stack has them, on a database that their job prepared."""
 
-import io
-import tarfile
 from functools import partial
 from pathlib import Path
 from typing import Any

@@ -61,6 +61,7 @@ class Deployment:
         self.secrets = pulumi.Output.secret(
             AuditSecrets(database_password=PASSWORD, s3_credentials=None)
         )
+        self.admin_password = pulumi.Output.secret(PASSWORD)
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_the_program_exports_the_target_and_small_outputs_beside_it(
     assert {name: values[name] for name in SMALL} == SMALL
     assert values["tracking_uri"] == values["url"]
     assert Target.model_validate(values["target"]) == TARGET
-    assert [name for name in secret if secret[name]] == ["audit_secrets"]
+    assert [name for name in secret if secret[name]] == ["audit_secrets", "admin_password"]
     assert all(PASSWORD not in str(values[name]) for name in values if not secret[name])
 
 

@@ -8,7 +8,7 @@ import pytest
 INFRA = Path(__file__).parents[3] / "infra"
 SHARED = {"components", "specification", "image", "checks", "labels", "names", "outputs"}
 SHARED |= {"own_provider", "password", "stores", "state", "loopback", "automation", "stack_file"}
-SHARED |= {"kubeconfig"}
+SHARED |= {"kubeconfig", "users"}
 
 MAY_IMPORT = {
     "components": {"outputs"},

@@ -10,7 +10,7 @@ import sys
 from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from . import migrations, record, rollup_rows, states, store
+from . import migrations, record, rollup_rows, states, store, users
 from .database import locked_connection
 from .messages import FailureError, RefusalError, say
 
@@ -39,9 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
             connection.execute(text(f"SET LOCAL lock_timeout = '{timeout}'"))
             summary = prepare(connection, destination, rollups=options.trace_rollups)
             if options.users:
-                from . import users  # what only a server with users needs
-
-                users.prepare(connection, users.PASSWORD_FILE.read_text().strip())
+                users.prepare(connection, users.password())
     except RefusalError as refusal:
         say(f"refused: {refusal}", sys.stderr)
         return 3

@@ -9,13 +9,11 @@ from pathlib import Path
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from mlflow.server.auth.db import utils
-from mlflow.server.auth.db.models import Base, SqlUser
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from .messages import RefusalError
+from .messages import FailureError, RefusalError
 
 SCHEMA = "mlflow_auth"
 """PostgreSQL schema of the users, apart from runs and models."""
@@ -39,7 +37,21 @@ def prepare(connection: Connection, password: str) -> None:
     connection.execute(text("SET LOCAL search_path TO DEFAULT"))
 
 
+def password() -> str:
+    """Return the administrator's password; raises FailureError where there is none."""
+    try:
+        return PASSWORD_FILE.read_text().strip()
+    except OSError as error:
+        raise FailureError(
+            f"{PASSWORD_FILE}: {error.strerror}: mount the administrator's password there"
+        ) from error
+
+
 def _upgrade(connection: Connection) -> None:
+    # Here, as they load MLflow's server.
+    from mlflow.server.auth.db import utils
+    from mlflow.server.auth.db.models import Base
+
     config = utils._get_alembic_config("")
     scripts = ScriptDirectory.from_config(config)
     options = {"version_table": VERSION_TABLE}
@@ -71,6 +83,8 @@ def _upgrade(connection: Connection) -> None:
 
 def _set_administrator(connection: Connection, password: str) -> None:
     """Whoever has lost the password, or restored another stack's users, gets in with this one."""
+    from mlflow.server.auth.db.models import SqlUser
+
     users = SqlUser.__table__
     row = connection.execute(
         select(users.c.password_hash, users.c.is_admin).where(users.c.username == ADMINISTRATOR)

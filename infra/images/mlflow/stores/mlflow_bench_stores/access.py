@@ -133,28 +133,28 @@ class Passwords:
         if pair in self._matched:
             self._matched.move_to_end(pair)
             return found
-        if not await self._matches(pair, stored, password) or found is None:
-            return None
-        self._matched[pair] = None
-        while len(self._matched) > self._remembered:
-            self._matched.popitem(last=False)
-        return found
+        return found if await self._matches(pair, stored, password) else None
 
     async def _matches(self, pair: bytes, stored: str, password: str) -> bool:
         """Compare, once for all who ask the same at the same time."""
         if pair not in self._running:
             if len(self._running) >= MOST_WAITING:
                 raise BusyError
-            task = asyncio.create_task(self._compare(stored, password))
+            task = asyncio.create_task(self._compare(pair, stored, password))
             self._running[pair] = task
             task.add_done_callback(lambda _: self._running.pop(pair))
         # A client that goes away takes the answer from nobody else.
         return await asyncio.shield(self._running[pair])
 
-    async def _compare(self, stored: str, password: str) -> bool:
-        return await to_thread.run_sync(
+    async def _compare(self, pair: bytes, stored: str, password: str) -> bool:
+        matches = await to_thread.run_sync(
             check_password_hash, stored, password, limiter=self._comparisons
         )
+        if matches:
+            self._matched[pair] = None
+        while len(self._matched) > self._remembered:
+            self._matched.popitem(last=False)
+        return matches
 
 
 class Gate:
