@@ -1,7 +1,7 @@
 """Servers with MLflow's own users, as a stack has them, on a database that their job prepared."""
 
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from docker.models.containers import Container
@@ -13,14 +13,13 @@ from infra.components.users import ADMINISTRATOR, DefaultPermission, Users
 from tests.images.sandbox import Sandbox, ends, execute, wait_until
 
 ADMIN_PASSWORD = "of-the-administrator-alone"
+ADMIN = (ADMINISTRATOR, ADMIN_PASSWORD)
 SERVER_KEY = "that-forms-are-signed-with"
 ARTIFACTS = "/var/lib/mlflow/artifacts"
 
 
 def tracking_server(host: str, **settings: Any) -> TrackingServer:
     """The server of a stack with `auth: basic`, on the PostgreSQL called `host`."""
-    from pathlib import PurePosixPath
-
     return TrackingServer(
         database=Database(host=host, port=5432, name="mlflow", user="mlflow"),
         artifacts=ArtifactFolder(PurePosixPath(ARTIFACTS)),
@@ -93,8 +92,7 @@ class ServersWithUsers:
     def wait(self) -> None:
         """Wait until each replica is ready by the image's own check."""
         for container in self.containers:
-            ready = partial(execute, container, "ready")
-            wait_until(lambda ready=ready: ready().returncode == 0, 120, "the server is ready")
+            wait_until(partial(is_ready, container), 120, "the server is ready")
 
     def url(self, number: int = 0) -> str:
         """Address of a replica on this machine."""
@@ -103,4 +101,6 @@ class ServersWithUsers:
         return f"http://127.0.0.1:{published['5000/tcp'][0]['HostPort']}"
 
 
-ADMIN = (ADMINISTRATOR, ADMIN_PASSWORD)
+def is_ready(container: Container) -> bool:
+    """Whether the image's own check of readiness succeeds."""
+    return execute(container, "ready").returncode == 0

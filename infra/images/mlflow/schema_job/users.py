@@ -4,6 +4,7 @@ They are in a PostgreSQL schema of their own: MLflow's two sets of migrations kn
 other, and a name like `users` or `roles` may be taken in the other one some day.
 """
 
+import warnings
 from pathlib import Path
 
 from alembic.runtime.environment import EnvironmentContext
@@ -48,9 +49,11 @@ def password() -> str:
 
 
 def _upgrade(connection: Connection) -> None:
-    # Here, as they load MLflow's server.
-    from mlflow.server.auth.db import utils
-    from mlflow.server.auth.db.models import Base
+    # Here, as they load MLflow's server, which is not the job's to be warned of.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow.server.auth.db import utils
+        from mlflow.server.auth.db.models import Base
 
     config = utils._get_alembic_config("")
     scripts = ScriptDirectory.from_config(config)

@@ -173,6 +173,22 @@ def test_the_password_is_only_in_uploaded_files(engine: Engine) -> None:
         assert PASSWORD in json.dumps(uploads)
 
 
+def test_the_administrator_s_password_reaches_the_schema_job_alone(engine: Engine) -> None:
+    target = deploy(engine, auth="basic", trace_retention="30d", **MULTI_AZ)
+    assert target.username == "admin"
+    assert PASSWORD not in target.model_dump_json()
+    placed = {
+        name: {PurePosixPath(upload["file"]).name for upload in engine.files(name)}
+        for name in engine.containers()
+    }
+    replicas = {"mlflow-a-1", "mlflow-b-1"}
+    assert {name for name in placed if "admin-password" in placed[name]} == {"schema-job"}
+    assert {name for name in placed if "server-key" in placed[name]} == replicas
+    assert {name for name in placed if "auth.ini" in placed[name]} == replicas
+    for name, inputs in engine.containers().items():
+        assert PASSWORD not in json.dumps(inputs), name
+
+
 def test_files_come_by_a_container_that_never_runs(engine: Engine) -> None:
     """The engine refuses uploads into a read-only root, which is what a server has."""
     deploy(engine, **MULTI_AZ)

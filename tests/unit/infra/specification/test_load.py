@@ -427,3 +427,22 @@ def test_a_schedule_without_rollups_is_of_no_use() -> None:
     assert load(trace_rollups="true", trace_rollup_schedule="*/5 1 * * 1").traces.rollups
     with pytest.raises(SpecError, match=r"^trace_rollup_schedule: is of no use without"):
         load(trace_rollup_schedule="0 3 * * *")
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        ({"default_permission": "read"}, "default_permission: is of no use without users"),
+        ({"auth": "basic", "jobs": "true"}, "jobs: true: MLflow's job consumers have no password"),
+    ],
+)
+def test_what_users_exclude_is_said(config: dict[str, str], line: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(**config)
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+def test_users_are_asked_for() -> None:
+    assert load().users is None
+    assert load(auth="basic").users is not None

@@ -287,7 +287,9 @@ def permitted(artifacts: "ASGIApp") -> "ASGIApp":
     async def application(scope: "Scope", receive: "Receive", send: "Send") -> None:
         user = _user()
         if not user.is_admin:
-            validator = auth._find_fastapi_validator(scope["path"], scope["method"])
+            # Whoever may read a file may ask how large it is.
+            method = "GET" if scope["method"] == "HEAD" else scope["method"]
+            validator = auth._find_fastapi_validator(scope["path"], method)
             try:
                 may = validator and await validator(user.username, Request(scope))
             except MlflowException as error:
