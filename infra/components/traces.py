@@ -25,6 +25,9 @@ NEVER = "0 0 31 2 *"
 CONNECTIONS = 6
 """Most of the database's connections that the jobs hold; of those kept for such things."""
 
+MEMORY = 400 * 2**20
+"""Bytes that the jobs need; measured at 300 MiB."""
+
 READY_FILE = "/tmp/trace-jobs.ready"
 
 

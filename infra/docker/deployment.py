@@ -274,6 +274,7 @@ class Deployment(pulumi.ComponentResource):
                     secrets=secrets,
                     mount=mount,
                     after=list(containers),
+                    memory=spec.trace_jobs_memory,
                     start_timeout=spec.start_timeout,
                 ),
                 self._child,

@@ -16,7 +16,10 @@ from infra.docker.zone import Zone
 
 @dataclass(frozen=True, kw_only=True)
 class TraceJobsArgs:
-    """What the jobs need; `after` is known once every replica is as this update has it."""
+    """What the jobs need; memory is in bytes.
+
+    `after` is known once every replica is as this update has it.
+    """
 
     identity: Identity
     image: pulumi.Input[str]
@@ -25,6 +28,7 @@ class TraceJobsArgs:
     secrets: Mapping[str, pulumi.Input[str]]
     mount: ArtifactMount | None
     after: Sequence[pulumi.Input[str]]
+    memory: int | None
     start_timeout: int
 
 
@@ -44,6 +48,7 @@ class TraceJobs(pulumi.ComponentResource):
             command=args.server.trace_jobs_command(),
             environment=args.server.trace_jobs_environment() | {"TMPDIR": SPOOL_FOLDER},
             networks=[args.zone.attach()],
+            memory=args.memory,
             folders={SPOOL_FOLDER: volume(args.identity, f"{name}-spool", self).name},
             secrets=args.secrets,
             settings=args.server.trace_jobs_files(),

@@ -312,6 +312,7 @@ class Deployment(pulumi.ComponentResource):
                     replicas=[mlflow],
                     server=server,
                     secrets=secrets,
+                    memory=spec.trace_jobs_memory,
                     start_timeout=spec.start_timeout,
                 ),
                 self._child,

@@ -6,23 +6,23 @@ from dataclasses import dataclass
 import pulumi
 
 from infra.components.server import SPOOL_FOLDER, TrackingServer
-from infra.components.traces import READY_FILE
+from infra.components.traces import MEMORY, READY_FILE
 from infra.kubernetes.identity import Identity
 from infra.kubernetes.mlflow import USER
 from infra.kubernetes.pod import PodSettings
 from infra.kubernetes.workload import rolling_deployment
-from infra.specification.deployment import WORKER_MEMORY
 
 
 @dataclass(frozen=True, kw_only=True)
 class TraceJobsArgs:
-    """What the jobs need; they are made after `replicas`."""
+    """What the jobs need, memory in bytes; they are made after `replicas`."""
 
     identity: Identity
     image: pulumi.Input[str]
     replicas: Sequence[pulumi.Resource]
     server: TrackingServer
     secrets: Mapping[str, pulumi.Input[str]]
+    memory: int | None
     start_timeout: int
 
 
@@ -43,7 +43,8 @@ class TraceJobs(pulumi.ComponentResource):
             secrets=args.secrets,
             settings=args.server.trace_jobs_files(),
             scratch=["/tmp", SPOOL_FOLDER],
-            request_memory=WORKER_MEMORY,
+            request_memory=args.memory or MEMORY,
+            memory=args.memory,
             ready_command=["test", "-e", READY_FILE],
             client=True,
             start_timeout=args.start_timeout,

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from infra.components.capacity import MOST_WORKERS
 from infra.components.postgres import least_memory
 from infra.components.server import LOCAL_HOSTS
+from infra.components.traces import MEMORY as TRACE_JOBS_MEMORY
 from infra.components.users import Auth
 from infra.outputs import Platform
 from infra.specification.cluster import ClusterSpec
@@ -57,12 +58,12 @@ def conflicts(spec: "DeploymentSpec") -> Iterator[str]:
             f"bind: {spec.bind}: clients elsewhere would get 403 Invalid Host header; set "
             "allowed_hosts to the names they use"
         )
-    needed = spec.server_memory
+    needed = spec.most_server_memory
     if spec.mlflow_memory is not None and spec.mlflow_memory < needed:
         yield (
             f"mlflow_memory: {_mebibytes(spec.mlflow_memory)}: {spec.workers} worker(s)"
-            f"{' and the job consumers' if spec.jobs else ''} need {_mebibytes(needed)}; "
-            "raise it or set fewer workers"
+            f"{' and the job consumers' if spec.jobs else ''} need {_mebibytes(needed)}, with "
+            "large traces; raise it or set fewer workers"
         )
     yield from _user_conflicts(spec)
     yield from _postgres_conflicts(spec)
@@ -100,6 +101,19 @@ def _trace_conflicts(spec: "DeploymentSpec") -> Iterator[str]:
         yield (
             "trace_rollup_schedule: is of no use without trace_rollups; set that true, or "
             "pulumi config rm trace_rollup_schedule"
+        )
+
+    if spec.trace_jobs_memory is None:
+        return
+    if not spec.traces.have_jobs:
+        yield (
+            "trace_jobs_memory: is of no use without trace_archival, trace_retention or "
+            "trace_rollups; set one of them, or pulumi config rm trace_jobs_memory"
+        )
+    elif spec.trace_jobs_memory < TRACE_JOBS_MEMORY:
+        yield (
+            f"trace_jobs_memory: {_mebibytes(spec.trace_jobs_memory)}: the jobs need "
+            f"{_mebibytes(TRACE_JOBS_MEMORY)}; raise it"
         )
 
 

@@ -44,6 +44,9 @@ from infra.specification.values import (
 WORKER_MEMORY = 350 * 2**20
 """Bytes that one worker process needs; measured at 260 MiB idle."""
 
+SPANS_MEMORY = 300 * 2**20
+"""Bytes that a worker takes above that while it works on spans as large as it accepts; measured."""
+
 SERVER_MEMORY = 300 * 2**20
 """Bytes of the process that starts the workers."""
 
@@ -254,6 +257,12 @@ class DeploymentSpec(BaseModel):
         description="Memory limit of the NFS server; without it there is none.",
         examples=["1g"],
     )
+    trace_jobs_memory: Memory | None = Field(
+        default=None,
+        description="Memory limit of the process that archives, deletes and sums up traces; "
+        "without it there is none.",
+        examples=["1g"],
+    )
     mlflow: Path | None = Field(
         default=None,
         description="Your own mlflow to install: a wheel, or a source folder.",
@@ -351,8 +360,13 @@ class DeploymentSpec(BaseModel):
 
     @property
     def server_memory(self) -> int:
-        """Bytes that one replica needs."""
+        """Bytes that one replica needs in everyday use."""
         return SERVER_MEMORY + self.workers * WORKER_MEMORY + self.jobs * JOBS_MEMORY
+
+    @property
+    def most_server_memory(self) -> int:
+        """Bytes that one replica needs while all its workers have the largest spans."""
+        return self.server_memory + self.workers * SPANS_MEMORY
 
     @property
     def users(self) -> Users | None:

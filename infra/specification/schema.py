@@ -10,7 +10,10 @@ from typing import Any
 from infra.specification.deployment import DeploymentSpec
 from infra.specification.load import PROJECT
 
-_MEMORY = {"mlflow_memory", "postgres_memory", "object_store_memory", "nfs_memory"}
+_MEMORY = {
+    *("mlflow_memory", "postgres_memory", "object_store_memory", "nfs_memory"),
+    "trace_jobs_memory",
+}
 
 
 _PULUMIS_OWN: dict[str, dict[str, Any]] = {

@@ -90,7 +90,9 @@ def reduced(result: Result) -> dict[str, Any]:
         "reasons": result.verdict.reasons,
         "judged": result.judged_stage,
         "stages": [
-            _figures(stage.calls) | {"name": stage.stage.name, "valid": stage.validity}
+            _figures(stage.calls)
+            | {"name": stage.stage.name, "valid": stage.validity}
+            | {"traces": stage.traces.model_dump() if stage.traces else None}
             for stage in result.stages
         ],
         "operations": [
@@ -148,6 +150,9 @@ def _findings(step: Step) -> Iterator[str]:
     if run["faults"]:
         yield from _faults(run["faults"])
         return
+    if any(stage.get("traces") for stage in run["stages"]):
+        yield from _traces(run["stages"])
+        return
     if len(run["stages"]) > 1:
         yield from _stages(run["stages"])
     if run["operations"]:
@@ -167,6 +172,26 @@ def _stages(stages: list[dict[str, Any]]) -> Iterator[str]:
     if len(stages) > 1:
         labels = [stage["name"].removesuffix("s").removesuffix(" user") for stage in stages]
         yield from _chart("calls per second", labels, [stage["rate"] for stage in stages])
+
+
+def _traces(stages: list[dict[str, Any]]) -> Iterator[str]:
+    yield (
+        "| stage | traces/s | spans/s | dropped spans | calls, p95 ms | metadata, p95 ms "
+        "| CPU ms a span | valid |\n|---|---|---|---|---|---|---|---|"
+    )
+    for stage in stages:
+        own = stage["traces"]
+        if own is None:
+            yield f"| {stage['name']} | | | | {_ms(stage['p95_ms'])} | | | {stage['valid']} |"
+            continue
+        yield (
+            f"| {stage['name']} | {own['traces_per_s']:.1f} | {own['spans_per_s']:.0f} "
+            f"| {own['dropped_spans']} | {_ms(stage['p95_ms'])} | {_ms(own['metadata_p95_ms'])} "
+            f"| {_ms(own['cpu_ms_per_span'])} | {stage['valid']} |"
+        )
+    if len(stages) > 1:
+        rates = [stage["traces"]["spans_per_s"] if stage["traces"] else 0.0 for stage in stages]
+        yield from _chart("spans per second", [stage["name"] for stage in stages], rates)
 
 
 def _operations(rows: list[dict[str, Any]]) -> Iterator[str]:

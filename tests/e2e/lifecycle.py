@@ -30,7 +30,7 @@ Settings = Mapping[str, Any]
 
 CHANGES: dict[str, tuple[Settings, ...]] = {
     "local": (
-        {"workers": 2, "mlflow_memory": "1200m", "allowed_hosts": "mlflow.example.com"},
+        {"workers": 2, "mlflow_memory": "1700m", "allowed_hosts": "mlflow.example.com"},
         {"mlflow_memory": "1500m", "postgres_memory": "1600m"},
         {"bind": "0.0.0.0", "allowed_hosts": "mlflow.example.com", "start_timeout": 200},
         {"jobs": True},
@@ -38,7 +38,10 @@ CHANGES: dict[str, tuple[Settings, ...]] = {
     "single-az": (
         {"presigned": True, "s3_port": free_port(), "object_store_memory": "1g"},
         {"replicas": 2},
-        {"trace_archival": "30d", "trace_retention": "365d", "trace_rollups": True},
+        {
+            **{"trace_archival": "30d", "trace_retention": "365d", "trace_rollups": True},
+            "trace_jobs_memory": "512m",
+        },
     ),
     "multi-az": (
         {"zones": 3},
@@ -51,7 +54,7 @@ CHANGES: dict[str, tuple[Settings, ...]] = {
     ),
     "k8s": (
         {"replicas": 3},
-        {"workers": 2, "mlflow_memory": "1200m"},
+        {"workers": 2, "mlflow_memory": "1700m"},
         {"kubernetes": {"max_replicas": 4, "ingress_host": "mlflow.example.com"}},
         {"trace_archival": "30d", "trace_retention": "365d", "trace_rollups": True},
     ),

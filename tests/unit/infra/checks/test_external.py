@@ -299,7 +299,7 @@ def test_no_encrypted_value_is_shown() -> None:
     assert "'many'" in complaint(replicas="many")
     assert complaint("replicas", replicas=SECRET).startswith("replicas: input should be")
     assert "has '***', which is not" in complaint("allowed_hosts", allowed_hosts=f"{SECRET}:1")
-    assert "mlflow_memory: ***: 1 worker(s) need 650m" in complaint(
+    assert "mlflow_memory: ***: 1 worker(s) need 950m" in complaint(
         "mlflow_memory", mlflow_memory="301m"
     )
 

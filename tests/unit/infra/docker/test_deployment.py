@@ -407,9 +407,12 @@ def test_images_that_the_registry_has_not_are_one_line_with_the_command(
 
 
 def test_memory_limits_reach_docker_in_mebibytes(engine: Engine) -> None:
-    deploy(engine, mlflow_memory="1g", postgres_memory="900m")
+    limits = {"mlflow_memory": "1g", "postgres_memory": "900m", "trace_jobs_memory": "500m"}
+    deploy(engine, trace_archival="30d", **limits)
     containers = engine.containers()
-    assert (containers["mlflow-a-1"]["memory"], containers["postgres"]["memory"]) == (1024, 900)
+    assert [containers[n]["memory"] for n in ("mlflow-a-1", "postgres", "trace-jobs")] == [
+        *(1024, 900, 500)
+    ]
 
 
 def test_postgres_settings_follow_its_limit_or_the_machine(engine: Engine) -> None:

@@ -398,8 +398,8 @@ def test_servers_start_after_the_schema_job_and_roll_without_a_gap(engine: Engin
 
 
 def test_limits_are_those_of_the_stack_file(engine: Engine) -> None:
-    deploy(mlflow_memory="1g", postgres_memory="3g")
-    for name, size in (("mlflow", "1024Mi"), ("postgres", "3072Mi")):
+    deploy(mlflow_memory="1g", postgres_memory="3g", trace_jobs_memory="500m", trace_archival="30d")
+    for name, size in (("mlflow", "1024Mi"), ("postgres", "3072Mi"), ("trace-jobs", "500Mi")):
         [container] = engine.pods()[name]["containers"]
         assert container["resources"]["limits"] == {"memory": size}
         assert container["resources"]["requests"]["memory"] == size

@@ -81,7 +81,9 @@ BAD = [
     ("nginx_image", "nginx", "tag or digest", "set nginx_image"),
     ("mlflow_memory", "1gb", "amount of memory", "set mlflow_memory 1g"),
     ("mlflow_memory", "1.5g", "amount of memory", "set mlflow_memory 1g"),
-    ("mlflow_memory", "300m", "need 650m", "raise it"),
+    ("mlflow_memory", "900m", "need 950m, with large traces", "raise it"),
+    ("trace_jobs_memory", "9", "amount of memory", "set trace_jobs_memory 1g"),
+    ("trace_jobs_memory", "1g", "is of no use without trace_archival", "set one of them"),
     ("postgres_memory", "lots", "amount of memory", "set postgres_memory 1g"),
     ("postgres_memory", "535m", "72 connections need 536m", "raise it"),
     ("mlflow_image", "mlflow", "tag or digest", "set mlflow_image"),
@@ -198,7 +200,7 @@ def test_a_port_of_s3_is_opened_for_presigned_access_only() -> None:
 
 def test_jobs_need_memory_of_their_own() -> None:
     load(mlflow_memory="1g")
-    with pytest.raises(SpecError, match="1 worker\\(s\\) and the job consumers need 2698m"):
+    with pytest.raises(SpecError, match="1 worker\\(s\\) and the job consumers need 2998m"):
         load(mlflow_memory="1g", jobs="true")
 
 
@@ -446,3 +448,9 @@ def test_what_users_exclude_is_said(config: dict[str, str], line: str) -> None:
 def test_users_are_asked_for() -> None:
     assert load().users is None
     assert load(auth="basic").users is not None
+
+
+def test_the_jobs_of_traces_need_some_memory() -> None:
+    assert load(trace_rollups="true", trace_jobs_memory="400m").trace_jobs_memory == 400 * 2**20
+    with pytest.raises(SpecError, match=r"^trace_jobs_memory: 399m: the jobs need 400m; raise it$"):
+        load(trace_rollups="true", trace_jobs_memory="399m")

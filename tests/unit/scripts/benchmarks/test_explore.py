@@ -102,6 +102,18 @@ def test_faults_have_their_table_and_chart() -> None:
     assert 'x-axis ["zone-cut"]' in page
 
 
+def test_traces_have_their_table_and_chart() -> None:
+    found = reduced()
+    [stage] = found["run"]["stages"]
+    own = {"traces_per_s": 5.1, "spans_per_s": 39.2, "dropped_spans": 0}
+    own |= {"metadata_p95_ms": 44.0, "cpu_ms_per_span": 5.81}
+    found["run"]["stages"] = [stage | {"traces": own}, stage | {"name": "0/s", "traces": None}]
+    page = explore.figures([found])
+    assert "| 2 users | 5.1 | 39 | 0 | 31.0 | 44.0 | 5.8 | yes |" in page
+    assert "| 0/s | | | | 31.0 | | | yes |" in page
+    assert "bar [39.2, 0]" in page
+
+
 def reduced() -> explore.Step:
     stage = {"name": "2 users", "count": 500, "errors": 0, "rate": 51.0, "valid": "yes"}
     return {
