@@ -10,6 +10,12 @@ PASSWORD_FILE = "database-password"
 CREDENTIALS_FILE = "aws-credentials"
 """Keys of the bucket, in AWS's format."""
 
+WEBHOOK_KEY_FILE = "webhook-key"
+"""What the secrets of webhooks are encrypted by: a Fernet key."""
+
+GATEWAY_PASSPHRASE_FILE = "gateway-passphrase"
+"""What the keys of gateway endpoints are encrypted by."""
+
 CREDENTIALS_PATH = PurePosixPath(SECRETS_FOLDER) / CREDENTIALS_FILE
 
 ADMIN_PASSWORD_FILE = "admin-password"

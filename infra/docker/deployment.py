@@ -37,6 +37,7 @@ from infra.docker.schema_job import SchemaJob, SchemaJobArgs
 from infra.docker.stores import MountedArtifacts, external_nfs, own_nfs, own_volume
 from infra.docker.trace_jobs import TraceJobs, TraceJobsArgs
 from infra.docker.zone import Zone, zone_names
+from infra.encryption_keys import encryption_keys
 from infra.image.engine import connect
 from infra.image.resource import Image
 from infra.names import Names
@@ -207,7 +208,8 @@ class Deployment(pulumi.ComponentResource):
     ) -> None:
         """Declare the schema job, and after it the replicas."""
         server = tracking_server(self._spec, database, artifacts)
-        secrets = {**database.secrets, **artifacts.secrets}
+        keys = encryption_keys(self._identity, self)
+        secrets = {**database.secrets, **artifacts.secrets, **keys}
         mount = artifacts.mount if isinstance(artifacts, MountedArtifacts) else None
         schema = SchemaJob(
             SCHEMA_JOB,

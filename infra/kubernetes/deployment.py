@@ -28,6 +28,7 @@ from infra.components.postgres import PORT as POSTGRES_PORT
 from infra.components.server import PORT as SERVER_PORT
 from infra.components.server import TrackingServer
 from infra.components.users import ADMINISTRATOR
+from infra.encryption_keys import encryption_keys
 from infra.image.context import BuildContext
 from infra.image.engine import connect
 from infra.image.resource import Image
@@ -119,7 +120,8 @@ class Deployment(pulumi.ComponentResource):
         self._images = {name: self._image(name, source) for name, source in sources.items()}
         database = self._database()
         artifacts = self._artifacts()
-        secrets = {**database.secrets, **artifacts.secrets}
+        keys = encryption_keys(self._identity, self)
+        secrets = {**database.secrets, **artifacts.secrets, **keys}
         users = user_secrets(spec, self._identity, self)
         server = tracking_server(
             spec,

@@ -42,8 +42,14 @@ update mlflow_bench.deployment
    set artifacts_destination = :'destination', trace_rollups = :'rollups';
 """
 
+# Read by the schema job, which then removes it. They are encrypted by this stack's own.
+FORMER_KEYS = """
+alter table mlflow_bench.deployment add column if not exists former_keys text;
+update mlflow_bench.deployment set former_keys = nullif(:'former_keys', '');
+"""
+
 # One transaction: as long as its last line has not come, the database is as it was.
-_RESTORE = """
+_RESTORE = r"""
 {
   echo 'begin;'
   echo 'drop schema if exists mlflow_bench, mlflow_auth cascade; drop schema public cascade;'
@@ -51,9 +57,11 @@ _RESTORE = """
   pg_restore --no-owner --no-privileges --role="$2" --exit-on-error --file=-
   echo 'set search_path = public;'
   echo "$5"
+  echo "$6"
   echo 'commit;'
 } | psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --set=destination="$3" --set=rollups="$4" \
-    --host=/run/postgresql --username=postgres --dbname="$1" --output=/dev/null
+    --set=former_keys="$7" --host=/run/postgresql --username=postgres --dbname="$1" \
+    --output=/dev/null
 """
 
 
@@ -78,10 +86,11 @@ class Database:
             command = ("pg_dump", *_CONNECTION, "--format=custom", self._name)
             self._host.run(self._component, *command, stdout=file)
 
-    def restore(self, path: Path, destination: str) -> None:
+    def restore(self, path: Path, destination: str, former_keys: str = "") -> None:
         """Put a dump in the place of what is there, in one transaction.
 
-        `destination` is where the artifacts are now, as `destination()` says.
+        `destination` is where the artifacts are now, as `destination()` says; `former_keys` are
+        those of the dump, as `encryption.sealed` returns them.
         """
         rollups = self.ask(
             "select coalesce((to_jsonb(deployment) ->> 'trace_rollups')::boolean, false)"
@@ -100,6 +109,8 @@ class Database:
                 destination,
                 rollups,
                 FIT,
+                FORMER_KEYS,
+                former_keys,
             )
             self._host.run(self._component, *script, stdin=file)
 

@@ -23,8 +23,8 @@ class Host(Protocol):
     def standing_still(self) -> AbstractContextManager[None]:
         """Stop the replicas; start them again whatever happened, and wait until they are ready."""
 
-    def run_schema_job(self) -> None:
-        """Let the stack's schema job look at the database once more."""
+    def run_schema_job(self) -> str:
+        """Let the stack's schema job look at the database once more; return what it says."""
 
 
 def host_of(target: Target) -> Host:

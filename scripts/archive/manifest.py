@@ -15,6 +15,8 @@ from scripts.archive import RefusedError
 
 MANIFEST = "manifest.json"
 DATABASE = "database.dump"
+KEYS = "keys.json"
+"""Keys that the stack encrypts by, by the names of their files; not in each backup."""
 ARTIFACTS = "artifacts/"
 BLOCK = 1 << 20
 
@@ -36,6 +38,11 @@ class Manifest(BaseModel):
         default=[], description="Artifacts of the moment that were deleted before they were copied."
     )
     sha256: dict[str, str] = Field(default={}, description="By name of the member.")
+
+    @property
+    def stored(self) -> int:
+        """The number of artifacts."""
+        return sum(name.startswith(ARTIFACTS) for name in self.sha256)
 
 
 class Writer:

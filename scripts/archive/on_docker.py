@@ -52,13 +52,16 @@ class OnDocker:
         for replica in replicas:
             _docker("exec", replica, "timeout", str(READY_SECONDS), "bash", "-c", script)
 
-    def run_schema_job(self) -> None:
+    def run_schema_job(self) -> str:
         """Start the job's container again."""
-        _docker("start", "--attach", Identity.physical_name(self._target.stack, "schema-job"))
+        return _docker(
+            "start", "--attach", Identity.physical_name(self._target.stack, "schema-job")
+        )
 
 
-def _docker(*arguments: str) -> None:
+def _docker(*arguments: str) -> str:
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         message = (done.stdout + done.stderr).strip().splitlines() or ["no message"]
         raise RefusedError(f"docker {' '.join(arguments[:3])}: {message[-1]}")
+    return done.stdout

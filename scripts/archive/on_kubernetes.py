@@ -80,7 +80,7 @@ class OnKubernetes:
             self._scale(name, replicas)
         self._until(lambda: self._ready(name) >= replicas, "the replicas are ready")
 
-    def run_schema_job(self) -> None:
+    def run_schema_job(self) -> str:
         """Run the stack's job once more, beside the one that has ended."""
         name = f"{SCHEMA_JOB}-again"
         with _one_line("the schema job"):
@@ -97,6 +97,7 @@ class OnKubernetes:
             self._jobs.create_namespaced_job(self._namespace, body, _request_timeout=ASKED_S)
         try:
             self._until(lambda: self._ended(name), "the schema job has ended")
+            return self._log(name)
         finally:
             with _one_line("the schema job"):
                 self._jobs.delete_namespaced_job(
@@ -110,14 +111,16 @@ class OnKubernetes:
         return bool(status.succeeded)
 
     def _last_words(self, job: str) -> str:
+        return (self._log(job).strip().splitlines() or ["no message"])[-1]
+
+    def _log(self, job: str) -> str:
         pods = self._pods.core.list_namespaced_pod(
             self._namespace, label_selector=f"job-name={job}"
         )
-        log = "".join(
+        return "".join(
             self._pods.core.read_namespaced_pod_log(pod.metadata.name, self._namespace)
             for pod in pods.items
         )
-        return (log.strip().splitlines() or ["no message"])[-1]
 
     def _pods_of(self, name: str) -> list[Any]:
         label = f"{LABEL_COMPONENT}={name}"

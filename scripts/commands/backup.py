@@ -13,10 +13,12 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 from infra.outputs import Target
-from scripts.archive import RefusedError, command, manifest
+from scripts.archive import RefusedError, command, encryption, manifest
 from scripts.archive.artifacts import Artifacts
 from scripts.archive.database import Database
 from scripts.archive.host import host_of
@@ -38,31 +40,41 @@ def main(arguments: Sequence[str]) -> int:
         type=Path,
         help="a file that is not there yet (default: STACK-TIME.tar in this folder)",
     )
+    parser.add_argument(
+        "--without-keys",
+        action="store_true",
+        help="leave out the keys that the secrets of webhooks and of the gateway are encrypted by; "
+        "then those have to be set again after a restore",
+    )
     options = parser.parse_args(arguments)
     path = options.file or Path(f"{options.stack}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar")
-    return command.run("backup", options.stack, path, _back_up)
+    work = partial(_back_up, with_keys=not options.without_keys)
+    return command.run("backup", options.stack, path, work)
 
 
-def _back_up(target: Target, path: Path) -> str:
-    backup = take(target, path)
+def _back_up(target: Target, path: Path, *, with_keys: bool) -> str:
+    backup = take(target, path, with_keys=with_keys)
     for name in backup.deleted:
         print(f"backup: {name} was deleted while the backup was taken")
     size = path.stat().st_size / 2**20
     return (
-        f"{path}: {len(backup.sha256) - 1} artifacts and the database of mlflow "
+        f"{path}: {backup.stored} artifacts and the database of mlflow "
         f"{backup.mlflow_version}, as of {backup.moment}; {size:.1f} MiB"
     )
 
 
-def take(target: Target, path: Path) -> Manifest:
+def take(target: Target, path: Path, *, with_keys: bool = True) -> Manifest:
     """Write a backup of the stack to `path`, which must not exist, and return its manifest.
 
-    Whatever it needs on the way is beside `path`. Raises `RefusedError`,
-    `requests.RequestException`, or `OSError` where the disk is full; then no file is left.
+    The file holds the keys of the stack unless `with_keys` is false: whoever has it can read what
+    webhooks are signed by, and the gateway's keys. Whatever is needed on the way is beside `path`.
+    Raises `RefusedError`, `requests.RequestException`, or `OSError` where the disk is full; then no
+    file is left.
     """
     if path.exists():
         raise RefusedError(f"{path}: File exists; name another file")
-    database, artifacts = Database(target, host_of(target)), Artifacts(target.tracking_uri)
+    host, artifacts = host_of(target), Artifacts(target.tracking_uri)
+    database = Database(target, host)
     stored_before = artifacts.paths()
     now_ns = time.time_ns()
     description = Manifest(
@@ -85,14 +97,17 @@ def take(target: Target, path: Path) -> Manifest:
             with dump.open("rb") as dumped:
                 writer.add(manifest.DATABASE, dumped, manifest.checksum(dumped))
             dump.unlink()
+            if with_keys and (keys := encryption.read(target, host)):
+                content = BytesIO(keys.model_dump_json().encode())
+                writer.add(manifest.KEYS, content, manifest.checksum(content))
             stored = artifacts.paths()
             description.deleted = sorted(set(stored_before) - set(stored))
-            for name, content, digest in artifacts.fetch(stored, Path(folder)):
-                if content is None:
+            for name, artifact, digest in artifacts.fetch(stored, Path(folder)):
+                if artifact is None:
                     description.deleted.append(name)
                     continue
-                with content:
-                    writer.add(f"{manifest.ARTIFACTS}{name}", content, digest)
+                with artifact:
+                    writer.add(f"{manifest.ARTIFACTS}{name}", artifact, digest)
         writer.close()
     except BaseException:
         writer.abandon()

@@ -2,7 +2,8 @@
 
 The artifacts go first: a database that names them comes when they are there. Servers stand still
 while the database is exchanged, and the schema job looks at it before they start again: it
-upgrades what an earlier mlflow wrote.
+upgrades what an earlier mlflow wrote, and has what the former stack encrypted encrypted by the
+keys of this one.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 from shutil import copyfileobj
 
 from infra.outputs import Target
-from scripts.archive import RefusedError, command, manifest
+from scripts.archive import RefusedError, command, encryption, manifest
 from scripts.archive.artifacts import Artifacts
 from scripts.archive.database import Database
 from scripts.archive.host import host_of
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 def _restore(target: Target, path: Path) -> str:
     backup = restore(target, path)
     return (
-        f"{target.stack} has {len(backup.sha256) - 1} artifacts and the database of "
+        f"{target.stack} has {backup.stored} artifacts and the database of "
         f"{backup.stack}, as of {backup.moment}"
     )
 
@@ -60,18 +61,24 @@ def restore(target: Target, path: Path) -> Manifest:
             f"stack {target.stack!r} is not empty ({len(stored)} artifacts, as {stored[0]}): "
             "restore into a new one"
         )
+    own_keys = encryption.read(target, host)
+    former_keys = ""
     with tempfile.TemporaryDirectory(prefix="mlflow-bench-", dir=path.parent) as folder:
         dump = Path(folder) / manifest.DATABASE
         for name, content_of in manifest.members(path):
             if name == manifest.DATABASE:
                 with dump.open("xb") as file:
                     copyfileobj(content_of, file)
+            elif name == manifest.KEYS and own_keys is not None:
+                former_keys = encryption.sealed(content_of.read(), own_keys)
             elif name.startswith(manifest.ARTIFACTS):
                 artifacts.store(name.removeprefix(manifest.ARTIFACTS), content_of)
         destination = database.destination()
         with host.standing_still():
-            database.restore(dump, destination)
-            host.run_schema_job()
+            database.restore(dump, destination, former_keys)
+            for line in host.run_schema_job().splitlines():
+                if "warning: " in line:
+                    print(f"restore: {line.partition('warning: ')[2]}")
     return description
 
 

@@ -13,12 +13,15 @@ from pathlib import Path
 import docker
 import pytest
 import requests
+from cryptography.fernet import Fernet
+from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, Feedback, LoggedModelOutput
 
 from infra.components import nginx
 from infra.outputs import ArtifactStore, Component
-from scripts.archive import manifest
+from scripts.archive import encryption, manifest
 from scripts.archive.database import Database
+from scripts.archive.host import host_of
 from scripts.commands.backup import take
 from tests.e2e import extra_containers
 from tests.e2e.extra_containers import ExtraContainers
@@ -34,6 +37,8 @@ from workloads.target.target import Subject
 from workloads.verdict.result import Durability, DurabilityVerdict
 
 pytestmark = pytest.mark.e2e
+
+SIGNED = "what a webhook is signed by"
 
 TRIES = 3
 """Of hitting a moment in which PostgreSQL has not written what it acknowledged."""
@@ -283,6 +288,9 @@ def test_a_backup_under_load_has_everything_up_to_its_moment(
     stack: Stack, subject: Subject, docker_client: docker.DockerClient, tmp_path: Path
 ) -> None:
     archive = tmp_path / "backup.tar"
+    webhook = MlflowClient(subject.tracking_uri).create_webhook(
+        "signed", "https://1.1.1.1/", ["model_version_tag.deleted"], secret=SIGNED
+    )
     watched = Watched(tmp_path / "loading", subject.tracking_uri)
     ended = threading.Event()
 
@@ -315,6 +323,14 @@ def test_a_backup_under_load_has_everything_up_to_its_moment(
         restored = fresh.script("restore", archive)
         assert restored.returncode == 0, restored.stderr
         elsewhere = fresh.subject()
+        assert elsewhere.target
+        host = host_of(elsewhere.target)
+        keys = encryption.read(elsewhere.target, host)
+        assert keys is not None
+        secret = Database(elsewhere.target, host).ask("select secret from webhooks")
+        assert Fernet(keys.webhook_key).decrypt(secret) == SIGNED.encode()
+        webhooks = MlflowClient(elsewhere.tracking_uri).list_webhooks()
+        assert [one.webhook_id for one in webhooks] == [webhook.webhook_id]
         moment = manifest.read(archive).moment_ns
         found = watched.judged(elsewhere, until_ns=moment)
         assert found.verdict is DurabilityVerdict.PASS, found.findings[:3]

@@ -11,15 +11,19 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from cryptography.fernet import Fernet
 from docker.models.containers import Container
 from mlflow.store.db.base_sql_model import Base
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
+from mlflow.utils import crypto
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from infra.images.mlflow.schema_job import __main__ as job
 from infra.images.mlflow.schema_job import database as job_database
+from infra.images.mlflow.schema_job import encryption
 from infra.images.mlflow.schema_job.migrations import Migrations
+from scripts.archive.encryption import Keys, sealed
 from tests.images.sandbox import PASSWORD, Postgres, Sandbox, ends, logs, wait_until
 
 pytestmark = [
@@ -464,3 +468,46 @@ def test_a_killed_job_leaves_the_database_untouched(
     assert database.server.dump() == before
     assert database.job() == 0
     assert database.server.sql("SELECT version_num FROM alembic_version") == HEAD
+
+
+def test_what_a_backup_s_stack_encrypted_is_encrypted_by_the_own_keys(
+    database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(encryption.WEBHOOK_KEY, raising=False)
+    assert database.job() == 0
+    former = Keys(webhook_key=Fernet.generate_key().decode(), gateway_passphrase="former")
+    own = Keys(webhook_key=Fernet.generate_key().decode(), gateway_passphrase="own")
+    secret = Fernet(former.webhook_key).encrypt(b"of a webhook").decode()
+    dek = b"a key of 32 bytes for one secret"
+    wrapped = crypto.wrap_dek(dek, crypto.KEKManager("former", 3).get_kek())
+    database.server.sql(
+        "SET ROLE mlflow;"
+        "INSERT INTO webhooks (webhook_id, name, url, status, secret)"
+        f" VALUES ('w', 'w', 'https://example.com', 'ACTIVE', '{secret}');"
+        "INSERT INTO secrets (secret_id, secret_name, encrypted_value, wrapped_dek, kek_version,"
+        " masked_value, created_at, last_updated_at)"
+        f" VALUES ('s', 's', '', '\\x{wrapped.hex()}', 3, '', 1, 1);"
+        "ALTER TABLE mlflow_bench.deployment ADD COLUMN former_keys text;"
+        "UPDATE mlflow_bench.deployment"
+        f" SET former_keys = '{sealed(former.model_dump_json().encode(), own)}'"
+    )
+    monkeypatch.setenv(crypto.CRYPTO_KEK_PASSPHRASE_ENV_VAR, own.gateway_passphrase)
+    # A restore into yet another stack is no way to read the keys.
+    monkeypatch.setenv(encryption.WEBHOOK_KEY, Fernet.generate_key().decode())
+    before = database.server.dump()
+    assert database.job() == 1
+    assert "the keys of the backup are not encrypted by this deployment's" in capfd.readouterr().err
+    assert database.server.dump() == before
+    monkeypatch.setenv(encryption.WEBHOOK_KEY, own.webhook_key)
+    for _ in range(2):  # again, there is nothing to do
+        assert database.job() == 0
+        token = database.server.sql("SELECT secret FROM webhooks")
+        assert Fernet(own.webhook_key).decrypt(token) == b"of a webhook"
+        stored, version = database.server.sql(
+            "SELECT encode(wrapped_dek, 'hex'), kek_version FROM secrets"
+        ).split("|")
+        key = crypto.KEKManager("own", int(version)).get_kek()
+        assert (crypto.unwrap_dek(bytes.fromhex(stored), key), version) == (dek, "1")
+        assert "former_keys" not in database.server.dump()
+        printed = capfd.readouterr()
+        assert "warning" not in printed.out + printed.err

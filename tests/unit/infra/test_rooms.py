@@ -7,7 +7,8 @@ import pytest
 
 INFRA = Path(__file__).parents[3] / "infra"
 SHARED = {"components", "specification", "image", "checks", "labels", "names", "outputs"}
-SHARED |= {"own_provider", "password", "stores", "state", "loopback", "automation", "stack_file"}
+SHARED |= {"own_provider", "password", "encryption_keys", "stores", "state", "loopback"}
+SHARED |= {"automation", "stack_file"}
 SHARED |= {"kubeconfig", "users"}
 
 MAY_IMPORT = {

@@ -10,7 +10,7 @@ import sys
 from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from . import migrations, record, rollup_rows, states, store, users
+from . import encryption, migrations, record, rollup_rows, states, store, users
 from .database import locked_connection
 from .messages import FailureError, RefusalError, say
 
@@ -72,6 +72,7 @@ def prepare(connection: Connection, destination: str, *, rollups: bool = False) 
     record.write(connection, destination, image.version, rollups)
     if before is not None and before.trace_rollups and not rollups:
         rollup_rows.delete(connection)
+    encryption.adopt(connection)
     _warn_of_outside_artifacts(connection)
     return (
         f"{action} the schema at revision {image.head} (mlflow {image.version}), "

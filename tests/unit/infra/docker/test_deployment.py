@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pulumi
 import pytest
+from cryptography.fernet import Fernet
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_mocks
 
 from infra.checks import data
@@ -31,6 +32,8 @@ from scripts.offline.plugins.protocol.codec import decode, encode
 from scripts.offline.plugins.protocol.schema import check
 
 PASSWORD = "generated-password"
+RANDOM_BYTES = "+/" * 21 + "+="
+WEBHOOK_KEY = "-_" * 21 + "-="
 FOLDER = "/var/lib/mlflow/artifacts"
 MULTI_AZ = {"zones": "2", "artifacts": "s3"}
 
@@ -46,6 +49,8 @@ class Engine(Mocks):
         outputs = dict(args.inputs)
         if args.typ == "random:index/randomPassword:RandomPassword":
             outputs["result"] = PASSWORD
+        if args.typ == "random:index/randomBytes:RandomBytes":
+            outputs["base64"] = RANDOM_BYTES
         if args.typ == "random:index/randomId:RandomId":
             outputs["hex"] = "0a1b2c3d"
         if args.typ == "docker:index/container:Container" and outputs.get("attach"):
@@ -475,11 +480,29 @@ def test_servers_and_the_job_reach_external_services_alike(engine: Engine) -> No
             assert secret not in rest
 
 
+def test_all_servers_and_jobs_encrypt_by_the_same_keys(engine: Engine) -> None:
+    deploy(engine, **MULTI_AZ, trace_retention="30d")
+    Fernet(WEBHOOK_KEY)  # it is one
+    for name in ("schema-job", "mlflow-a-1", "mlflow-b-1", "trace-jobs"):
+        files = {upload["file"]: upload["content"] for upload in engine.files(name)}
+        assert files["/run/secrets/webhook-key"] == WEBHOOK_KEY
+        assert files["/run/secrets/gateway-passphrase"] == PASSWORD
+        assert WEBHOOK_KEY not in json.dumps(engine.containers()[name])
+    for name in ("postgres", "nginx"):
+        assert WEBHOOK_KEY not in json.dumps(engine.files(name))
+    [key] = [made for made in engine.made if made.typ == "random:index/randomBytes:RandomBytes"]
+    assert key.inputs == {"length": 32}  # nothing that would renew it
+
+
 def test_a_machine_s_role_needs_no_credentials_file(engine: Engine) -> None:
     deploy(engine, artifacts='{"kind": "s3", "bucket": "team", "region": "eu-central-1"}')
     server = engine.containers()["mlflow-a-1"]
     uploads = engine.files("mlflow-a-1")
-    assert [upload["file"] for upload in uploads] == ["/run/secrets/database-password"]
+    assert [PurePosixPath(upload["file"]).name for upload in uploads] == [
+        "database-password",
+        "gateway-passphrase",
+        "webhook-key",
+    ]
     assert "AWS_DEFAULT_REGION=eu-central-1" in server["envs"]
     assert not [one for one in server["envs"] if "CREDENTIALS" in one or "ENDPOINT" in one]
 

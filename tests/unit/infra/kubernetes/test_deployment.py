@@ -61,6 +61,8 @@ class Engine(Mocks):
         outputs = dict(args.inputs)
         if args.typ == "random:index/randomPassword:RandomPassword":
             outputs["result"] = self.salt if args.name == "secrets-salt" else PASSWORD
+        if args.typ == "random:index/randomBytes:RandomBytes":
+            outputs["base64"] = "+/" * 21 + "+="
         if args.name.endswith("-image"):
             outputs["digest"] = "sha256:0123456789abcdef"
         if args.typ.endswith(":PersistentVolumeClaim"):
@@ -634,6 +636,16 @@ def test_another_claim_of_the_database_has_another_password(engine: Engine) -> N
     for kind, name in (("Job", "schema-job"), ("Deployment", "mlflow")):
         template = engine.of(kind)[name]["spec"]["template"]
         assert "mlflow-bench.secrets" in template["metadata"]["annotations"]
+
+
+def test_all_servers_and_jobs_encrypt_by_the_same_keys(engine: Engine) -> None:
+    deploy(trace_retention="30d")
+    for name in ("schema-job", "mlflow", "trace-jobs"):
+        secret = engine.of("Secret")[f"{name}-secrets"]["stringData"]
+        assert "4dabf18193072939515e22adb298388d" in secret  # Pulumi's mark of a secret
+        files = secret["value"]
+        assert files["webhook-key"] == "-_" * 21 + "-="
+        assert files["gateway-passphrase"] == PASSWORD
 
 
 def test_two_deployments_in_one_program_share_no_name(engine: Engine) -> None:

@@ -10,15 +10,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
-from scripts.archive import RefusedError, manifest
+from infra.outputs import Component
+from scripts.archive import RefusedError, encryption, manifest
 from scripts.archive.artifacts import AHEAD, Artifacts
 from scripts.archive.database import Database
 from scripts.archive.host import host_of
-from scripts.archive.manifest import ARTIFACTS, DATABASE, MANIFEST, Manifest, Writer
+from scripts.archive.manifest import ARTIFACTS, DATABASE, KEYS, MANIFEST, Manifest, Writer
 from scripts.commands import backup
 from scripts.commands.backup import main
 from scripts.commands.restore import check_versions
@@ -215,6 +216,23 @@ class Dumped:
         return "abc"
 
 
+class Replica:
+    """A host with one file after another, as a replica has its keys."""
+
+    says: ClassVar[str] = "a-key\na-phrase\n"
+
+    def run(self, component: Component, *command: str, **_: Any) -> str:
+        assert component.kind == "mlflow"
+        assert command[-2:] == ("/run/secrets/webhook-key", "/run/secrets/gateway-passphrase")
+        return self.says
+
+    def standing_still(self) -> contextlib.AbstractContextManager[None]:
+        raise AssertionError
+
+    def run_schema_job(self) -> str:
+        raise AssertionError
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(
     store: str,
     tmp_path: Path,
@@ -224,7 +242,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     subject = Subject("local", store, target(store))
     monkeypatch.setattr(stacks, "load", lambda stack: subject)
     monkeypatch.setattr(backup, "Database", Dumped)
-    monkeypatch.setattr(backup, "host_of", lambda target: None)
+    monkeypatch.setattr(backup, "host_of", lambda target: Replica())
     path = tmp_path / "backup.tar"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, limits[1]))  # as a disk that is full
@@ -235,5 +253,18 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     assert capsys.readouterr().err == f"backup: {path}: File too large\n"
     assert list(tmp_path.iterdir()) == []
     assert main(["local", str(path)]) == 0
-    assert len(manifest.read(path).sha256) == 1 + len(Store.names)
+    described = manifest.read(path)
+    assert (described.stored, len(described.sha256)) == (len(Store.names), 2 + len(Store.names))
+    found = {name: content.read() for name, content in manifest.members(path)}
+    assert json.loads(found[KEYS]) == {"webhook_key": "a-key", "gateway_passphrase": "a-phrase"}
     assert list(tmp_path.iterdir()) == [path]
+    other = tmp_path / "without.tar"
+    assert main(["local", str(other), "--without-keys"]) == 0
+    assert manifest.read(other).sha256.keys() == described.sha256.keys() - {KEYS}
+
+
+def test_a_stack_of_before_has_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Replica, "says", "")
+    assert encryption.read(target(), Replica()) is None
+    with pytest.raises(RefusedError, match="keys are not as a backup has them"):
+        encryption.sealed(b"{}", encryption.Keys(webhook_key="a", gateway_passphrase="b"))

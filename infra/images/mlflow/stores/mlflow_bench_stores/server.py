@@ -49,6 +49,7 @@ def create() -> "ASGIApp":
     from .conflicts import writes_again
     from .folder import FolderRepository
     from .ingestion import Ingestion, bounded
+    from .lost_secrets import live_without_lost_secrets
     from .ranges import NoPartError, Part, asks_for_a_version
     from .reading import ERRORS, unread, unreadable
     from .refusals import (
@@ -130,6 +131,7 @@ def create() -> "ASGIApp":
     for store in (SqlAlchemyStore, RegistryStore, SqlAlchemyJobStore):
         limit_sessions(store, limit)
         refuse_unstorable(store)
+    live_without_lost_secrets()
     need_an_experiment(SqlAlchemyStore)
     rename_only_what_is_active(SqlAlchemyStore)
     writes_again(SqlAlchemyStore)
