@@ -17,6 +17,7 @@ from infra import loopback
 from infra.image.context import BuildContextError
 from infra.outputs import (
     ADMIN_PASSWORD_OUTPUT,
+    CA_FILE_OUTPUT,
     SECRETS_OUTPUT,
     TARGET_OUTPUT,
     TRACKING_URI_OUTPUT,
@@ -40,6 +41,8 @@ target = deployment.target
 pulumi.export(TRACKING_URI_OUTPUT, target.apply(lambda known: known.tracking_uri))
 for name in Summary.model_fields:
     pulumi.export(name, target.apply(summary).apply(operator.attrgetter(name)))
+if spec.tls:
+    pulumi.export(CA_FILE_OUTPUT, target.apply(lambda known: known.ca_file))
 pulumi.export(TARGET_OUTPUT, target.apply(lambda known: known.model_dump(mode="json")))
 pulumi.export(SECRETS_OUTPUT, deployment.secrets.apply(lambda known: known.model_dump()))
 if deployment.admin_password is not None:

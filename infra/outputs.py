@@ -12,6 +12,9 @@ TRACKING_URI_OUTPUT = "tracking_uri"
 """Name of the stack output that a person copies into `MLFLOW_TRACKING_URI`."""
 
 
+CA_FILE_OUTPUT = "ca_file"
+"""Name of the output of a stack with TLS that goes into `MLFLOW_TRACKING_SERVER_CERT_PATH`."""
+
 ADMIN_PASSWORD_OUTPUT = "admin_password"
 """Name of the secret stack output with the password of `Target.username`, if there is one."""
 

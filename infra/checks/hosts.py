@@ -17,25 +17,33 @@ _SEARCH = "/api/2.0/mlflow/experiments/search"
 
 
 def wrong_answers(
-    address: str, hosts: Sequence[str], user: tuple[str, str] | None = None
+    uri: str,
+    hosts: Sequence[str],
+    user: tuple[str, str] | None = None,
+    ca_file: str | None = None,
 ) -> list[str]:
-    """Return one line for each wrong answer of the server at `address` (`host:port`).
+    """Return one line for each wrong answer of the server at `uri` (`http[s]://host:port`).
 
     Each of `hosts` must be served, with and without the port, and from pages of its own origin;
     `FOREIGN` must be refused as a host and as an origin. `user` is a name and a password, where
-    the server asks for them.
+    the server asks for them; `ca_file` is what its certificate is verified by, None: the usual
+    ones.
     """
     wrong = []
-    for headers, expected in _questions(hosts, address.rpartition(":")[2]):
+    scheme, _, address = uri.partition("://")
+    for headers, expected in _questions(scheme, hosts, address.rpartition(":")[2]):
         try:
             # A search writes nothing, and as a POST it is what the check of origins looks at.
             status = requests.post(
-                f"http://{address}{_SEARCH}",
+                f"{uri}{_SEARCH}",
                 json={"max_results": 1},
                 headers=headers,
                 auth=user,
                 timeout=PATIENCE_SECONDS,
+                verify=ca_file or True,
             ).status_code
+        except requests.exceptions.SSLError as error:
+            return [f"tls: {uri} is not trusted: {error}"]
         except requests.RequestException as error:
             return [f"allowed_hosts: {address} does not answer: {type(error).__name__}"]
         if status != expected:
@@ -44,10 +52,12 @@ def wrong_answers(
     return wrong
 
 
-def _questions(hosts: Sequence[str], port: str) -> Iterator[tuple[dict[str, str], int]]:
+def _questions(
+    scheme: str, hosts: Sequence[str], port: str
+) -> Iterator[tuple[dict[str, str], int]]:
     for host in hosts:
         yield {"Host": host}, 200
-        yield {"Host": f"{host}:{port}", "Origin": f"http://{host}:{port}"}, 200
-        yield {"Host": f"{host}:{port}", "Origin": f"http://{FOREIGN}"}, 403
+        yield {"Host": f"{host}:{port}", "Origin": f"{scheme}://{host}:{port}"}, 200
+        yield {"Host": f"{host}:{port}", "Origin": f"{scheme}://{FOREIGN}"}, 403
     yield {"Host": FOREIGN}, 403
     yield {"Host": f"{FOREIGN}:{port}"}, 403

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from infra.components.secret_files import SECRETS_FOLDER, TLS_CERTIFICATE_FILE, TLS_KEY_FILE
 from infra.components.server import KEEP_ALIVE_SECONDS
 from infra.outputs import REPLICA_HEADER
 
@@ -30,6 +31,9 @@ PORT = 8080
 
 STATUS_PORT = 8081
 """Port of `/nginx-status` inside its container."""
+
+READY_PORT = 8082
+"""Port on the loopback of its container where `/health` is asked for without TLS, if there is."""
 
 UPSTREAM_KEEP_ALIVE_SECONDS = KEEP_ALIVE_SECONDS - 15
 """Idle time of a connection to a replica; shorter than the replica's own, which would otherwise
@@ -75,8 +79,13 @@ TRACKING_FILE = "/tmp/tracking.conf"
 """What the image's entrypoint writes: the DNS servers, and `$tracking`, where requests go."""
 
 
-def configuration(replicas: tuple[Replica, ...]) -> str:
-    """Return nginx.conf for `replicas` at fixed addresses.
+def ready_command(tls: bool) -> list[str]:
+    """Return the check of the image, which speaks no TLS."""
+    return ["ready", str(READY_PORT)] if tls else ["ready"]
+
+
+def configuration(replicas: tuple[Replica, ...], tls: bool = False) -> str:
+    """Return nginx.conf for `replicas` at fixed addresses; with `tls`, clients have to use it.
 
     Raises `ValueError` when there is none, or one is given twice.
     """
@@ -106,23 +115,59 @@ def configuration(replicas: tuple[Replica, ...]) -> str:
     }}""",
         "tracking",
         names,
+        tls,
     )
 
 
-def configuration_by_name() -> str:
+def configuration_by_name(tls: bool = False) -> str:
     """Return nginx.conf for replicas that are found by the name in TRACKING_SERVICE."""
     # Pods have no names here that outlive them: their addresses have to do.
-    return _text(f"    include {TRACKING_FILE};", "$tracking", "        default $upstream_addr;")
+    names = "        default $upstream_addr;"
+    return _text(f"    include {TRACKING_FILE};", "$tracking", names, tls)
 
 
-def _text(upstream: str, tracking: str, names: str) -> str:
+_TLS = f"""\
+        listen {PORT} ssl default_server;
+        ssl_certificate {SECRETS_FOLDER}/{TLS_CERTIFICATE_FILE};
+        ssl_certificate_key {SECRETS_FOLDER}/{TLS_KEY_FILE};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_session_cache shared:tls:10m;
+        ssl_session_timeout 1h;
+        ssl_session_tickets off;
+        # A redirect would let clients send their passwords in the clear, again and again.
+        error_page 497 =400 @plain;
+        location @plain {{
+            default_type text/plain;
+            return 400 "This port speaks TLS only: use https:// in the address.\\n";
+        }}
+"""
+
+_READY = f"""\
+    server {{
+        listen 127.0.0.1:{READY_PORT};
+        access_log off;
+
+        location = /health {{
+            proxy_pass http://@tracking@;
+        }}
+
+        location / {{
+            return 404;
+        }}
+    }}
+
+"""
+
+
+def _text(upstream: str, tracking: str, names: str, tls: bool) -> str:
     values = {
         "upstream": upstream,
         "tracking": tracking,
         "names": names,
+        "listen": _TLS if tls else f"        listen {PORT} default_server;\n",
+        "ready": _READY.replace("@tracking@", tracking) if tls else "",
         "API_SILENCE_SECONDS": API_SILENCE_SECONDS,
         "CONNECT_SECONDS": CONNECT_SECONDS,
-        "PORT": PORT,
         "READ_SILENCE_SECONDS": READ_SILENCE_SECONDS,
         "REPLICA_HEADER": REPLICA_HEADER,
         "STATUS_PORT": STATUS_PORT,

@@ -28,6 +28,9 @@ ARTIFACTS_CA = "artifacts-ca.crt"
 DATABASE_CA = "database-ca.crt"
 """Certificates that servers check external services by."""
 
+TLS_CERTIFICATE_FILE, TLS_KEY_FILE = "tls-certificate", "tls-key"
+"""What the load balancer shows its clients, and the private key of it."""
+
 
 def credentials_file(access_key: str, secret_key: str, session_token: str | None = None) -> str:
     """Return the content of a credentials file as boto3 reads it."""

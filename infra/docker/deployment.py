@@ -60,6 +60,7 @@ from infra.stores import (
     own_database,
     tracking_server,
 )
+from infra.tls import served_certificate
 from infra.users import Secrets, UserSecrets, user_secrets
 
 
@@ -101,6 +102,8 @@ class Deployment(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self._spec = spec
         self._containers: dict[str, _Running] = {}
+        for warning in self._plan.warnings:
+            pulumi.log.warn(warning, self)
         guard = Guard(Names(stack).logical("guard"), self._child)
         self._identity = Identity(stack, guard.deployment)
         self._zones = self._declare_zones()
@@ -110,6 +113,7 @@ class Deployment(pulumi.ComponentResource):
         }
         database = self._database()
         artifacts = self._artifacts()
+        self._certificate = served_certificate(stack, spec, self)
         users = user_secrets(spec, self._identity, self)
         self._servers(database, artifacts, users)
         self.secrets = audit_secrets(database, artifacts)
@@ -295,6 +299,7 @@ class Deployment(pulumi.ComponentResource):
                     replica_containers=containers,
                     published=ports.open_to_clients(nginx.PORT, spec.port),
                     audit=ports.open_to_checks(LOAD_BALANCER, nginx.STATUS_PORT),
+                    certificate=self._certificate,
                     start_timeout=spec.start_timeout,
                 ),
                 self._child,
@@ -309,12 +314,14 @@ class Deployment(pulumi.ComponentResource):
             containers: list[str]
             networks: list[str]
             images: dict[str, str]
-            containers, networks, artifact_store, images = known
+            ca_file: str | None
+            containers, networks, artifact_store, images, ca_file = known
             return Target(
                 stack=self._identity.stack,
                 platform=Platform.DOCKER,
                 tracking_uri=spec.tracking_uri,
                 username=ADMINISTRATOR if spec.users else None,
+                ca_file=ca_file,
                 mlflow_version=version("mlflow"),
                 artifacts=spec.artifact_store,
                 replicas=spec.all_replicas,
@@ -346,6 +353,7 @@ class Deployment(pulumi.ComponentResource):
             pulumi.Output.all(*(zone.network for zone in self._zones)),
             artifacts.audit,
             pulumi.Output.all(**self._images),
+            self._certificate.ca_file if self._certificate else None,
         ).apply(describe)
 
     def _checked(self, target: Target, admin_password: str | None) -> Target:
@@ -359,9 +367,8 @@ class Deployment(pulumi.ComponentResource):
             containers = [component.container for component in target.components]
             wrong = wait_until_healthy(client, containers, self._spec.start_timeout)
         if not wrong:
-            address = target.tracking_uri.removeprefix("http://")
             user = (ADMINISTRATOR, admin_password) if admin_password else None
-            wrong = wrong_answers(address, self._spec.hosts, user)
+            wrong = wrong_answers(target.tracking_uri, self._spec.hosts, user, target.ca_file)
         if wrong:
             raise pulumi.RunError("\n".join(wrong))
         return target

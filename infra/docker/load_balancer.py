@@ -6,17 +6,19 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from infra.components.nginx import CONFIGURATION_FILE, Replica, configuration
+from infra.components.nginx import CONFIGURATION_FILE, Replica, configuration, ready_command
 from infra.docker.container import ContainerSpec, run_container
 from infra.docker.identity import Identity
 from infra.docker.zone import Zone
+from infra.tls import ServedCertificate
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadBalancerArgs:
     """Settings of nginx; `replica_containers` makes it start after the replicas are ready.
 
-    `published` opens its port on the machine, `audit` that of its status.
+    `published` opens its port on the machine, `audit` that of its status; `certificate` None: it
+    speaks no TLS.
     """
 
     identity: Identity
@@ -26,6 +28,7 @@ class LoadBalancerArgs:
     replica_containers: Sequence[pulumi.Output[str]]
     published: docker.ContainerPortArgs
     audit: docker.ContainerPortArgs
+    certificate: ServedCertificate | None
     start_timeout: int
 
 
@@ -41,6 +44,7 @@ class LoadBalancer(pulumi.ComponentResource):
         super().__init__(
             "mlflow-bench:docker:LoadBalancer", args.identity.logical(name), None, opts
         )
+        tls = args.certificate is not None
         container = run_container(
             args.identity,
             name,
@@ -50,9 +54,10 @@ class LoadBalancer(pulumi.ComponentResource):
                 ),
                 command=[],
                 networks=[zone.attach(name) for zone in args.zones],
-                settings={CONFIGURATION_FILE: configuration(args.replicas)},
+                secrets=args.certificate.files if args.certificate else {},
+                settings={CONFIGURATION_FILE: configuration(args.replicas, tls)},
                 ports=[args.published, args.audit],
-                ready_command=["ready"],
+                ready_command=ready_command(tls),
                 start_timeout=args.start_timeout,
             ),
             self,

@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from infra.checks.certificate import check_certificate
 from infra.checks.data import check_data
 from infra.checks.external import check_external
 from infra.components.names import SCHEMA_JOB
@@ -17,6 +18,7 @@ from infra.docker.zone import network_component, zone_names
 from infra.image.engine import connect
 from infra.image.source import Source, check_published, image_sources
 from infra.specification.deployment import DeploymentSpec
+from infra.specification.exposure import exposures
 from infra.specification.external import StoreKind
 
 
@@ -35,11 +37,14 @@ class Plan:
     """How the export is mounted; None: the artifacts are not on NFS."""
     sources: Mapping[str, Source]
     """Where the image of each component comes from."""
+    warnings: Sequence[str]
+    """What will not stop it."""
 
 
 def plan(stack: str, spec: DeploymentSpec) -> Plan:
     """Look at the machine; raise `SpecError` when the deployment could not succeed on it."""
     check_external(spec)
+    warnings = [*check_certificate(spec), *exposures(spec)]
     with closing(connect()) as client:
         check_data(stack, spec)
         preflight.check_port(client, stack, spec.bind, spec.port)
@@ -64,6 +69,7 @@ def plan(stack: str, spec: DeploymentSpec) -> Plan:
             if spec.artifact_store is StoreKind.NFS
             else None,
             sources=image_sources(spec),
+            warnings=warnings,
         )
         check_published(client, spec, chosen.sources.values())
     return chosen

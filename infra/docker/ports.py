@@ -69,6 +69,7 @@ class Ports:
             bind = self.spec.bind
             return f"{LOOPBACK if bind.is_unspecified else bind}:{self.spec.s3_port}"
         if component == replica_name(zone_names(1)[0], 1):
+            # Alone and in front of itself, so without TLS.
             return self.spec.tracking_uri.removeprefix("http://")
         return None
 
@@ -82,7 +83,7 @@ def audited(spec: DeploymentSpec) -> dict[str, int]:
     ports = {} if spec.database else {POSTGRES: postgres.PORT}
     if spec.artifacts is StoreKind.S3 and not spec.opens_s3:
         ports[OBJECT_STORE] = object_store.PORT
-    if spec.all_replicas > 1:
+    if spec.balanced:
         ports[LOAD_BALANCER] = nginx.STATUS_PORT
         for zone in zone_names(spec.zones):
             for number in range(1, spec.replicas + 1):

@@ -10,6 +10,7 @@ from pulumi_kubernetes import Provider
 from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from infra.checks.certificate import check_certificate
 from infra.checks.data import check_data
 from infra.checks.external import check_external
 from infra.checks.hosts import wrong_answers
@@ -48,6 +49,7 @@ from infra.kubernetes.target import (
     Workload,
     forwarded_ports,
     known_target,
+    pod_host,
 )
 from infra.kubernetes.trace_jobs import TraceJobs, TraceJobsArgs
 from infra.labels import LABEL_STACK
@@ -56,6 +58,7 @@ from infra.outputs import AuditSecrets, Target
 from infra.password import password
 from infra.specification.deployment import DeploymentSpec
 from infra.specification.error import SpecError
+from infra.specification.exposure import exposures
 from infra.specification.external import ExternalS3
 from infra.stores import (
     UsedArtifacts,
@@ -67,6 +70,7 @@ from infra.stores import (
     own_database,
     tracking_server,
 )
+from infra.tls import served_certificate
 from infra.users import Secrets, user_secrets
 
 SETTLE_SECONDS = DRAIN_SECONDS + 20
@@ -101,6 +105,10 @@ class Deployment(pulumi.ComponentResource):
         preflight.check_port(stack, spec.bind, spec.port)
         sources = image_sources(spec, built_here=preflight.takes_images(cluster.context))
         warnings = [
+            *check_certificate(
+                spec, *([pod_host(cluster.namespace_of(stack))] if spec.loads_inside else [])
+            ),
+            *exposures(spec),
             _check_published(spec, sources.values()),
             preflight.no_metrics(cluster) if cluster.autoscale else None,
         ]
@@ -123,15 +131,13 @@ class Deployment(pulumi.ComponentResource):
         keys = encryption_keys(self._identity, self)
         secrets = {**database.secrets, **artifacts.secrets, **keys}
         users = user_secrets(spec, self._identity, self)
+        hosts_inside = (SERVICE, f"{SERVICE}.{self._namespace}", pod_host(self._namespace))
+        self._certificate = served_certificate(stack, spec, self, hosts_inside)
         server = tracking_server(
             spec,
             database,
             artifacts,
-            more_hosts=(
-                SERVICE,
-                f"{SERVICE}.{self._namespace}",
-                f"{SERVICE}.{self._namespace}.svc",
-            ),
+            more_hosts=hosts_inside,
             metrics=cluster.monitoring is not None,
         )
         schema = SchemaJob(
@@ -332,6 +338,7 @@ class Deployment(pulumi.ComponentResource):
                 tracking_service=tracking_service,
                 tracking_port=SERVER_PORT,
                 cluster=self._cluster,
+                certificate=self._certificate,
                 start_timeout=self._spec.start_timeout,
             ),
             self._child,
@@ -364,15 +371,15 @@ class Deployment(pulumi.ComponentResource):
             containers=pulumi.Output.all(**containers),
             digests=pulumi.Output.all(**self._digests),
             load_image=self._images.get(LOAD),
+            ca_file=self._certificate.ca_file if self._certificate else None,
         ).apply(lambda values: known_target(self._stack, self._spec, self._workloads, **values))
 
     def _check_answers(self, target: Target, admin_password: str | None) -> Target:
         """Return `target`; fail with `RunError` if the server refuses a host name or takes any."""
-        address = target.tracking_uri.removeprefix("http://")
         user = (ADMINISTRATOR, admin_password) if admin_password else None
         deadline = time.monotonic() + SETTLE_SECONDS
         while not pulumi.runtime.is_dry_run():
-            wrong = wrong_answers(address, self._spec.hosts, user)
+            wrong = wrong_answers(target.tracking_uri, self._spec.hosts, user, target.ca_file)
             if not wrong:
                 break
             if time.monotonic() > deadline:

@@ -12,6 +12,7 @@ from infra.components.nginx import (
     STATUS_PORT,
     STREAM_SILENCE_SECONDS,
     configuration_by_name,
+    ready_command,
 )
 from infra.kubernetes.identity import Identity
 from infra.kubernetes.network import allow_ingress, service
@@ -19,6 +20,7 @@ from infra.kubernetes.pod import PodSettings
 from infra.kubernetes.rollout import rolled_out
 from infra.kubernetes.workload import ready_timeout, rolling_deployment
 from infra.specification.cluster import ClusterSpec
+from infra.tls import ServedCertificate
 
 USER = 10005
 
@@ -48,7 +50,7 @@ class LoadBalancerArgs:
     """Settings of nginx.
 
     `service` is the name that clients reach it by, at `port`; `tracking_service` that of the
-    replicas, at `tracking_port`.
+    replicas, at `tracking_port`; `certificate` None: it speaks no TLS.
     """
 
     identity: Identity
@@ -58,6 +60,7 @@ class LoadBalancerArgs:
     tracking_service: pulumi.Input[str]
     tracking_port: int
     cluster: ClusterSpec
+    certificate: ServedCertificate | None
     start_timeout: int
 
 
@@ -75,12 +78,15 @@ class LoadBalancer(pulumi.ComponentResource):
         )
         identity = args.identity
         tracking = pulumi.Output.concat(args.tracking_service, f":{args.tracking_port}")
+        tls = args.certificate is not None
         pod = PodSettings(
             image=args.image,
             command=[],
             user=USER,
             environment={"TRACKING_SERVICE": tracking},
-            settings={CONFIGURATION_FILE: configuration_by_name()},
+            secrets=args.certificate.files if args.certificate else {},
+            settings={CONFIGURATION_FILE: configuration_by_name(tls)},
+            ready_command=ready_command(tls),
             request_memory=REQUEST_MEMORY,
             port=PORT,
             # Without a replica, nginx still answers, with an error that says so.
@@ -97,13 +103,17 @@ class LoadBalancer(pulumi.ComponentResource):
         )
         allow_ingress(identity, name, PORT, None, self)
         if args.cluster.ingress_host is not None:
-            self._ingress(name, identity, front, args.cluster)
+            self._ingress(name, identity, front, args.cluster, tls)
         self.container = rolled_out(identity.context, workload, front, ready_timeout(pod) * PODS)
         self.register_outputs({"container": self.container})
 
-    def _ingress(self, name: str, identity: Identity, front: Service, cluster: ClusterSpec) -> None:
+    def _ingress(
+        self, name: str, identity: Identity, front: Service, cluster: ClusterSpec, tls: bool
+    ) -> None:
         """Lead a name of the cluster's Ingress controller here."""
         host = cluster.ingress_host
+        protocol = {"nginx.ingress.kubernetes.io/backend-protocol": "HTTPS"} if tls else {}
+        annotations = INGRESS_ANNOTATIONS | protocol
         assert host is not None
         backend = networking.IngressServiceBackendArgs(
             name=front.metadata.name, port=networking.ServiceBackendPortArgs(name="main")
@@ -111,19 +121,21 @@ class LoadBalancer(pulumi.ComponentResource):
         path = networking.HTTPIngressPathArgs(
             path="/", path_type="Prefix", backend=networking.IngressBackendArgs(service=backend)
         )
-        tls = None
+        named = None
         if cluster.ingress_tls_secret is not None:
-            tls = [networking.IngressTLSArgs(hosts=[host], secret_name=cluster.ingress_tls_secret)]
+            named = [
+                networking.IngressTLSArgs(hosts=[host], secret_name=cluster.ingress_tls_secret)
+            ]
         networking.Ingress(
             identity.logical(name),
-            metadata=identity.metadata(name, name, annotations=INGRESS_ANNOTATIONS),
+            metadata=identity.metadata(name, name, annotations=annotations),
             spec=networking.IngressSpecArgs(
                 rules=[
                     networking.IngressRuleArgs(
                         host=host, http=networking.HTTPIngressRuleValueArgs(paths=[path])
                     )
                 ],
-                tls=tls,
+                tls=named,
                 ingress_class_name=cluster.ingress_class,
             ),
             opts=identity.options(self),

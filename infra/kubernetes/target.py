@@ -22,6 +22,11 @@ MAIN = "main"
 """Name of the stack's own port of this machine."""
 
 
+def pod_host(namespace: str) -> str:
+    """Return the host by which a pod of any namespace reaches the load balancer."""
+    return f"{SERVICE}.{namespace}.svc"
+
+
 @dataclass(frozen=True)
 class Workload:
     """What runs the pods of one kind, and how checks reach each of them."""
@@ -68,6 +73,7 @@ def known_target(
     containers: Mapping[str, str],
     digests: Mapping[str, str],
     load_image: str | None,
+    ca_file: str | None,
 ) -> Target:
     """Return the target of a deployment.
 
@@ -77,6 +83,7 @@ def known_target(
     cluster = spec.kubernetes
     assert cluster is not None
     namespace = cluster.namespace_of(stack)
+    scheme = "https" if spec.tls else "http"
     addresses = {name: f"{LOOPBACK}:{int(port)}" for name, port in ports.items()}
     if spec.database is None:
         local = {"host": LOOPBACK, "port": int(ports[POSTGRES])}
@@ -89,6 +96,7 @@ def known_target(
         platform=Platform.KUBERNETES,
         tracking_uri=spec.tracking_uri,
         username=ADMINISTRATOR if spec.users else None,
+        ca_file=ca_file,
         mlflow_version=version("mlflow"),
         artifacts=spec.artifact_store,
         replicas=spec.replicas,
@@ -110,7 +118,7 @@ def known_target(
         cluster=Cluster(
             context=cluster.context,
             namespace=namespace,
-            tracking_uri=f"http://{SERVICE}.{namespace}.svc:{SERVER_PORT}",
+            tracking_uri=f"{scheme}://{pod_host(namespace)}:{SERVER_PORT}",
             load_image=load_image,
             image_pull_secrets=cluster.image_pull_secrets,
         ),

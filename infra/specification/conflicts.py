@@ -46,6 +46,11 @@ def conflicts(spec: "DeploymentSpec") -> Iterator[str]:
         for line in beyond_fuse(spec.artifacts):
             yield f"{line}; or set nfs_client kernel"
     yield from _presigned_conflicts(spec)
+    if spec.tls and spec.opens_s3 and not spec.bind.is_loopback:
+        yield (
+            "presigned: true: the stack's own S3 speaks no TLS, and clients elsewhere would send "
+            "files to it in the clear; set presigned false, or tls false"
+        )
     if spec.mlflow and spec.mlflow_image:
         yield (
             f"mlflow: {spec.mlflow}: cannot be installed into mlflow_image, which is used as "

@@ -27,6 +27,7 @@ from infra.specification.external import (
     ExternalS3,
     StoreKind,
 )
+from infra.specification.tls import FILES, Tls, TlsFiles
 from infra.specification.values import (
     REGISTRY_EXAMPLE,
     Age,
@@ -70,6 +71,7 @@ OBJECTS: dict[str, dict[str, type[BaseModel]]] = {
     "artifacts": {"s3": ExternalS3, "nfs": ExternalNfs},
     "database": {"": ExternalDatabase},
     "kubernetes": {"": ClusterSpec},
+    "tls": {FILES: TlsFiles},
 }
 """Keys that may be objects, and their models by `kind`; the union below has the same."""
 
@@ -148,6 +150,12 @@ class DeploymentSpec(BaseModel):
         description="With `auth: basic`, what users may do with the experiments and models of "
         "others, where nobody gave them a permission: `none`, `read` or `edit`.",
         examples=["none"],
+    )
+    tls: Tls = Field(
+        default=False,
+        description="Whether clients use TLS: `true`, with a certificate by an authority of the "
+        "stack's own, or your own certificate as an object with its files.",
+        examples=["true"],
     )
     artifacts: Artifacts = Field(
         default=StoreKind.VOLUME,
@@ -344,7 +352,7 @@ class DeploymentSpec(BaseModel):
     @property
     def balanced(self) -> bool:
         """Whether a load balancer is in front of the replicas."""
-        return self.platform is Platform.KUBERNETES or self.all_replicas > 1
+        return self.platform is Platform.KUBERNETES or self.all_replicas > 1 or bool(self.tls)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -387,7 +395,11 @@ class DeploymentSpec(BaseModel):
     def tracking_uri(self) -> str:
         """Address that a client on this machine uses."""
         local = self.bind.is_loopback or self.bind.is_unspecified
-        return f"http://{'localhost' if local else self.bind}:{self.port}"
+        host = "localhost" if local else str(self.bind)
+        if isinstance(self.tls, TlsFiles):
+            # What a public authority's certificate can be for.
+            host = next((name for name in self.allowed_hosts if name not in LOCAL_HOSTS), host)
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
     @property
     def all_replicas(self) -> int:

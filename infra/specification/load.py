@@ -34,7 +34,12 @@ def load_spec(
         for key, value in config.items()
         if key.startswith(prefix)
     }
-    for place, key in ((values, "mlflow"), *((values.get(key), "ca") for key in OBJECTS)):
+    files = ("cert", "key")
+    for place, key in (
+        (values, "mlflow"),
+        *((values.get(key), "ca") for key in OBJECTS),
+        *((values.get("tls"), name) for name in files),
+    ):
         if isinstance(place, dict) and isinstance(place.get(key), str):
             place[key] = folder / Path(place[key]).expanduser()
     hidden = {key.removeprefix(prefix) for key in secret_keys}

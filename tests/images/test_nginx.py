@@ -7,17 +7,20 @@ import tarfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import docker
 import pytest
+import requests
 from docker.models.containers import Container
 
 from infra.components import nginx
+from infra.components.secret_files import SECRETS_FOLDER, TLS_CERTIFICATE_FILE, TLS_KEY_FILE
 from infra.outputs import REPLICA_HEADER
+from tests import certificates
 from tests.images.sandbox import LABEL, build, execute, wait_until
 from workloads.faults.container_faults import pause
 
@@ -72,27 +75,35 @@ class Lab:
         )
         return container
 
-    def balancer(self, configuration: str) -> "Balancer":
-        """Start nginx with a configuration in a volume, as a deployment does."""
-        folder = str(PurePosixPath(nginx.CONFIGURATION_FILE).parent)
-        volume = self.client.volumes.create(
-            f"{self.name}-{uuid.uuid4().hex[:8]}", labels=self.labels
-        )
+    def balancer(self, configuration: str, secrets: Mapping[str, str] | None = None) -> "Balancer":
+        """Start nginx with a configuration in a volume, and secrets, as a deployment does."""
+        settings = PurePosixPath(nginx.CONFIGURATION_FILE)
+        folders = {str(settings.parent): {settings.name: configuration}}
+        if secrets:
+            folders[SECRETS_FOLDER] = dict(secrets)
+        volumes = {
+            folder: self.client.volumes.create(
+                f"{self.name}-{uuid.uuid4().hex[:8]}", labels=self.labels
+            )
+            for folder in folders
+        }
         container = self._create(
             f"nginx-{uuid.uuid4().hex[:8]}",
             self.nginx_image,
             [],
             self.subnet.network_address + 50,
-            volumes=[f"{volume.name}:{folder}"],
+            volumes=[f"{volume.name}:{folder}" for folder, volume in volumes.items()],
             ports={f"{nginx.PORT}/tcp": ("127.0.0.1", None)},
         )
-        data = configuration.encode()
-        entry = tarfile.TarInfo(PurePosixPath(nginx.CONFIGURATION_FILE).name)
-        entry.size, entry.mode = len(data), 0o444
-        stream = io.BytesIO()
-        with tarfile.open(fileobj=stream, mode="w") as archive:
-            archive.addfile(entry, io.BytesIO(data))
-        container.put_archive(folder, stream.getvalue())
+        for folder, files in folders.items():
+            stream = io.BytesIO()
+            with tarfile.open(fileobj=stream, mode="w") as archive:
+                for name, content in files.items():
+                    data = content.encode()
+                    entry = tarfile.TarInfo(name)
+                    entry.size, entry.mode = len(data), 0o444
+                    archive.addfile(entry, io.BytesIO(data))
+            container.put_archive(folder, stream.getvalue())
         container.start()
         return Balancer(container)
 
@@ -518,3 +529,28 @@ def test_a_download_waits_for_a_slow_reader_without_being_kept(
     assert sizes == [256 * MIB]
     assert memory - before < 16 * MIB
     assert files < MIB
+
+
+def test_with_tls_clients_verify_it_and_plain_http_is_told(
+    lab: Lab, pair: list[Container], tmp_path: Path
+) -> None:
+    files = certificates.write(tmp_path / "own", "localhost")
+    secrets = {
+        TLS_CERTIFICATE_FILE: files.cert.read_text(),
+        TLS_KEY_FILE: files.key.read_text(),
+    }
+    text = nginx.configuration((lab.replica(0), lab.replica(1)), tls=True)
+    balancer = lab.balancer(text, secrets)
+    address = f"//localhost:{balancer.port}/api/2.0/mlflow/experiments/search"
+    seen = requests.post(f"https:{address}", data=b"{}", verify=str(files.ca), timeout=30)
+    assert seen.status_code == 200
+    assert seen.headers[REPLICA_HEADER] in {"upstream-0", "upstream-1"}
+    with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
+        requests.get(f"https:{address}", timeout=30)
+    for method in ("GET", "POST"):
+        plain = requests.request(method, f"http:{address}", timeout=30)
+        assert plain.status_code == 400
+        assert plain.text == "This port speaks TLS only: use https:// in the address.\n"
+    # What it is ready by needs no client of TLS in the image.
+    assert execute(balancer.container, *nginx.ready_command(tls=True)).returncode == 0
+    assert execute(balancer.container, *nginx.ready_command(tls=False)).returncode != 0

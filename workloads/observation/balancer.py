@@ -48,6 +48,8 @@ def _on_docker(target: Target, balancer: str, spans: list[Span]) -> Iterator[dic
             stdout=True,
             stderr=False,
             stream=True,
+            # With it, the engine would wait for a line that is later than `until`.
+            follow=False,
             timestamps=True,
             since=spans[0][1],
             until=spans[-1][2] + 1,

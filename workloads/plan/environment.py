@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ import requests
 
 from infra.outputs import Platform, Target
 from workloads import CannotRunError
+from workloads.target.access import CA_FILE
 from workloads.target.http_options import http_options
 
 
@@ -22,14 +24,42 @@ def server_version(tracking_uri: str) -> str:
     except requests.RequestException as error:
         answered = error.response
         reason = type(error).__name__ if answered is None else f"HTTP {answered.status_code}"
+        if isinstance(error, requests.exceptions.SSLError):
+            reason = _tls_reason(error)
+        remedy = _remedy(error, reason, tracking_uri)
         raise CannotRunError(
-            f"no tracking server answers at {tracking_uri} ({reason}): {_remedy(error)}"
+            f"no tracking server answers at {tracking_uri} ({reason}): {remedy}"
         ) from None
     return answer.text.strip()
 
 
-def _remedy(error: requests.RequestException) -> str:
-    if error.response is not None and error.response.status_code in (401, 403):
+def _tls_reason(error: requests.exceptions.SSLError) -> str:
+    """Return what OpenSSL said, without the layers around it."""
+    said = re.search(
+        r"(certificate verify failed: .*?|\[(?:SSL|X509)[:\w ]*\].*?) \(_ssl", str(error)
+    )
+    return said[1] if said else str(error)[:200]
+
+
+_TLS_REMEDIES = (
+    ("has expired", "its certificate has to be renewed"),
+    ("not yet valid", "compare this machine's clock with the server's"),
+    ("mismatch", "use a name in the address that its certificate is for"),
+    ("certificate verify failed", "give its authority's certificate by --ca-file or {variable}"),
+    ("[X509", "{file} is no certificate in PEM form"),
+    ("[SSL", "does it speak TLS? Try http://"),
+)
+
+
+def _remedy(error: requests.RequestException, reason: str, tracking_uri: str) -> str:
+    if isinstance(error, requests.exceptions.SSLError):
+        for part, remedy in _TLS_REMEDIES:
+            if part in reason:
+                return remedy.format(variable=CA_FILE, file=os.environ.get(CA_FILE))
+    status = None if error.response is None else error.response.status_code
+    if status == 400 and tracking_uri.startswith("http://"):
+        return "it may speak TLS only; try https://"
+    if status in (401, 403):
         return (
             "set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
             "or give --token-file"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.commands.doctor import ports, stacks
+from scripts.commands.doctor import stacks
 from scripts.commands.doctor.finding import Finding, good, wrong
 from scripts.commands.setup import cluster
 from scripts.shared import machine
@@ -43,7 +43,8 @@ def check(names: Sequence[str]) -> Iterator[Finding]:
             log = _kubectl(*where, "logs", "--since", stacks.RECENT, "--tail=5000", name) or ""
             yield from stacks.log_findings(stack, name, log.splitlines())
         if stack in files.names():
-            yield stacks.answer(stack, f"http://127.0.0.1:{ports.of(stack)}")
+            yield stacks.answer(stack, stacks.address(stack), stacks.ca_file(stack))
+            yield from stacks.exposure(stack)
 
 
 def deployed() -> set[str]:

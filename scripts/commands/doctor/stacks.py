@@ -4,13 +4,16 @@ import json
 import subprocess
 import urllib.error
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from infra.labels import LABEL_COMPONENT, LABEL_STACK
+from infra.specification.exposure import exposed
 from scripts.commands.doctor import ports
 from scripts.commands.doctor.causes import explain
 from scripts.commands.doctor.finding import Finding, good, wrong
 from scripts.shared import machine, tracking_server
+from scripts.shared.project import STATE
 from scripts.stack import files
 
 RECENT = "15m"
@@ -44,7 +47,8 @@ def check(names: Sequence[str]) -> Iterator[Finding]:
             yield from judge(stack, container)
             yield from log_findings(stack, component(container), recent_log(container["Id"]))
         if stack in known:
-            yield answer(stack, f"http://127.0.0.1:{ports.of(stack)}")
+            yield answer(stack, address(stack), ca_file(stack))
+            yield from exposure(stack)
 
 
 def containers() -> list[Container] | None:
@@ -121,12 +125,34 @@ def recent_log(container: str) -> list[str]:
     return done.stdout.decode(errors="replace").splitlines()
 
 
-def answer(stack: str, address: str) -> Finding:
+def address(stack: str) -> str:
+    """Return where a stack is on this machine, by its file."""
+    scheme = "https" if files.config(stack).get("tls") not in (None, False, "false") else "http"
+    return f"{scheme}://127.0.0.1:{ports.of(stack)}"
+
+
+def ca_file(stack: str) -> Path | None:
+    """Return the file of a stack's own authority, if it has one."""
+    path = STATE / "tls" / f"{stack}.crt"
+    return path if path.exists() else None
+
+
+def exposure(stack: str) -> Iterator[Finding]:
+    """Say what a stack leaves open to others in its network."""
+    for line in exposed(files.config(stack)):
+        seen, _, rest = line.partition(": the server")
+        why, _, remedy = rest.rpartition("; ")
+        yield wrong(stack, seen, f"the server{why}", remedy.replace("set", f"set -s {stack}", 1))
+
+
+def answer(stack: str, address: str, ca_file: Path | None = None) -> Finding:
     """Ask a tracking server something that needs its database."""
     try:
-        tracking_server.search(address)
+        tracking_server.search(address, ca_file)
         return good(stack, f"{address} answers a search")
     except urllib.error.HTTPError as error:
+        if error.code == 401:
+            return good(stack, f"{address} answers, and asks who it is")
         seen = f"{address} answers with HTTP {error.code}"
         known = {403: "it refuses the name that it was asked by", 502: "nginx reaches no replica"}
         why = known.get(error.code, "a part behind it does not work")

@@ -12,6 +12,7 @@ from infra.image.resource import Provider
 from infra.kubernetes.forward import Forwarder
 from infra.kubernetes.image import Loader
 from infra.own_provider import OwnProvider
+from infra.tls import CaWriter, Issuer
 
 INFRA = Path(__file__).parents[3] / "infra"
 
@@ -33,7 +34,7 @@ OLDER = "infra.kubernetes.own_provider"
         (older(OLDER, "'infra.docker.image_provider', 'Provider'"), Provider),
         (older(OLDER, "'infra.kubernetes.image', 'Loader'"), Loader),
         (older(OLDER, "'infra.kubernetes.forward', 'Forwarder'"), Forwarder),
-        *((provider().__reduce__()[1][0], provider) for provider in (Sweeper, Provider)),
+        *((provider().__reduce__()[1][0], provider) for provider in (Sweeper, Provider, Issuer)),
     ],
 )
 def test_a_state_leads_to_the_provider(expression: str, provider: type[OwnProvider]) -> None:
@@ -45,7 +46,7 @@ def test_a_state_leads_to_the_provider(expression: str, provider: type[OwnProvid
     assert done.stdout.strip() == provider.__name__, done.stderr
 
 
-@pytest.mark.parametrize("provider", [Sweeper, Provider, Loader, Forwarder])
+@pytest.mark.parametrize("provider", [Sweeper, Provider, Loader, Forwarder, Issuer, CaWriter])
 def test_a_state_has_the_place_of_a_provider_and_not_its_code(provider: type[OwnProvider]) -> None:
     assert len(pickle.dumps(provider())) < 500
 

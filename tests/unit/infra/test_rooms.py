@@ -9,7 +9,7 @@ INFRA = Path(__file__).parents[3] / "infra"
 SHARED = {"components", "specification", "image", "checks", "labels", "names", "outputs"}
 SHARED |= {"own_provider", "password", "encryption_keys", "stores", "state", "loopback"}
 SHARED |= {"automation", "stack_file"}
-SHARED |= {"kubeconfig", "users"}
+SHARED |= {"kubeconfig", "users", "certificates", "tls"}
 
 MAY_IMPORT = {
     "components": {"outputs"},

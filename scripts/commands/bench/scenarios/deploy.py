@@ -3,6 +3,7 @@
 import json
 import statistics
 
+from infra.outputs import ADMIN_PASSWORD_OUTPUT
 from scripts.commands.bench import results, test_cluster
 from scripts.shared import tracking_server, ui
 from scripts.shared.project import ROOT
@@ -47,7 +48,7 @@ def _round(stack: str, problems: list[str]) -> dict[str, float]:
     deployment.require_nothing(stack)
     try:
         times["up_s"] = updates.up(stack)
-        problems += unready(_replicas(stack))
+        problems += unready(*_replicas(stack))
         times["noop_s"] = updates.up(stack, expect_no_changes=True)
         if times["noop_s"] > NO_OP_LIMIT_S:
             problems.append(f"an up without a change took {ui.elapsed(times['noop_s'])}")
@@ -59,27 +60,30 @@ def _round(stack: str, problems: list[str]) -> dict[str, float]:
     return times
 
 
-def unready(replicas: dict[str, str]) -> list[str]:
+def unready(replicas: dict[str, str], user: tuple[str, str] | None = None) -> list[str]:
     """Ask each replica, by its own address, for something that is in the database."""
     problems = []
     for name, address in replicas.items():
         try:
-            tracking_server.search(f"http://{address}")
+            tracking_server.search(f"http://{address}", user=user)
         except OSError as error:
             problems.append(f"{name} was not ready when up returned: {error}")
     return problems
 
 
-def _replicas(stack: str) -> dict[str, str]:
-    """Addresses of the stack's replicas by name."""
+def _replicas(stack: str) -> tuple[dict[str, str], tuple[str, str] | None]:
+    """Addresses of the stack's replicas by name, and who may ask them, if they want to know."""
     try:
-        components = snapshot.outputs(stack)["target"]["components"]
+        outputs = snapshot.outputs(stack)
+        target = outputs["target"]
+        components, name = target["components"], target.get("username")
+        user = (name, outputs[ADMIN_PASSWORD_OUTPUT]) if name else None
     except KeyError as error:
         raise SetupError(f"the outputs of {stack} are not those of a stack: {error}") from None
     addresses = {c["name"]: c["audit"] for c in components if c["kind"] == "mlflow"}
     if not addresses or None in addresses.values():
         raise SetupError(f"{stack}: its outputs name no address of each replica")
-    return addresses
+    return addresses, user
 
 
 def table(rounds: list[dict[str, float]]) -> list[str]:

@@ -52,7 +52,7 @@ def only_with_port(host: str, origin: str) -> int:
 )
 def test_a_wrong_answer_is_a_line(rule: Rule, host: str, told: list[str]) -> None:
     with server(rule) as address:
-        found = wrong_answers(address, [host])
+        found = wrong_answers(f"http://{address}", [host])
     assert bool(found) == bool(told)
     for line in told:
         assert any(line in one for one in found), found
@@ -62,5 +62,5 @@ def test_a_wrong_answer_is_a_line(rule: Rule, host: str, told: list[str]) -> Non
 def test_no_server_is_one_line() -> None:
     with server(strict) as address:
         pass
-    [line] = wrong_answers(address, ["own.example.com"])
+    [line] = wrong_answers(f"http://{address}", ["own.example.com"])
     assert line == f"allowed_hosts: {address} does not answer: ConnectionError"

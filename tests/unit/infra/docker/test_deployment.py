@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_mocks
 
 from infra.checks import data
+from infra.components import nginx
 from infra.components.traces import ARCHIVAL_FILE
 from infra.docker import deployment as on_docker
 from infra.docker import nfs_client, plan, ports, preflight
@@ -30,10 +31,12 @@ from scripts.offline.plugins.docker_resources.network import Network
 from scripts.offline.plugins.docker_resources.volume import Volume
 from scripts.offline.plugins.protocol.codec import decode, encode
 from scripts.offline.plugins.protocol.schema import check
+from tests import certificates
 
 PASSWORD = "generated-password"
 RANDOM_BYTES = "+/" * 21 + "+="
 WEBHOOK_KEY = "-_" * 21 + "-="
+KEY = "private-key"
 FOLDER = "/var/lib/mlflow/artifacts"
 MULTI_AZ = {"zones": "2", "artifacts": "s3"}
 
@@ -57,6 +60,8 @@ class Engine(Mocks):
             outputs["exitCode"] = 0
         if args.name.endswith("-image"):
             outputs["digest"] = "sha256:1"
+        if args.name == "tls":
+            outputs |= {"ca_certificate": "authority", "certificate": "served", "key": KEY}
         return f"{args.name}-id", outputs
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -104,7 +109,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, event_loop_there: None) -> Engine:
     monkeypatch.setattr(preflight, "check_port", lambda *_: None)
     monkeypatch.setattr(preflight, "failed_attempt", lambda *_: "")
     monkeypatch.setattr(on_docker, "wait_until_healthy", lambda *_: [])
-    monkeypatch.setattr(on_docker, "wrong_answers", lambda *_: [])
+    monkeypatch.setattr(on_docker, "wrong_answers", lambda *_, **__: [])
     monkeypatch.setattr(
         ports,
         "audit_ports",
@@ -349,6 +354,60 @@ def test_given_images_are_used_and_not_built(engine: Engine) -> None:
     deploy(engine, mlflow_image="example.com/mlflow:1", postgres_image="example.com/pg:17")
     assert engine.images() == {"mlflow": "example.com/mlflow:1", "postgres": "example.com/pg:17"}
     assert set(contents_of(engine.made).values()) == {""}
+
+
+def test_with_tls_nginx_is_in_front_of_one_replica_too(engine: Engine) -> None:
+    target = deploy(engine, tls="true", port="5055", allowed_hosts="mlflow.example.com")
+    assert target.tracking_uri == "https://localhost:5055"
+    assert target.ca_file
+    assert target.ca_file.endswith("/.state/tls/local.crt")
+    uploads = {one["file"]: one["content"] for one in engine.files("nginx")}
+    assert uploads["/run/secrets/tls-certificate"] == "served"
+    assert uploads["/run/secrets/tls-key"] == KEY
+    assert "ssl_certificate_key /run/secrets/tls-key;" in uploads[nginx.CONFIGURATION_FILE]
+    containers = engine.containers()
+    assert KEY not in json.dumps(containers)
+    [client, status] = containers["nginx"]["ports"]
+    assert (client["internal"], client["external"]) == (8080, 5055)
+    assert status["ip"] == "127.0.0.1"
+    [audit] = containers["mlflow-a-1"]["ports"]
+    assert audit["ip"] == "127.0.0.1"
+    assert containers["nginx"]["healthcheck"]["tests"] == ["CMD", "ready", "8082"]
+    [made] = [args.inputs for args in engine.made if args.name == "tls"]
+    assert made["hosts"] == ["localhost", "127.0.0.1", "::1", "mlflow.example.com"]
+
+
+def test_without_tls_nothing_is_of_it(engine: Engine) -> None:
+    target = deploy(engine, **MULTI_AZ)
+    assert target.ca_file is None
+    assert not [args.name for args in engine.made if args.name.startswith("tls")]
+    [settings] = engine.files("nginx")
+    assert "ssl" not in settings["content"]
+
+
+def test_a_certificate_of_ones_own(engine: Engine, tmp_path: Path) -> None:
+    files = certificates.write(tmp_path / "own", "mlflow.example.com")
+    tls = {"cert": str(files.cert), "key": str(files.key), "ca": str(files.ca)}
+    target = deploy(engine, tls=json.dumps(tls), allowed_hosts="mlflow.example.com")
+    assert target.tracking_uri == "https://mlflow.example.com:5000"
+    assert target.ca_file == str(files.ca)
+    # As the SDK writes a secret.
+    uploads = {one["file"]: one["content"] for one in engine.files("nginx")["value"]}
+    assert uploads["/run/secrets/tls-certificate"] == files.cert.read_text()
+    assert uploads["/run/secrets/tls-key"] == files.key.read_text()
+
+
+def test_opening_up_without_tls_and_users_is_said(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda line, *_: warned.append(line))
+    deploy(engine)
+    assert warned == []
+    deploy(engine, bind="0.0.0.0", allowed_hosts="mlflow.example.com", tls="true")
+    [line] = warned
+    assert line.startswith("bind: 0.0.0.0: the server is open to others than this machine without ")
+    assert "everybody who reaches it may read, change and delete" in line
 
 
 REGISTRY = "registry.example.com/team"

@@ -36,6 +36,7 @@ from workloads.in_cluster.job_manifest import manifest
 
 KIND_DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 PASSWORD = "generated-password"
+KEY = "private-key"
 CLUSTER = {"platform": "kubernetes", "artifacts": "s3"}
 PORTS = {
     "main": 5000,
@@ -67,6 +68,8 @@ class Engine(Mocks):
             outputs["digest"] = "sha256:0123456789abcdef"
         if args.typ.endswith(":PersistentVolumeClaim"):
             outputs["metadata"] = outputs["metadata"] | {"uid": f"uid of {args.name}"}
+        if args.name == "tls":
+            outputs |= {"ca_certificate": "authority", "certificate": "served", "key": KEY}
         if args.name.endswith("port-forward"):
             outputs["ports"] = PORTS
         if args.name.endswith("-loaded"):
@@ -99,7 +102,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, event_loop_there: None) -> Engine:
     monkeypatch.setattr(preflight, "check_cluster", lambda *_: None)
     monkeypatch.setattr(preflight, "check_port", lambda *_: None)
     monkeypatch.setattr(preflight, "no_metrics", lambda *_: None)
-    monkeypatch.setattr(on_kubernetes, "wrong_answers", lambda *_: [])
+    monkeypatch.setattr(on_kubernetes, "wrong_answers", lambda *_, **__: [])
     monkeypatch.setattr(rollout, "_wait", lambda *_: None)
     monkeypatch.setattr(autoscaler, "_remove", lambda *_: None)
     engine = Engine()
@@ -264,6 +267,33 @@ def test_prometheus_may_ask_the_replicas_where_a_monitor_is_wanted(
     assert monitor["spec"]["endpoints"] == [{"port": "main", "path": "/metrics"}]
     assert peers() == ["podSelector", "namespaceSelector"]
     assert counts()
+
+
+def test_tls_ends_at_nginx_and_its_key_is_a_secret(engine: Engine) -> None:
+    host = {"ingress_host": "mlflow.example.com"}
+    target, _ = deploy(tls="true", more=host)
+    assert target.tracking_uri == "https://localhost:5000"
+    assert target.ca_file
+    assert target.cluster
+    assert target.cluster.tracking_uri == "https://mlflow.mlflow-bench-k8s.svc:5000"
+    secret = engine.of("Secret")["nginx-secrets"]
+    # As the SDK writes a secret.
+    content = secret["stringData"]["value"]
+    assert content == {"tls-certificate": "served", "tls-key": KEY}
+    pod = engine.pods()["nginx"]
+    [container] = pod["containers"]
+    assert "/run/secrets" in {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert KEY not in json.dumps(pod)
+    assert "ready" in container["startupProbe"]["exec"]["command"]
+    assert "8082" in container["startupProbe"]["exec"]["command"]
+    [settings] = engine.of("ConfigMap")["nginx-settings"]["data"].values()
+    assert "listen 8080 ssl" in settings
+    [ingress] = engine.of("Ingress").values()
+    protocol = "nginx.ingress.kubernetes.io/backend-protocol"
+    assert ingress["metadata"]["annotations"][protocol] == "HTTPS"
+    [made] = [args.inputs for args in engine.made if args.name == "tls"]
+    assert "mlflow.mlflow-bench-k8s.svc" in made["hosts"]
+    assert "mlflow.example.com" in made["hosts"]
 
 
 def test_an_ingress_leads_to_nginx_by_a_name_that_the_server_takes(engine: Engine) -> None:

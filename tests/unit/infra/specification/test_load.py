@@ -13,8 +13,10 @@ import yaml
 from infra.components.capacity import capacity
 from infra.specification.deployment import DeploymentSpec
 from infra.specification.error import SpecError
+from infra.specification.exposure import exposed
 from infra.specification.load import load_spec
 from infra.specification.reference import reference
+from infra.specification.tls import TlsFiles
 
 ROOT = Path(__file__).resolve().parents[4]
 EXTERNAL_S3 = '{"kind": "s3", "bucket": "team", "region": "eu-central-1"}'
@@ -96,6 +98,7 @@ BAD = [
     ("image_registry", "example.com/", "not a registry", "set image_registry"),
     ("base_image", "debian", "tag or digest", "set base_image debian:trixie-slim"),
     ("base_image", "debian:latest", "no version", "set base_image debian:trixie-slim"),
+    ("tls", "maybe", "valid boolean", "set tls true"),
     ("start_timeout", "5", "greater than or equal to 10", "set start_timeout 180"),
     ("start_timeout", "1h", "valid integer", "set start_timeout 180"),
     ("prot", "5000", "not a configuration key", "did you mean port?"),
@@ -454,3 +457,60 @@ def test_the_jobs_of_traces_need_some_memory() -> None:
     assert load(trace_rollups="true", trace_jobs_memory="400m").trace_jobs_memory == 400 * 2**20
     with pytest.raises(SpecError, match=r"^trace_jobs_memory: 399m: the jobs need 400m; raise it$"):
         load(trace_rollups="true", trace_jobs_memory="399m")
+
+
+@pytest.mark.parametrize(
+    ("tls", "said"),
+    [
+        ({"cert": "a"}, "tls.key: field required; set it as in: pulumi config set --path tls.key "),
+        (
+            {"key": "a"},
+            "tls.cert: field required; set it as in: pulumi config set --path tls.cert ",
+        ),
+        (
+            {"cert": "a", "key": "b", "caa": "c"},
+            "tls.caa: is not a configuration key; did you mean",
+        ),
+    ],
+)
+def test_a_certificate_of_ones_own_needs_its_files(tls: dict[str, str], said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(tls=json.dumps(tls))
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_of_a_certificate_start_at_the_project() -> None:
+    spec = load(tls=json.dumps({"cert": "a.crt", "key": "/b.key", "ca": "c.crt"}))
+    assert spec.tls == TlsFiles(cert=ROOT / "a.crt", key=Path("/b.key"), ca=ROOT / "c.crt")
+    assert load().tls is False
+    assert load(tls="true").tls is True
+
+
+def test_files_are_not_sent_past_tls() -> None:
+    hosts = {"bind": "0.0.0.0", "allowed_hosts": "mlflow.example.com"}
+    opened = {"tls": "true", "artifacts": "s3", "presigned": "true"}
+    assert load(**opened).tracking_uri == "https://localhost:5000"
+    with pytest.raises(SpecError, match=r"^presigned: true: the stack's own S3 speaks no TLS, and"):
+        load(**opened, **hosts)
+
+
+@pytest.mark.parametrize(
+    ("values", "missing"),
+    [
+        ({}, []),
+        ({"bind": "127.0.0.2"}, []),
+        ({"bind": "0.0.0.0"}, ["auth", "tls"]),
+        ({"bind": "0.0.0.0", "auth": "none", "tls": "false"}, ["auth", "tls"]),
+        ({"bind": "192.0.2.1", "auth": "basic", "tls": False}, ["tls"]),
+        ({"bind": "0.0.0.0", "auth": "basic", "tls": {"cert": "x"}}, []),
+        ({"bind": "no address"}, []),
+    ],
+)
+def test_what_is_open_to_others_is_said(values: dict[str, object], missing: list[str]) -> None:
+    lines = list(exposed(values))
+    assert len(lines) == len(missing)
+    for key, line in zip(missing, lines, strict=True):
+        assert line.startswith(f"bind: {values['bind']}: the server is open to others than this ")
+        assert f" without {key}: " in line
+        assert f"; pulumi config set {key} " in line

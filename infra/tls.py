@@ -1,0 +1,174 @@
+"""The certificate that a stack serves, and the file that its clients verify it by.
+
+An authority of the stack's own is made once. It is in the state with both private keys, encrypted,
+so that clients that trust it do so over every update; only the server's certificate is renewed,
+when it is for other names or soon expires.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi import dynamic
+
+from infra import certificates
+from infra.certificates import Pair
+from infra.components.secret_files import TLS_CERTIFICATE_FILE, TLS_KEY_FILE
+from infra.names import Names
+from infra.own_provider import OwnProvider
+from infra.specification.deployment import DeploymentSpec
+from infra.specification.tls import TlsFiles
+
+FOLDER = Path(__file__).resolve().parents[1] / ".state" / "tls"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedCertificate:
+    """What the front of a stack shows its clients."""
+
+    certificate: pulumi.Input[str]
+    key: pulumi.Input[str]
+    """A secret."""
+    ca_file: pulumi.Output[str | None]
+    """File with the authority's certificate, known once it is there; None: a public authority."""
+
+    @property
+    def files(self) -> dict[str, pulumi.Input[str]]:
+        """Secret files of nginx: contents by name."""
+        return {TLS_CERTIFICATE_FILE: self.certificate, TLS_KEY_FILE: self.key}
+
+
+def served_certificate(
+    stack: str, spec: DeploymentSpec, parent: pulumi.Resource, more_hosts: Sequence[str] = ()
+) -> ServedCertificate | None:
+    """Return the certificate of a stack, declared as its resources; None: it has no TLS.
+
+    `more_hosts` are names that clients have beside those of the stack file.
+    """
+    if not spec.tls:
+        return None
+    if isinstance(spec.tls, TlsFiles):
+        ca = str(spec.tls.ca.absolute()) if spec.tls.ca else None
+        return ServedCertificate(
+            certificate=spec.tls.cert.read_text(),
+            key=pulumi.Output.secret(spec.tls.key.read_text()),
+            ca_file=pulumi.Output.from_input(ca),
+        )
+    child = pulumi.ResourceOptions(parent=parent)
+    names = Names(stack)
+    bind = [] if spec.bind.is_unspecified else [str(spec.bind)]
+    hosts = [host.strip("[]") for host in (*spec.hosts, *bind, *more_hosts)]
+    own = OwnCertificate(names.logical("tls"), stack, list(dict.fromkeys(hosts)), child)
+    file = CaFile(
+        names.logical("tls-ca-file"), str(FOLDER / f"{stack}.crt"), own.ca_certificate, child
+    )
+    return ServedCertificate(certificate=own.certificate, key=own.key, ca_file=file.path)
+
+
+class Issuer(OwnProvider):
+    """An authority and a certificate that it signed."""
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Make both."""
+        authority = certificates.new_authority(f"mlflow-bench {props['stack']} authority")
+        outs = _issue(props, authority)
+        return dynamic.CreateResult(id_=props["stack"], outs=outs)
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
+        """Tell whether another certificate is needed."""
+        ends_soon = certificates.days_left(olds["certificate"]) < certificates.RENEWED_DAYS
+        return dynamic.DiffResult(changes=ends_soon or olds["hosts"] != news["hosts"])
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Sign another certificate by the same authority, unless that ends soon itself."""
+        authority = Pair(olds["ca_certificate"], olds["authority_key"])
+        if certificates.days_left(authority.certificate) < certificates.RENEWED_DAYS:
+            authority = certificates.new_authority(f"mlflow-bench {news['stack']} authority")
+        return dynamic.UpdateResult(outs=_issue(news, authority))
+
+
+def _issue(props: dict[str, Any], authority: Pair) -> dict[str, Any]:
+    served = certificates.signed(authority, f"mlflow-bench {props['stack']}", props["hosts"])
+    return {
+        "stack": props["stack"],
+        "hosts": props["hosts"],
+        "ca_certificate": authority.certificate,
+        "authority_key": authority.key,
+        "certificate": served.certificate,
+        "key": served.key,
+    }
+
+
+class OwnCertificate(dynamic.Resource):
+    """A certificate by the stack's own authority."""
+
+    ca_certificate: pulumi.Output[str]
+    certificate: pulumi.Output[str]
+    key: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, stack: str, hosts: Sequence[str], opts: pulumi.ResourceOptions
+    ) -> None:
+        made = dict.fromkeys(("ca_certificate", "authority_key", "certificate", "key"))
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["authority_key", "key"])
+        super().__init__(
+            Issuer(),
+            name,
+            {"stack": stack, "hosts": list(hosts), **made},
+            pulumi.ResourceOptions.merge(opts, secret),
+        )
+
+
+class CaWriter(OwnProvider):
+    """A file of this machine with public certificates."""
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Write it."""
+        return dynamic.CreateResult(id_=Path(props["path"]).stem, outs=_written(props))
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
+        """Tell whether it is not as it should be, or is on another machine."""
+        try:
+            content = Path(news["path"]).read_text()
+        except OSError:
+            content = None
+        return dynamic.DiffResult(
+            changes=content != news["content"] or any(olds.get(k) != news[k] for k in news)
+        )
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Write it anew."""
+        if olds["path"] != news["path"]:
+            _remove(olds["path"])
+        return dynamic.UpdateResult(outs=_written(news))
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Remove it."""
+        _remove(props["path"])
+
+
+def _written(props: dict[str, Any]) -> dict[str, Any]:
+    path = Path(props["path"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(props["content"])
+    return {"path": props["path"], "content": props["content"]}
+
+
+def _remove(path: str) -> None:
+    Path(path).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # there are those of other stacks
+        Path(path).parent.rmdir()
+
+
+class CaFile(dynamic.Resource):
+    """The file that clients verify a stack of its own authority by."""
+
+    path: pulumi.Output[str | None]
+
+    def __init__(
+        self, name: str, path: str, content: pulumi.Input[str], opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__(CaWriter(), name, {"path": path, "content": content}, opts)
