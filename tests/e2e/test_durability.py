@@ -4,11 +4,13 @@ They are in this file alone: no stack can be configured so.
 """
 
 import re
+import secrets
 import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -18,6 +20,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, Feedback, LoggedModelOutput
 
 from infra.components import nginx
+from infra.components.traces import ARCHIVE_FOLDER
 from infra.outputs import ArtifactStore, Component
 from scripts.archive import encryption, manifest
 from scripts.archive.database import Database
@@ -32,7 +35,7 @@ from workloads.history import history
 from workloads.history.history import Kind
 from workloads.history.wire import TOKEN_TAG, registered_name
 from workloads.load.session import Session
-from workloads.readback import server
+from workloads.readback import server, stores
 from workloads.target.target import Subject
 from workloads.verdict.result import Durability, DurabilityVerdict
 
@@ -49,7 +52,8 @@ def stack(
     tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
 ) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("audit")
-    with deployed("e2e-audit", folder, docker_client, zones=2, artifacts="s3") as stack:
+    settings = {"zones": 2, "artifacts": "s3", "trace_archival": "1d"}
+    with deployed("e2e-audit", folder, docker_client, **settings) as stack:
         yield stack
 
 
@@ -92,7 +96,7 @@ def judge_a_trace(watched: Watched, session: Session) -> None:
     """Write a trace, who judged it, the run that it belongs to, and a data set of evaluation."""
     client, run = watched.client, watched.create_run(session)
     store = client._tracking_client.store
-    identity = session.random.randbytes(16)
+    identity = secrets.token_bytes(16)
     root, child = (b"root0001", b"", 0), (b"child001", b"root0001", 1)
     export(watched.uri, watched.experiment_id, identity, root, child)
     trace_id = f"tr-{identity.hex()}"
@@ -101,6 +105,37 @@ def judge_a_trace(watched: Watched, session: Session) -> None:
     store.create_assessment(Feedback(name="score", value=1, trace_id=trace_id, metadata=token))
     dataset = client.create_dataset("questions", [watched.experiment_id], dict(token))
     store.upsert_dataset_records(dataset.dataset_id, [{"inputs": {"question": "why?"}}])
+
+
+@pytest.fixture(scope="module")
+def old(
+    stack: Stack,
+    subject: Subject,
+    docker_client: docker.DockerClient,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Watched:
+    """Two traces of years ago, whose spans are in the artifact store by now."""
+    watched = Watched(tmp_path_factory.mktemp("old"), subject.tracking_uri)
+    with watched.calls() as session:
+        judge_a_trace(watched, session)
+        judge_a_trace(watched, session)
+    # They make a pass as they start.
+    docker_client.containers.get(f"mlflow-bench-{stack.name}-trace-jobs").restart()
+    eventually(lambda: len(archived(subject, watched)) == 2)
+    return watched
+
+
+def archived(subject: Subject, watched: Watched) -> list[str]:
+    """Return the keys of the archived spans of an experiment's traces."""
+    client, bucket, _ = bucket_of(subject)
+    folder = f"{ARCHIVE_FOLDER}/{watched.experiment_id}/"
+    return [str(one["Key"]) for one in stores.objects(client, bucket, folder)]
+
+
+def bucket_of(subject: Subject) -> Any:
+    assert subject.target
+    assert subject.secrets
+    return stores.bucket_of(subject.target.artifact_store, subject.secrets.s3_credentials)
 
 
 def lost(found: Durability) -> int:
@@ -143,6 +178,39 @@ def test_every_source_has_everything_also_after_a_kill_of_postgres(
     assert found.kinds["artifact"].acknowledged == 4
     answered = {operation.replica for operation in history.operations(watched.history)}
     assert answered == {"mlflow-a-1", "mlflow-b-1"}
+
+
+def test_archived_spans_are_read_from_the_store_and_through_every_replica(
+    subject: Subject, old: Watched
+) -> None:
+    found = old.judged(subject)
+    assert found.verdict is DurabilityVerdict.PASS, found
+    assert (found.not_read, found.read_errors, found.findings) == ([], [], [])
+    assert found.kinds["span"].present == found.kinds["span"].acknowledged == 4
+
+
+def test_archived_spans_that_are_lost_or_changed_are_flagged(
+    subject: Subject, old: Watched
+) -> None:
+    client, bucket, _ = bucket_of(subject)
+    key = archived(subject, old)[0]
+    kept = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    trace = key.split("/")[3]
+    try:
+        client.delete_object(Bucket=bucket, Key=key)
+        gone = old.judged(subject)
+        client.put_object(Bucket=bucket, Key=key, Body=kept.replace(b"step", b"stop"))
+        changed = old.judged(subject)
+    finally:
+        client.put_object(Bucket=bucket, Key=key, Body=kept)
+    for found in (gone, changed):
+        assert found.verdict is DurabilityVerdict.FAIL
+        assert lost(found) == found.kinds["span"].lost == 2
+        told = [line for line in found.findings if line.startswith("lost: span ")]
+        assert len(told) == 2
+        for line in told:
+            assert f" of trace {trace}, acknowledged " in line
+            assert "absent in mlflow-a-1, mlflow-b-1, s3, present in postgres" in line
 
 
 def test_what_a_replica_that_is_away_holds_is_unknown(
@@ -285,7 +353,11 @@ def test_an_artifact_that_is_deleted_meanwhile_is_named(
 
 
 def test_a_backup_under_load_has_everything_up_to_its_moment(
-    stack: Stack, subject: Subject, docker_client: docker.DockerClient, tmp_path: Path
+    stack: Stack,
+    subject: Subject,
+    old: Watched,
+    docker_client: docker.DockerClient,
+    tmp_path: Path,
 ) -> None:
     archive = tmp_path / "backup.tar"
     webhook = MlflowClient(subject.tracking_uri).create_webhook(
@@ -337,6 +409,10 @@ def test_a_backup_under_load_has_everything_up_to_its_moment(
         assert found.sources == ["mlflow-a-1", "postgres", "volume"]
         assert found.kinds["run"].acknowledged >= 3
         assert found.kinds["artifact"].acknowledged >= 3
+        # Archived spans are in the other store now, and found there.
+        of_old = old.judged(elsewhere)
+        assert (of_old.verdict, of_old.not_read) == (DurabilityVerdict.PASS, []), of_old.findings
+        assert of_old.kinds["span"].present == 4
         # The control: what came after the moment is missed, as soon as it is asked for.
         assert lost(watched.judged(elsewhere)) > 0
         assert "is not empty" in one_line(fresh.script("restore", archive))

@@ -12,11 +12,18 @@ create table holding as
 select kind, bit_or(bit) as sources
 from (select unnest(holds) as kind, bit from bits) group by kind;
 
+-- Sources that hold things of a kind of this owner, beside those that hold everybody's.
+create table holding_of_some as
+select kind, owner, bit_or(bit) as sources
+from readback join bits on name = source where list_contains(bits.of_some, kind)
+group by all;
+
 -- Sources that were read for an owner's things of a kind, and single keys that they were not for.
 create table looked as
 select kind, owner, bit_or(bit) as sources
 from readback join bits on name = source
-where error is null and kind is not null and not failed and list_contains(bits.holds, kind)
+where error is null and kind is not null and not failed
+    and list_contains(bits.holds || bits.of_some, kind)
 group by all;
 
 create table unread as
@@ -139,7 +146,9 @@ with tried as (
     select things.*, gone.kind is not null as gone, deleted_by,
         coalesce(looked.sources, 0) & ~coalesce(unread.sources, 0) as readers,
         bit_count(coalesce(looked.sources, 0) & ~coalesce(unread.sources, 0))
-            < greatest(1, bit_count(coalesce(holding.sources, 0))) as partly
+            < greatest(1, bit_count(
+                coalesce(holding.sources, 0) | coalesce(of_some.sources, 0)
+            )) as partly
     from things
     left join gone on gone.kind = things.kind and gone.owner = things.owner
         and gone.key = things.key and gone.value is not distinct from things.value
@@ -147,6 +156,8 @@ with tried as (
     left join unread on unread.kind = things.kind and unread.owner = things.owner
         and unread.key = things.key
     left join holding on holding.kind = things.kind
+    left join holding_of_some of_some on of_some.kind = things.kind
+        and of_some.owner = things.owner
 )
 select *, readers & ~seen as absent,
     case
@@ -286,10 +297,13 @@ with there as (
         coalesce(several.copies, there.copies, 0) as copies, there.seen, seen_by_all,
         coalesce(looked.sources, 0) & ~coalesce(unread.sources, 0) as readers,
         readers & ~coalesce(good, 0) & if(may_be_absent, coalesce(there.seen, 0), -1) as absent,
-        bit_count(readers) < greatest(1, bit_count(coalesce(holding.sources, 0))) as partly
+        bit_count(readers) < greatest(1, bit_count(
+            coalesce(holding.sources, 0) | coalesce(of_some.sources, 0)
+        )) as partly
     from place left join there using (kind, owner, key) left join several using (kind, owner, key)
     left join looked using (kind, owner) left join unread using (kind, owner, key)
     left join holding using (kind)
+    left join holding_of_some of_some using (kind, owner)
 )
 select kind, owner, key, number, acknowledged, acknowledged_by.number as acknowledged_by,
     acknowledged_by.value as value, readers, absent, readers & ~absent as seen, present, unexpected,

@@ -10,7 +10,8 @@ free memory. Tables of a history:
 
 And of what was read back, as `workloads.readback.lines` describes it:
 
-- `readback`: the lines; `source`: their sources by `number`, and the kinds that each `holds`.
+- `readback`: the lines; `source`: their sources by `number`, the kinds that each `holds`, and those
+  that it has `of_some` owners only.
 """
 
 import json
@@ -60,6 +61,7 @@ _HISTORY = {
 _READBACK = {
     "source": "varchar",
     "holds": "varchar[]",
+    "of_some": "varchar[]",
     "not_done": "varchar",
     "kind": "varchar",
     "owner": "varchar",
@@ -187,6 +189,7 @@ def _read_readback(tables: Tables, path: Path) -> None:
         select source as name, row_number() over (order by min(rowid)) - 1 as number,
             coalesce(any_value(holds), list_filter({list(_KINDS)}, lambda kind:
                 kind <> '{Kind.LATEST}')) as holds,
+            coalesce(any_value(of_some), []) as of_some,
             coalesce(bool_or(holds is not null and error is not null), false) as failed
         from readback where not_done is null group by source
         """

@@ -14,6 +14,7 @@ from infra.outputs import Target
 from workloads import error_summary
 from workloads.history.history import Appender, Kind, Operation
 from workloads.readback import postgres, stores
+from workloads.readback.archive import Archive
 from workloads.readback.attempted import Attempted
 from workloads.readback.lines import Lines
 from workloads.readback.server import Server
@@ -36,7 +37,8 @@ def read_back(
     """
     attempted = Attempted(operations)
     out = Appender(path)
-    servers = list(_servers(subject, experiment_id, attempted, out))
+    archive = Archive()
+    servers = list(_servers(subject, experiment_id, attempted, archive, out))
     known = len(servers) * (len(attempted.runs) + len(attempted.models) + len(attempted.registered))
     done = 0
 
@@ -48,20 +50,22 @@ def read_back(
     reading = [gevent.spawn(server.read, tick) for server in servers]
     gevent.joinall(reading, raise_error=True)
     _database(subject, experiment_id, attempted, Lines(out, POSTGRES))
-    _store(subject, experiment_id, attempted, out)
+    _store(subject, experiment_id, attempted, archive, out)
     out.close()
 
 
 def _servers(
-    subject: Subject, experiment_id: str, attempted: Attempted, out: Appender
+    subject: Subject, experiment_id: str, attempted: Attempted, archive: Archive, out: Appender
 ) -> Iterator[Server]:
     """Yield a reader for each replica that has an address of its own, else for the address."""
     target = subject.target
     reached = [c for c in target.components if c.kind == "mlflow" and c.audit] if target else []
     for replica in reached:
-        yield Server(f"http://{replica.audit}", experiment_id, attempted, Lines(out, replica.name))
+        lines = Lines(out, replica.name)
+        yield Server(f"http://{replica.audit}", experiment_id, attempted, archive, lines)
     if not reached:
-        yield Server(subject.tracking_uri, experiment_id, attempted, Lines(out, ADDRESS))
+        lines = Lines(out, ADDRESS)
+        yield Server(subject.tracking_uri, experiment_id, attempted, archive, lines)
     if target and len(reached) < target.replicas:
         Lines(out, "replicas").not_done(
             f"{len(reached)} of {target.replicas} replicas were read by themselves: the others "
@@ -85,14 +89,16 @@ def _database(subject: Subject, experiment_id: str, attempted: Attempted, lines:
             lines.not_done(f"the external database was not read itself: {error_summary(error)}")
 
 
-def _store(subject: Subject, experiment_id: str, attempted: Attempted, out: Appender) -> None:
+def _store(
+    subject: Subject, experiment_id: str, attempted: Attempted, archive: Archive, out: Appender
+) -> None:
     target, secrets = subject.target, subject.secrets
     lines = Lines(out, target.artifacts if target else "artifact store")
     if target is None or secrets is None:
         lines.not_done("the artifact store was not read itself: its address is not known")
         return
     try:
-        stores.read(target, secrets.s3_credentials, experiment_id, attempted, lines)
+        stores.read(target, secrets.s3_credentials, experiment_id, attempted, archive, lines)
     except stores.UnreachableStoreError as error:
         lines.not_done(f"the artifact store was not read itself: {error}")
     except Exception as error:

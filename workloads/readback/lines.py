@@ -1,10 +1,11 @@
 """The lines of a read-back file.
 
-The first line of a source names it and the kinds of things that it is read for (`source`,
-`holds`); `error` there says that it could not be read at all. Every other line says what one
-place holds: `source`, `kind`, `owner` and `items`, the values found by key. `error` instead of
-items, and `unread` for single keys, say that it could not be read. A line with `not_done` names a
-source that could not be had and why. Judging needs this file and the history, and no server.
+The first line of a source names it and the kinds of things that it is read for (`source`, `holds`,
+and `of_some`: kinds that it has of single owners only, of those that have a line); `error` there
+says that it could not be read at all. Every other line says what one place holds: `source`, `kind`,
+`owner` and `items`, the values found by key. `error` instead of items, and `unread` for single
+keys, say that it could not be read. A line with `not_done` names a source that could not be had and
+why. Judging needs this file and the history, and no server.
 """
 
 from collections.abc import Iterable, Mapping
@@ -50,9 +51,14 @@ class Lines:
         self._out = out
         self.source = source
 
-    def begin(self, holds: Iterable[Kind], error: Exception | None = None) -> None:
+    def begin(
+        self,
+        holds: Iterable[Kind],
+        error: Exception | None = None,
+        of_some: Iterable[Kind] = (),
+    ) -> None:
         """Say what this source is read for; with `error`, that it could not be read."""
-        line = {"source": self.source, "holds": sorted(holds)}
+        line = {"source": self.source, "holds": sorted(holds), "of_some": sorted(of_some)}
         self._out.append(line | ({"error": error_summary(error)} if error else {}))
 
     def not_done(self, why: str) -> None:

@@ -252,15 +252,7 @@ def read(
                     written[kind].add(owner)
                     if kind in CREATED:
                         ids[kind].update(value for values in items.values() for value in values)
-        with connection.cursor() as cursor:
-            cursor.execute(sql.SQL("{} {}").format(_SCOPE, sql.SQL(trace_rows.ARCHIVED)), known)
-            [[archived]] = cursor.fetchall()
     _write_empty_owners(experiment_id, attempted, lines, written, ids)
-    if archived:
-        lines.not_done(
-            f"what {archived} archived spans hold was read through the servers only: PostgreSQL "
-            "has the rest of them"
-        )
 
 
 def _rows_of(kind: Kind) -> evaluation.Pairs:

@@ -19,6 +19,7 @@ from workloads import error_summary
 from workloads.history.history import Kind
 from workloads.history.wire import REGISTRY, model_point, point
 from workloads.readback import evaluation
+from workloads.readback.archive import Archive
 from workloads.readback.attempted import Attempted
 from workloads.readback.lines import (
     MODEL_KINDS,
@@ -51,9 +52,17 @@ BLOCK = 1 << 20
 class Server:
     """Lists what there is in the run's experiment and reads it, and whatever else is attempted."""
 
-    def __init__(self, uri: str, experiment_id: str, attempted: Attempted, lines: Lines) -> None:
+    def __init__(
+        self,
+        uri: str,
+        experiment_id: str,
+        attempted: Attempted,
+        archive: Archive,
+        lines: Lines,
+    ) -> None:
         self._uri = uri
         self._attempted = attempted
+        self._archive = archive
         self._lines = lines
         self._listing = Listing(uri, experiment_id)
         self._client = self._listing.client
@@ -86,7 +95,7 @@ class Server:
             pool.spawn(read, self._client, experiment, attempted, self._lines)
         chunks = (all_runs[at : at + RUNS_AT_ONCE] for at in range(0, len(all_runs), RUNS_AT_ONCE))
         list(pool.imap_unordered(lambda chunk: self._curves(chunk, metrics), chunks))
-        infos = Traces(self._listing, self._get, attempted, self._lines).read()
+        infos = Traces(self._listing, self._get, attempted, self._archive, self._lines).read()
         for trace_id in sorted(attempted.with_files & attempted.traces.keys()):
             info = infos.get(trace_id)
             self._files(trace_id, info.tags.get("mlflow.artifactLocation", "") if info else "")

@@ -1,7 +1,7 @@
 """Traces, their spans and what they are linked to, as PostgreSQL has them.
 
 Tables and columns are those of mlflow/store/tracking/dbmodels/models.py, 3.17. What it keeps of
-archived spans is all but their content.
+archived spans is all but their content, which is in the artifact store.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,8 +23,6 @@ our_traces as (
 )
 """
 """What the queries are about, as a part of a `with` clause."""
-
-ARCHIVED = "select count(*) from spans join our_traces on request_id = trace_id where content = ''"
 
 
 def parameters(attempted: Attempted) -> dict[str, Any]:
@@ -100,7 +98,7 @@ def queries(attempted: Attempted) -> Iterator[tuple[Kind, str, Pairs]]:
         sent = attempted.traces.get(trace_id, {}).get(span_id, ())
         if content:
             yield span_id, value_of_content(content, sent)
-        else:  # archived: the row is there, and what it holds is read through the servers
+        else:  # archived: the row is there, and what it held is read where that is now
             yield span_id, (sent or ("archived",))[-1]
 
     for kind, query in _QUERIES:

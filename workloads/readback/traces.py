@@ -19,6 +19,7 @@ from mlflow.utils.proto_json_utils import parse_dict
 from workloads.history import spans
 from workloads.history.history import Kind
 from workloads.history.trace_effects import LINKED, kept_metadata, tag
+from workloads.readback.archive import ARCHIVED, STATE_TAG, Archive
 from workloads.readback.attempted import Attempted
 from workloads.readback.lines import TRACE_KINDS, Lines
 from workloads.readback.listing import Listing
@@ -30,20 +31,23 @@ READERS = 6
 TRACES_AT_ONCE = 50
 """Traces whose spans are asked for at once."""
 
-IN_DATABASE = ("TRACKING_STORE", "ARCHIVE_REPO")
-"""Values of the tag that says where a trace's spans are, for which the server gives them; of
-others the client has put them among the artifacts."""
+GIVEN = ("TRACKING_STORE", ARCHIVED)
+"""Where spans are that the server gives; of other traces the client has put them among the
+artifacts."""
 
 _API = "/api/3.0/mlflow/traces"
 
 
 class Traces:
-    """Reads them through one server; `get` asks it for a path."""
+    """Reads them through one server; `get` asks it for a path, `archive` hears what is there."""
 
-    def __init__(self, listing: Listing, get: Get, attempted: Attempted, lines: Lines) -> None:
+    def __init__(
+        self, listing: Listing, get: Get, attempted: Attempted, archive: Archive, lines: Lines
+    ) -> None:
         self._listing = listing
         self._get = get
         self._attempted = attempted
+        self._archive = archive
         self._lines = lines
 
     def read(self) -> dict[str, TraceInfo]:
@@ -66,6 +70,7 @@ class Traces:
         every = sorted(self._attempted.traces.keys() | infos.keys())
         for trace_id in every:
             self._write_info(trace_id, infos.get(trace_id), unread.get(trace_id))
+        self._archive.note(infos.values())
         known = [trace_id for trace_id in every if trace_id not in unread]
         there = [i for i in known if i in infos and _has_spans(infos[i])]
         n = TRACES_AT_ONCE
@@ -173,7 +178,7 @@ def fields(info: TraceInfo) -> dict[str, list[str]]:
 
 
 def _has_spans(info: TraceInfo) -> bool:
-    return info.tags.get("mlflow.trace.spansLocation") in IN_DATABASE
+    return info.tags.get(STATE_TAG) in GIVEN
 
 
 def _json(answer: requests.Response) -> Any:

@@ -128,14 +128,17 @@ class ReadBack:
     items: dict[tuple[Kind, str], dict[str, list[str]]] = field(default_factory=dict)
     unread: set[tuple[Kind, str, str]] = field(default_factory=set)
     holds: frozenset[Kind] = READ - {Kind.LATEST}
+    of_some: frozenset[Kind] = frozenset()
+    unreadable: frozenset[tuple[Kind, str]] = frozenset()
     error: str | None = None
 
     def lines(self, source: str) -> Iterator[dict[str, Any]]:
-        begin = {"source": source, "holds": sorted(self.holds)}
+        begin = {"source": source, "holds": sorted(self.holds), "of_some": sorted(self.of_some)}
         yield begin | ({"error": self.error} if self.error else {})
         for (kind, owner), items in self.items.items():
             unread = {key: "no answer" for k, o, key in self.unread if (k, o) == (kind, owner)}
-            place = {"source": source, "kind": kind, "owner": owner, "error": None}
+            error = "no answer" if (kind, owner) in self.unreadable else None
+            place = {"source": source, "kind": kind, "owner": owner, "error": error}
             yield place | {"items": items, "unread": unread}
 
 

@@ -1,5 +1,6 @@
 """Traces and spans in hand-written histories: late ones, repeated ones, deleted ones, lost ones."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -101,6 +102,39 @@ def test_what_is_wrong_is_named(change: Any, said: str) -> None:
     result = judged(WHOLE, {"address": found})
     assert result.verdict is DurabilityVerdict.FAIL
     assert any(finding.startswith(said) for finding in result.findings), result.findings
+
+
+def archive(**spans: list[str]) -> ReadBack:
+    """The artifact store, with the archived spans of the trace."""
+    found = read((Kind.SPAN, T, spans))
+    return replace(found, holds=frozenset({Kind.ARTIFACT}), of_some=frozenset({Kind.SPAN}))
+
+
+def test_of_archived_spans_the_store_is_one_more_source() -> None:
+    other = write(Kind.SPAN, "tr-2", "c3", "33-0")
+    operations = [*WHOLE, at(3, other)]
+    kept = archive(a1=["11-0"], b2=["22-3"])
+
+    def sources(store: ReadBack) -> dict[str, ReadBack]:
+        both = there((Kind.SPAN, "tr-2", {"c3": ["33-0"]}))
+        return {"mlflow-a-1": both, "postgres": both, "s3": store}
+
+    # What is not archived, the store has not, and is not asked for.
+    assert judged(operations, sources(kept)).verdict is DurabilityVerdict.PASS
+    for store in (archive(a1=["11-0"]), archive(a1=["11-0"], b2=["23-3"])):
+        result = judged(operations, sources(store))
+        assert result.verdict is DurabilityVerdict.FAIL
+        assert result.kinds["span"].lost == 1
+        assert "absent in s3, present in mlflow-a-1, postgres" in result.findings[0]
+
+
+def test_archived_spans_that_could_not_be_read_are_unknown() -> None:
+    store = archive()
+    found = {"address": there(), "s3": replace(store, unreadable=frozenset({(Kind.SPAN, T)}))}
+    result = judged(WHOLE, found)
+    assert result.verdict is DurabilityVerdict.UNKNOWN
+    assert result.kinds["span"].unread == 2
+    assert result.read_errors == [f"s3: span of {T}: no answer"]
 
 
 def deleted(second: float, **changes: Any) -> Operation:
