@@ -6,6 +6,9 @@
 The first `sh` block of a page is run line by line, as it is printed; what each line took and what
 each workload found is kept in docs/explore/results, and the part of the page between its two
 markers is made from that file alone. Not collected by pytest: it deploys.
+
+A page that was never run is a draft beside this program, in `explorations`; its first run makes it
+one of docs/explore, whose README is to name it then.
 """
 
 import argparse
@@ -26,6 +29,7 @@ from workloads.verdict.result import OperationFigures, Result
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs" / "explore"
+DRAFTS = Path(__file__).parent / "explorations"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 RUN = "python -m workloads run "
 NOT_RUN = "\nNot run yet: there are no figures.\n"
@@ -37,13 +41,19 @@ Step = dict[str, Any]
 
 
 def names() -> list[str]:
-    """Names of all pages."""
-    return sorted(path.stem for path in PAGES.glob("*-*.md"))
+    """Names of all pages, drafts too."""
+    return sorted(path.stem for folder in (PAGES, DRAFTS) for path in folder.glob("*-*.md"))
+
+
+def text_of(page: str) -> str:
+    """A page, or its draft."""
+    found = PAGES / f"{page}.md"
+    return (found if found.exists() else DRAFTS / found.name).read_text()
 
 
 def commands(page: str) -> list[str]:
     """The lines of a page's first `sh` block, without the one that sets the shell up."""
-    text = (PAGES / f"{page}.md").read_text()
+    text = text_of(page)
     block = re.search(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert block, f"{page} has no sh block"
     lines = block[1].replace("\\\n", " ").splitlines()
@@ -263,7 +273,7 @@ def saved(page: str) -> Path:
 
 def written(page: str) -> str:
     """A page with the figures that are saved for it."""
-    text = (PAGES / f"{page}.md").read_text()
+    text = text_of(page)
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     shown = NOT_RUN
@@ -284,9 +294,16 @@ def main() -> None:
         with _at_port(page, options.port):
             steps = explore(page)
         saved(page).write_text(json.dumps(steps, indent=1) + "\n")
-        (PAGES / f"{page}.md").write_text(written(page))
+        _write(page)
     for page in names() if options.write else []:
-        (PAGES / f"{page}.md").write_text(written(page))
+        if saved(page).exists():
+            _write(page)
+
+
+def _write(page: str) -> None:
+    text = written(page)
+    (DRAFTS / f"{page}.md").unlink(missing_ok=True)
+    (PAGES / f"{page}.md").write_text(text)
 
 
 if __name__ == "__main__":

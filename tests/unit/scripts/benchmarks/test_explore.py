@@ -1,7 +1,10 @@
 """The guided explorations: commands that the real parsers take, figures that were saved."""
 
+import json
 import shlex
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +15,7 @@ from scripts.stack import files
 from tests.unit import run_arguments
 from workloads.faults.catalogue import FAULTS
 
-WANTED = {"local": 2, "single-az": 3, "multi-az": 3, "multi-az-nfs": 4, "k8s": 3}
+WANTED = {"local": 3, "single-az": 3, "multi-az": 3, "multi-az-nfs": 4, "k8s": 3}
 
 
 def stack_of(page: str) -> str:
@@ -42,7 +45,7 @@ def check_pulumi(verb: str, arguments: list[str]) -> None:
 def test_every_command_can_be_run_as_it_is_printed(page: str) -> None:
     lines = explore.commands(page)
     stack = stack_of(page)
-    text = (explore.PAGES / f"{page}.md").read_text()
+    text = explore.text_of(page)
     assert "```sh\n. scripts/activate\n" in text
     for line in lines:
         match shlex.split(line):
@@ -71,7 +74,28 @@ def test_every_command_can_be_run_as_it_is_printed(page: str) -> None:
 @pytest.mark.parametrize("page", explore.names())
 def test_the_figures_are_those_that_were_saved(page: str) -> None:
     """Write them anew with `python -m scripts.benchmarks.explore --write`."""
-    assert (explore.PAGES / f"{page}.md").read_text() == explore.written(page)
+    assert explore.text_of(page) == explore.written(page)
+
+
+def test_the_first_run_of_a_draft_makes_it_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages, drafts = tmp_path / "pages", tmp_path / "drafts"
+    for folder in (pages, pages / "results", drafts):
+        folder.mkdir()
+    monkeypatch.setattr(explore, "PAGES", pages)
+    monkeypatch.setattr(explore, "DRAFTS", drafts)
+    text = f"# A question\n\n{explore.BEGIN}\n{explore.NOT_RUN}\n{explore.END}\n\nAn answer.\n"
+    (drafts / "local-new.md").write_text(text)
+    monkeypatch.setattr(sys, "argv", ["explore", "--write"])
+    explore.main()
+    assert explore.written("local-new") == text
+    assert (drafts / "local-new.md").exists()  # nothing was seen yet
+    explore.saved("local-new").write_text(json.dumps([reduced()]))
+    explore.main()
+    assert "verdict **good**" in (pages / "local-new.md").read_text()
+    assert explore.names() == ["local-new"]
+    assert list(drafts.iterdir()) == []
 
 
 def test_other_figures_make_another_page() -> None:
