@@ -135,9 +135,10 @@ class CaWriter(OwnProvider):
             content = Path(news["path"]).read_text()
         except OSError:
             content = None
-        return dynamic.DiffResult(
-            changes=content != news["content"] or any(olds.get(k) != news[k] for k in news)
-        )
+        # In a preview, that of a certificate which is about to be made is not there.
+        wanted = news.get("content")
+        changed = any(olds.get(key) != news.get(key) for key in ("path", "content"))
+        return dynamic.DiffResult(changes=content != wanted or changed)
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
         """Write it anew."""

@@ -73,6 +73,8 @@ def test_the_file_is_written_where_it_is_missing_and_removed_in_the_end(
     assert writer.create(props).outs == props
     ssl.create_default_context(cafile=path)
     assert not writer.diff("local", props | {"__provider": "x"}, props).changes
+    not_known_yet = {"path": str(path)}
+    assert writer.diff("local", props, not_known_yet).changes
     path.unlink()
     assert writer.diff("local", props, props).changes
     writer.update("local", props, props)
