@@ -2,10 +2,12 @@
 
 import configparser
 import hashlib
+import os
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -79,7 +81,13 @@ def download(uri: str, name: str) -> str:
 def interrupted(uri: str, name: str, size: int) -> Iterator[None]:
     """Have sent half of an upload, and cut it off at the end."""
     address = urlsplit(uri)
-    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
+    with ExitStack() as opened:
+        plain = socket.create_connection((address.hostname, address.port), timeout=60)
+        connection = opened.enter_context(plain)
+        if address.scheme == "https":
+            context = ssl.create_default_context(cafile=os.environ["REQUESTS_CA_BUNDLE"])
+            encrypted = context.wrap_socket(plain, server_hostname=address.hostname)
+            connection = opened.enter_context(encrypted)
         connection.sendall(
             f"PUT {ROUTE}/{name} HTTP/1.1\r\nHost: {address.netloc}\r\n"
             f"Content-Length: {size}\r\n\r\n".encode()

@@ -21,6 +21,7 @@ from infra.docker.guard import sweep
 from infra.labels import LABEL_STACK
 from infra.outputs import AuditSecrets, Target
 from tests.ports import free_port
+from workloads.target.access import Access
 from workloads.target.target import Subject
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,7 +145,9 @@ class Stack:
         outputs = self.outputs()
         target = Target.model_validate(outputs["target"])
         secrets = AuditSecrets.model_validate(outputs["audit_secrets"])
-        return Subject(self.name, target.tracking_uri, target, secrets)
+        ca_file = Path(target.ca_file) if target.ca_file else None
+        known = Access(ca_file, target.username, outputs.get("admin_password"))
+        return Subject(self.name, target.tracking_uri, target, secrets, access=known)
 
     @contextmanager
     def in_project(self) -> Iterator[None]:
