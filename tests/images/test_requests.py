@@ -3,6 +3,7 @@
 docs/requests.md tells what was seen. Where MLflow's own answer is another one, `plain` has it.
 """
 
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -262,6 +263,14 @@ MISTAKES: list[tuple[str, Send]] = [
         "an origin that is no text",
         lambda to: to.send("POST", "/api/2.0/mlflow/x", b"{}", {"Origin": b"\xff"}),
     ),
+    (
+        "a name that is too long for a file",
+        lambda to: to.send(
+            "POST",
+            f"/ajax-api/2.0/mlflow/upload-artifact?run_uuid={to.new_run()}&path={'n' * 300}",
+            b"content",
+        ),
+    ),
     ("a name with NUL", lambda to: to.call("2.0/mlflow/experiments/create", {"name": "a\0b"})),
 ]
 
@@ -272,6 +281,44 @@ def test_a_request_that_cannot_be_read_is_400(lab: Lab, plain: Place, send: Send
     assert refused.status == 400
     assert "The request cannot be read: " in refused.message or "NUL character" in refused.message
     assert send(plain).status == 500
+
+
+def test_a_request_that_lacks_what_it_needs(lab: Lab, plain: Place) -> None:
+    for path in ("/get-artifact", "/get-artifact?run_uuid=x"):
+        assert lab.places["volume"].send("GET", path).status == 400, path
+        assert plain.send("GET", path).status == 400, path
+
+
+def test_the_browser_s_way_to_an_artifact(place: Place) -> None:
+    run = place.new_run()
+    folder = f"0/{run}/artifacts"
+    assert place.put(f"{folder}/d/file").status == 200
+
+    def get(path: str) -> int:
+        return place.send("GET", f"/get-artifact?run_uuid={run}&path={path}").status
+
+    def post(path: str) -> int:
+        route = f"/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run}&path={path}"
+        return place.send("POST", route, b"content").status
+
+    assert (get("d/file"), get("d/none"), get("d/..%5cx")) == (200, 404, 400)
+    assert get("n" * 300) == 400
+    assert (post("e/file"), post("d"), post("d/file/x"), post("..%5cx")) == (200, 400, 400, 400)
+    assert place.list(folder).listed == [("d", True), ("e", True)]
+
+
+def test_nothing_stays_of_an_upload_whose_client_is_gone(place: Place) -> None:
+    before = place.container.logs().count(b"Traceback")
+    for head, body in (
+        ("Content-Length: 1000", b"x" * 300),
+        ("Transfer-Encoding: chunked", b"12c\r\n" + b"x" * 300),
+    ):
+        with socket.create_connection(("127.0.0.1", place.port), timeout=60) as connection:
+            start = f"PUT {ROUTE}/gone/file HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n"
+            connection.sendall(start.encode() + body)
+    assert place.put("gone/after").status == 200
+    assert place.list("gone").listed == [("after", False)]
+    assert place.container.logs().count(b"Traceback") == before
 
 
 def test_a_deleted_experiment_has_no_other_name(lab: Lab, plain: Place) -> None:

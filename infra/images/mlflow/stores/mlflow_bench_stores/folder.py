@@ -56,15 +56,19 @@ class FolderRepository(LocalArtifactRepository):
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Store one file."""
-        with _naming_errors(self.artifact_dir, artifact_path or ""):
-            super().log_artifact(local_file, artifact_path)  # type: ignore[no-untyped-call]
+        path = clean_file(_joined(artifact_path, Path(local_file).name))
+        folder = path.rpartition("/")[0] or None
+        with _naming_errors(self.artifact_dir, path):
+            super().log_artifact(local_file, folder)  # type: ignore[no-untyped-call]
 
     def log_artifact_from_stream(
         self, stream: BinaryIO, artifact_file_name: str, artifact_path: str | None = None
     ) -> None:
         """Store what a stream has."""
-        with _naming_errors(self.artifact_dir, _joined(artifact_path, artifact_file_name)):
-            super().log_artifact_from_stream(stream, artifact_file_name, artifact_path)
+        path = clean_file(_joined(artifact_path, artifact_file_name))
+        folder, _, name = path.rpartition("/")
+        with _naming_errors(self.artifact_dir, path):
+            super().log_artifact_from_stream(stream, name, folder or None)
 
     async def log_artifact_from_async_stream(
         self,
@@ -204,9 +208,10 @@ class FolderRepository(LocalArtifactRepository):
 
     def get_local_path(self, artifact_path: str) -> str:
         """Return where an artifact is read from."""
-        with _naming_errors(self.artifact_dir, artifact_path):
-            _look_at(Path(self.artifact_dir, artifact_path))
-            return str(super().get_local_path(artifact_path))
+        path = clean(artifact_path)
+        with _naming_errors(self.artifact_dir, path):
+            _look_at(Path(self.artifact_dir, path))
+            return str(super().get_local_path(path))
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
         """Remove a file, or all below a folder; it does not come back after a power failure."""

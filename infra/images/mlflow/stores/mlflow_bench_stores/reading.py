@@ -8,6 +8,7 @@ function here does nothing but read, or build a query of what it has read.
 
 # mypy: allow-untyped-calls
 
+import errno
 from collections.abc import Mapping
 from traceback import walk_tb
 from types import CodeType
@@ -30,11 +31,13 @@ READERS = {
 }
 """Functions of MLflow; what a query of GraphQL does is not answered by an error of `_graphql`."""
 
-ERRORS = (AttributeError, KeyError, TypeError, ValueError, RecursionError, SyntaxError)
-"""What Python says of a value of another kind or shape."""
+ERRORS = (AttributeError, OSError, TypeError, ValueError, RecursionError, SyntaxError)
+"""What Python says of a value of another kind or shape, and of a name that is too long."""
 
 NO_NUMBER = "invalid literal for int() with base 10: "
 """Of an experiment's id, which MLflow turns into a number in the middle of its stores."""
+
+LONG_NAME = "a file's name is too long"
 
 SHOWN = 200
 """Characters of an error that the answer repeats."""
@@ -46,6 +49,8 @@ def unread(error: BaseException | None) -> MlflowException | None:
         return None
     if isinstance(error, ValueError) and str(error).startswith(NO_NUMBER):
         return _mistake(f"{str(error).removeprefix(NO_NUMBER)} is no number")
+    if isinstance(error, OSError):
+        return _mistake(LONG_NAME) if error.errno == errno.ENAMETOOLONG else None
     if isinstance(error, ERRORS) or _is_of_graphql(error):
         readers = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
         if any(_reads(code) for code in readers):

@@ -127,7 +127,8 @@ class ProxiedS3Repository(ArtifactRepository, StreamUploadMixin):
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Store one file."""
-        self._s3.log_artifact(local_file, artifact_path)
+        with Path(local_file).open("rb") as file:
+            self.log_artifact_from_stream(file, Path(local_file).name, artifact_path)
 
     def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
         """Store all files of a folder."""
@@ -213,6 +214,14 @@ class ProxiedS3Repository(ArtifactRepository, StreamUploadMixin):
         facts = _facts(answer, int(whole))
         return Download(answer["Body"], facts, _threads, range(start, start + size))
 
+    def download_artifacts(self, artifact_path: str, dst_path: str | None = None) -> str:
+        """Fetch a file, or all below a folder; what is not there is told as `open` does."""
+        path = clean(artifact_path)
+        if not self.list_artifacts(path):
+            with _naming_errors(path):
+                self._look(path)
+        return str(super().download_artifacts(path, dst_path))
+
     def _download_file(self, remote_file_path: str, local_path: str | Path) -> None:
         self._s3._download_file(remote_file_path, local_path)
 
@@ -249,12 +258,11 @@ class PresignedS3Repository(ProxiedS3Repository, MultipartUploadMixin, Multipart
         self, local_file: str, num_parts: int = 1, artifact_path: str | None = None
     ) -> CreateMultipartUploadResponse:
         """Start an upload and sign a URL for each part."""
-        path = clean_file(posixpath.join(artifact_path or "", posixpath.basename(local_file)))
-        folder, _, name = path.rpartition("/")
+        name, folder, path = _named(local_file, artifact_path)
         with _naming_errors(path):
             self._check(path).result()
             created: CreateMultipartUploadResponse = self._s3.create_multipart_upload(
-                name, num_parts, folder or None
+                name, num_parts, folder
             )
         return created
 
@@ -266,21 +274,25 @@ class PresignedS3Repository(ProxiedS3Repository, MultipartUploadMixin, Multipart
         artifact_path: str | None = None,
     ) -> None:
         """Make an object of the parts."""
-        self._s3.complete_multipart_upload(local_file, upload_id, parts, artifact_path)
+        name, folder, _ = _named(local_file, artifact_path)
+        self._s3.complete_multipart_upload(name, upload_id, parts, folder)
 
     def abort_multipart_upload(
         self, local_file: str, upload_id: str, artifact_path: str | None = None
     ) -> None:
         """Drop the parts."""
-        self._s3.abort_multipart_upload(local_file, upload_id, artifact_path)
+        name, folder, _ = _named(local_file, artifact_path)
+        self._s3.abort_multipart_upload(name, upload_id, folder)
 
     def get_download_presigned_url(
         self, artifact_path: str, expiration: int = 300
     ) -> PresignedDownloadUrlResponse:
         """Sign a URL that reads a file for so many seconds."""
-        signed: PresignedDownloadUrlResponse = self._s3.get_download_presigned_url(
-            artifact_path, expiration
-        )
+        path = clean_file(artifact_path)
+        with _naming_errors(path):
+            signed: PresignedDownloadUrlResponse = self._s3.get_download_presigned_url(
+                path, expiration
+            )
         return signed
 
 
@@ -290,6 +302,13 @@ def repository(
     """Return what the deployment asks for; MLflow offers clients what the class can do."""
     chosen = PresignedS3Repository if os.environ.get(PRESIGNED_ENDPOINT) else ProxiedS3Repository
     return chosen(artifact_uri, tracking_uri, registry_uri)
+
+
+def _named(local_file: str, folder: str | None) -> tuple[str, str | None, str]:
+    """Return name, folder and path of an artifact, as they are listed."""
+    path = clean_file(posixpath.join(folder or "", posixpath.basename(local_file)))
+    above, _, name = path.rpartition("/")
+    return name, above or None, path
 
 
 def _facts(answer: Any, size: int) -> Facts:

@@ -41,6 +41,7 @@ def create() -> "ASGIApp":
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from mlflow.utils.mime_type_utils import _guess_mime_type
     from mlflow.utils.uri import validate_path_is_safe
+    from starlette.requests import ClientDisconnect
     from werkzeug.exceptions import HTTPException
 
     from . import access, metrics
@@ -100,6 +101,14 @@ def create() -> "ASGIApp":
         headers["Content-Range"] = f"bytes {first}-{last}/{artifact.facts.size}"
         return StreamingResponse(artifact.chunks(), status_code=206, headers=headers)
 
+    async def upload(artifact_path: str, request: Request) -> Response:
+        try:
+            stored: Response = await artifact_router.upload_artifact(artifact_path, request)
+            return stored
+        except ClientDisconnect:
+            # Nobody hears it; an error of the server it is not.
+            return Response(status_code=400)
+
     def answer(
         error: MlflowException, status: int | None = None, headers: dict[str, str] | None = None
     ) -> Response:
@@ -112,11 +121,10 @@ def create() -> "ASGIApp":
         fastapi_app.add_fastapi_workspace_middleware(artifacts)
     for route in ROUTES:
         artifacts.add_api_route(route + "{artifact_path:path}", download, methods=["GET", "HEAD"])
-        upload = artifact_router.upload_artifact
         artifacts.add_api_route(route + "{artifact_path:path}", upload, methods=["PUT"])
 
     def refuse_unread(error: Exception) -> Any:
-        mistake = unread(error)
+        mistake = None if isinstance(error, HTTPException) else unread(error)
         if mistake is None:
             raise error
         return flask_app.response_class(
