@@ -6,6 +6,7 @@ docs/requests.md tells what was seen. Where MLflow's own answer is another one, 
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -332,14 +333,37 @@ def test_a_deleted_experiment_has_no_other_name(lab: Lab, plain: Place) -> None:
         assert renamed.message == "Cannot rename a non-active experiment."
 
 
-def test_one_tag_that_many_set_at_once(lab: Lab) -> None:
+def test_what_many_write_at_once(lab: Lab) -> None:
     """On PostgreSQL, MLflow refuses those that meet another's with 400."""
     to = lab.places["volume"]
     run = to.new_run()
+    model = {"name": "written at once"}
+    assert to.call("2.0/mlflow/registered-models/create", model).status == 200
+    version = {**model, "source": f"mlflow-artifacts:/0/{run}/artifacts/m", "run_id": run}
+    assert to.call("2.0/mlflow/model-versions/create", version).status == 200
+    dataset = {"name": "d", "digest": run[:8], "source_type": "local", "source": "s"}
+    writes: list[Callable[[str], tuple[str, dict[str, Any]]]] = [
+        lambda value: ("runs/set-tag", {"run_id": run, "key": "mood", "value": value}),
+        lambda value: (
+            "experiments/set-experiment-tag",
+            {"experiment_id": "0", "key": run, "value": value},
+        ),
+        lambda value: ("registered-models/set-tag", {**model, "key": "mood", "value": value}),
+        lambda value: (
+            "model-versions/set-tag",
+            {**model, "version": "1", "key": "mood", "value": value},
+        ),
+        lambda _: ("registered-models/alias", {**model, "alias": "best", "version": "1"}),
+        lambda _: ("runs/log-inputs", {"run_id": run, "datasets": [{"dataset": dataset}]}),
+        lambda _: ("runs/log-batch", {"run_id": run, "params": [{"key": "p", "value": "1"}]}),
+    ]
 
-    def tag(number: int) -> int:
-        what = {"run_id": run, "key": "mood", "value": str(number)}
-        return to.call("2.0/mlflow/runs/set-tag", what).status
+    with ThreadPoolExecutor(60) as threads:
+        for write in writes:
 
-    with ThreadPoolExecutor(120) as threads:
-        assert set(threads.map(tag, range(120))) == {200}
+            def send(number: int, write: Any = write) -> tuple[str, int]:
+                path, content = write(str(number))
+                return path, to.call(f"2.0/mlflow/{path}", content).status
+
+            answers = set(threads.map(send, range(60)))
+            assert {status for _, status in answers} == {200}, answers

@@ -2,7 +2,7 @@
 
 # mypy: allow-untyped-calls
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +15,11 @@ from sqlalchemy.orm.exc import StaleDataError
 from infra.images.mlflow.stores.mlflow_bench_stores.conflicts import (
     ATTEMPTS,
     PAUSE_S,
+    REPEATED,
+    REPEATED_OF_MODELS,
     LeftOutError,
     again,
+    models_again,
     once_each,
     writes_again,
 )
@@ -116,6 +119,7 @@ class Store:
         """Others that have to be there."""
 
     link_traces_to_run = link_prompts_to_trace = set_tag = set_trace_tag
+    log_batch = log_inputs = record_logged_model = set_experiment_tag = set_trace_tag
 
     def _advance_db_payload_generations_for_db_span_writes(
         self, session: None, trace_ids: list[str]
@@ -144,3 +148,22 @@ def test_a_batch_that_cannot_be_stored_whole_is_to_be_sent_again() -> None:
         store.log_spans("0", [span("b", "1"), span("a", "1")])
     assert caught.value.get_http_status_code() == 503
     assert store.stored == []
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [(writes_again, name) for name in REPEATED]
+    + [(models_again, name) for name in REPEATED_OF_MODELS],
+)
+def test_each_of_these_writes_is_done_again(make: Callable[[type[Any]], None], name: str) -> None:
+    failing = Failing(met(UNIQUE), 1)
+
+    class Meets(Store):
+        pass
+
+    for other in REPEATED_OF_MODELS:
+        setattr(Meets, other, None)
+    setattr(Meets, name, failing.write)
+    make(Meets)
+    assert getattr(Meets, name)("run") == "done"
+    assert len(failing.calls) == 2

@@ -5,6 +5,9 @@ it knows of it beside them. MLflow 3.17 makes the row of a new trace for whoever
 order of each batch: two batches with the same new traces wait for each other, PostgreSQL ends one
 of them, and after the third time its spans are refused. And a batch that meets rows of others ten
 times leaves the spans of those traces out, and is answered as if all were stored.
+
+So it is with a tag, an alias or a data set that several clients write for the first time at once,
+as all runs of a sweep do with their data: PostgreSQL refuses all but one, and MLflow answers 400.
 """
 
 # mypy: allow-untyped-calls
@@ -33,9 +36,25 @@ CONFLICTS = {
 }
 """PostgreSQL's codes for writes that may succeed when they are done again."""
 
-REPEATED = ("set_trace_tag", "link_traces_to_run", "link_prompts_to_trace", "set_tag")
-"""Writes of MLflow's store that leave the same when they are done twice. So do `start_trace` and
-`log_spans`."""
+REPEATED = (
+    "link_prompts_to_trace",
+    "link_traces_to_run",
+    "log_batch",
+    "log_inputs",
+    "record_logged_model",
+    "set_experiment_tag",
+    "set_tag",
+    "set_trace_tag",
+)
+"""Writes of MLflow's store of runs that leave the same when they are done twice, as `start_trace`
+and `log_spans` do, or are one transaction, of which nothing stays when it meets another."""
+
+REPEATED_OF_MODELS = (
+    "set_model_version_tag",
+    "set_registered_model_alias",
+    "set_registered_model_tag",
+)
+"""The same of the store of registered models."""
 
 Write = Callable[..., Any]
 
@@ -47,7 +66,16 @@ class LeftOutError(MlflowException):
 def writes_again(store: type[Any]) -> None:
     """Have the writes of `store`, MLflow's class for tracking, done again where they met others."""
     _none_left_out(store)
-    for name in (*REPEATED, "start_trace", "log_spans"):
+    _done_again(store, (*REPEATED, "start_trace", "log_spans"))
+
+
+def models_again(store: type[Any]) -> None:
+    """The same for `store`, MLflow's class for registered models."""
+    _done_again(store, REPEATED_OF_MODELS)
+
+
+def _done_again(store: type[Any], names: Iterable[str]) -> None:
+    for name in names:
         setattr(store, name, again(getattr(store, name)))
 
 

@@ -47,7 +47,7 @@ def create() -> "ASGIApp":
     from . import access, metrics
     from .bodies import Bodies
     from .concurrency import ConcurrencyLimit, limit_requests, limit_sessions
-    from .conflicts import writes_again
+    from .conflicts import models_again, writes_again
     from .folder import FolderRepository
     from .ingestion import Ingestion, bounded
     from .lost_secrets import live_without_lost_secrets
@@ -143,6 +143,7 @@ def create() -> "ASGIApp":
     need_an_experiment(SqlAlchemyStore)
     rename_only_what_is_active(SqlAlchemyStore)
     writes_again(SqlAlchemyStore)
+    models_again(RegistryStore)
     read_json = otel_api._convert_otlp_json_ids_to_base64
     otel_api._convert_otlp_json_ids_to_base64 = as_invalid(read_json)  # type: ignore[assignment]
 
