@@ -1,7 +1,7 @@
 """How `requests` asks a tracking server: as MLflow's client does, by the same variables."""
 
 import os
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import requests
 
@@ -34,6 +34,18 @@ def verify() -> bool | str:
     if os.environ.get(INSECURE) == "true":
         return False
     return os.environ.get(CA_FILE) or True
+
+
+class VerifyingSession(requests.Session):
+    """A session for a library that asks by itself, and verifies as all others do.
+
+    A session's own `verify` counts for nothing where REQUESTS_CA_BUNDLE is set, as it is behind
+    proxies that inspect TLS; that of a request does.
+    """
+
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+        """Send it."""
+        return super().request(method, url, *args, **(kwargs | {"verify": verify()}))
 
 
 class _Bearer(requests.auth.AuthBase):

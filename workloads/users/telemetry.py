@@ -11,7 +11,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from workloads.target import access
+from workloads.target.http_options import VerifyingSession
 from workloads.users import trace_contents
 from workloads.users.person import Activity
 from workloads.users.trace_person import ACTIVITIES, TracePerson
@@ -45,7 +45,7 @@ class Telemetry(TracePerson):
         exporter = OTLPSpanExporter(
             endpoint=f"{self.process.plan.tracking_uri}/v1/traces",
             headers={EXPERIMENT_HEADER: self.session.experiment_id, **dict(credentials())},
-            certificate_file=os.environ.get(access.CA_FILE),
+            session=VerifyingSession(),
             compression=Compression.Gzip,
         )
         service = Resource.create({"service.name": f"service-{self.session.user}"})

@@ -15,6 +15,7 @@ from tests.serving import LOOPBACK, Handler, running, serving
 from workloads import CannotRunError
 from workloads.plan.environment import server_version
 from workloads.target import access
+from workloads.target.http_options import VerifyingSession
 
 
 class Version(Handler):
@@ -66,7 +67,11 @@ def test_a_server_of_a_known_authority(tmp_path: Path, monkeypatch: pytest.Monke
         assert refusal(address).rpartition("): ")[2] == told.rpartition("): ")[2]
         by_name = f"https://localhost:{urlsplit(address).port}"
         monkeypatch.setenv(access.CA_FILE, str(files.ca))
+        # That of a proxy that inspects TLS is not for this server.
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other.ca))
         assert server_version(address) == "3.17.2"
+        with VerifyingSession() as session:
+            assert session.get(address, timeout=10).status_code == 200
         wrong_name = refusal(by_name)
     assert "certificate verify failed: " in told
     assert told.endswith("give its authority's certificate by --ca-file or " + access.CA_FILE)
