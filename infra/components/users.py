@@ -63,4 +63,6 @@ class Users:
             "MLFLOW_AUTH_CONFIG_PATH": str(SETTINGS_FILE),
             # What MLflow has no rule for is refused.
             "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",
+            # Without it, any user reads everybody's runs and models by GraphQL.
+            "MLFLOW_SERVER_ENABLE_GRAPHQL_AUTH": "true",
         }

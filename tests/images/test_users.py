@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.images import routes
 from tests.images.sandbox import Postgres, Sandbox, execute, logs, wait_until
 from tests.images.users import ADMIN, ADMIN_PASSWORD, SERVER_KEY, ServersWithUsers, is_ready
 
@@ -280,3 +281,13 @@ def test_the_check_of_readiness_opens_nothing_else(
         assert requests.get(urls[0] + path, headers=headers, timeout=SECONDS).status_code == 401
     # Each container has its own.
     assert status(urls[1], headers=headers) == 401
+
+
+def test_every_route_answers_as_the_page_of_routes_says(
+    servers: ServersWithUsers, urls: tuple[str, str]
+) -> None:
+    found = routes.try_all(servers)
+    assert found.shown_to_others == []
+    page = routes.render(found.table)
+    differences = "\n".join(routes.differences(page, routes.DOCUMENT.read_text()))
+    assert not differences, f"python -m tests.images.routes --write\n{differences}"

@@ -42,6 +42,7 @@ def test_servers_find_the_settings_and_refuse_what_has_no_rule() -> None:
     assert dict(added) == {
         "MLFLOW_AUTH_CONFIG_PATH": str(SETTINGS_FILE),
         "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",
+        "MLFLOW_SERVER_ENABLE_GRAPHQL_AUTH": "true",
     }
 
 
