@@ -206,6 +206,9 @@ def _ask(url: str, route: Route, role: Role, values: Mapping[str, Any]) -> tuple
     if path == "/v1/traces":
         given = {"data": b"", "headers": {"Content-Type": "application/x-protobuf"}}
     long = route.path.endswith(LONG)
+    if route.path.endswith("/presigned-upload-url"):
+        # Of a run or of a model.
+        given = {"json": {key: values[key] for key in values.keys() - {"model_id"}}}
     headers = {"X-Mlflow-Experiment-Id": values["experiment_id"], **given.pop("headers", {})}
     try:
         with requests.request(
