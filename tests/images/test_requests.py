@@ -136,6 +136,13 @@ def test_a_path_that_is_too_long_for_the_store(place: Place, plain: Place) -> No
     assert plain.put(path).status == 500
 
 
+def test_a_name_that_is_too_long_for_s3(lab: Lab) -> None:
+    """Of a name of its own only MinIO complains, up to that length."""
+    refused = lab.places["s3"].put("long/" + "n" * 1100)
+    assert refused.status == 400
+    assert "it has 1105 bytes, and the artifact store takes 1024" in refused.message
+
+
 def test_a_file_and_a_folder_of_one_name(place: Place, plain: Place) -> None:
     for first, second, says in (
         ("same/m/x", "same/m", "'same/m' is a folder"),

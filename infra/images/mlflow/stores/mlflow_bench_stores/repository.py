@@ -14,7 +14,7 @@ import logging
 import mimetypes
 import os
 import posixpath
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -326,10 +326,19 @@ def _naming_errors(path: str) -> Iterator[None]:
             message = f"{shortened(path)}: {told['Message']}"
             raise MlflowException(message, error_code=code) from None
         if told["Code"] in NOT_TAKEN:
-            said = told["Message"].strip().removesuffix(".")
-            why = f"the artifact store does not take '{shortened(path)}': {said}."
-            raise (too_long(path, KEY_BYTES) or refused(why)) from None
+            raise _not_taken(path, told) from None
         raise
+
+
+def _not_taken(path: str, told: Mapping[str, str]) -> MlflowException:
+    """Return what to answer where S3 does not take a path."""
+    size = len(path.encode())
+    if told["Code"] == "KeyTooLongError" and size > KEY_BYTES:
+        return refused(f"it has {size} bytes, and the artifact store takes {KEY_BYTES}.")
+    if told["Code"] != "KeyTooLongError" and (long := too_long(path, KEY_BYTES)):
+        return long
+    said = told["Message"].strip().removesuffix(".")
+    return refused(f"the artifact store does not take '{shortened(path)}': {said}.")
 
 
 def _abort(upload: Upload, cause: BaseException) -> None:
