@@ -21,6 +21,7 @@ from tests.e2e import artifacts
 from tests.e2e.stack import Stack, deployed, end, eventually, new_stack, search, train
 from tests.ports import free_port
 from workloads.faults.container_faults import pause
+from workloads.target import access
 from workloads.verdict.result import DurabilityVerdict, Result
 
 pytestmark = pytest.mark.e2e
@@ -48,9 +49,15 @@ def stack(
     tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
 ) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("zones")
-    settings = {"zones": 2, "artifacts": "s3", "allowed_hosts": "mlflow.example.com"}
+    settings = {"zones": 2, "artifacts": "s3", "allowed_hosts": "mlflow.example.com", "tls": "true"}
     with deployed("e2e-zones", folder, docker_client, **settings) as stack:
-        yield stack
+        ca_file = stack.outputs()["ca_file"]
+        with pytest.MonkeyPatch.context() as environment:
+            # What a person exports, and the same for the `requests` of the tests.
+            environment.setenv(access.CA_FILE, ca_file)
+            environment.setenv("REQUESTS_CA_BUNDLE", ca_file)
+            yield stack
+    assert not Path(ca_file).exists()
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +90,20 @@ def test_every_replica_serves(outputs: dict[str, Any], docker_client: docker.Doc
     log = docker_client.containers.get(PREFIX + "nginx").logs().decode()
     for replica in ("mlflow-a-1", "mlflow-b-1"):
         assert f'"upstream":"{address_of(docker_client, replica)}:5000"' in log
+
+
+def test_clients_use_tls_and_its_keys_are_nowhere(
+    stack: Stack, outputs: dict[str, Any], docker_client: docker.DockerClient
+) -> None:
+    uri = outputs["tracking_uri"]
+    assert uri.startswith("https://localhost:")
+    with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
+        requests.get(uri, timeout=10, verify=requests.utils.DEFAULT_CA_BUNDLE_PATH)
+    plain = requests.get(uri.replace("https://", "http://"), timeout=10)
+    assert (plain.status_code, "use https://" in plain.text) == (400, True)
+    places = stack.exposed(docker_client)
+    assert [place for place, text in places.items() if "PRIVATE KEY" in text] == []
+    stack.run("preview", "--expect-no-changes")
 
 
 def test_a_zone_cannot_reach_the_replicas_of_another(
@@ -183,10 +204,12 @@ def test_an_artifact_that_is_not_there_is_told_at_once(outputs: dict[str, Any]) 
 def test_the_names_of_the_stack_are_served_and_no_others(
     outputs: dict[str, Any],
 ) -> None:
-    address = outputs["tracking_uri"].removeprefix("http://")
-    assert wrong_answers(address, ["localhost", "127.0.0.1", "mlflow.example.com"]) == []
+    uri, ca_file = outputs["tracking_uri"], outputs["ca_file"]
+    known = ["localhost", "127.0.0.1", "mlflow.example.com"]
+    assert wrong_answers(uri, known, ca_file=ca_file) == []
     # A name that was left out, and a server that takes any name, are both told.
-    [bare, with_port] = wrong_answers(address, ["left-out.example.com"])[:2]
+    [bare, with_port] = wrong_answers(uri, ["left-out.example.com"], ca_file=ca_file)[:2]
+    address = uri.removeprefix("https://")
     assert bare == (f"allowed_hosts: {address} answers 403 to Host: left-out.example.com, not 200")
     assert "Origin" in with_port
 
