@@ -77,9 +77,13 @@ class ServersWithUsers:
             self._image,
             self.server.command(),
             environment=self._environment,
-            volumes=self._volumes(SERVER_KEY_FILE),
+            volumes=self.volumes(),
             ports={"5000/tcp": ("127.0.0.1", None)},
         )
+
+    def volumes(self) -> list[str]:
+        """Return what a replica mounts."""
+        return self._volumes(SERVER_KEY_FILE)
 
     def _volumes(self, secret: str) -> list[str]:
         return [
