@@ -1,4 +1,4 @@
-"""What the command lines of `scripts/backup` and `scripts/restore` have in common."""
+"""What the command lines of `scripts/backup`, `scripts/restore` and `scripts/gc` have in common."""
 
 import sys
 import time
@@ -16,14 +16,14 @@ from workloads.target import target as stacks
 FAILED = 2
 
 
-def run(name: str, stack: str, path: Path, work: Callable[[Target, Path], str]) -> int:
-    """Do the work of a command on a deployed stack and a file; return the exit status.
+def run(name: str, stack: str, work: Callable[[Target], str], path: Path | None = None) -> int:
+    """Do the work of a command on a deployed stack; return the exit status.
 
     Args:
         name: of the command, before each line.
         stack: as its stack file has it.
-        path: the archive.
         work: returns what was done, as a line for a person.
+        path: the archive, if there is one.
 
     Returns:
         0: done, 2: refused or failed.
@@ -33,7 +33,7 @@ def run(name: str, stack: str, path: Path, work: Callable[[Target, Path], str]) 
         subject = stacks.load(stack)
         assert subject.target  # a stack that was loaded has one
         access.install(subject.access)
-        summary_line = work(subject.target, path)
+        summary_line = work(subject.target)
     except (RefusedError, CannotRunError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return FAILED
@@ -42,7 +42,7 @@ def run(name: str, stack: str, path: Path, work: Callable[[Target, Path], str]) 
         return FAILED
     except OSError as error:
         print(
-            f"{name}: {error.filename or path}: {error.strerror or error}",
+            f"{name}: {error.filename or path or stack}: {error.strerror or error}",
             file=sys.stderr,
         )
         return FAILED

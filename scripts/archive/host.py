@@ -1,5 +1,6 @@
-"""What a backup needs of the place that a stack runs in, beside its stores."""
+"""What commands on a stack need of the place that it runs in, beside its stores."""
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import IO, Protocol
 
@@ -19,6 +20,15 @@ class Host(Protocol):
         stdout: IO[bytes] | None = None,
     ) -> str:
         """Run a command beside a component; return its output, unless that goes to `stdout`."""
+
+    def alone(
+        self, name: str, component: Component, command: Callable[[Sequence[str]], list[str]]
+    ) -> str:
+        """Run a command in a container or pod of its own, as the component's is; return its output.
+
+        It is removed at the end. `name` is that of the new one; `command` makes the command of the
+        component's.
+        """
 
     def standing_still(self) -> AbstractContextManager[None]:
         """Stop the replicas; start them again whatever happened, and wait until they are ready."""

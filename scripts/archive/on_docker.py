@@ -1,12 +1,18 @@
 """A stack on Docker, as a backup reaches its containers."""
 
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import IO
 
+from docker.api import APIClient
+from docker.errors import DockerException
+
 from infra.docker.identity import Identity
+from infra.image.engine import connect
+from infra.labels import LABEL_COMPONENT, LABEL_DEPLOYMENT, LABEL_STACK
 from infra.outputs import Component, Target
+from infra.specification.error import SpecError
 from scripts.archive import RefusedError
 
 READY_SECONDS = 180
@@ -39,6 +45,24 @@ class OnDocker:
             raise RefusedError(f"{command[0]} in {container}: {message[0]}")
         return (done.stdout or b"").decode()
 
+    def alone(
+        self, name: str, component: Component, command: Callable[[Sequence[str]], list[str]]
+    ) -> str:
+        """Run a command in a new container with all that the component's has but its ports."""
+        container = Identity.physical_name(self._target.stack, name)
+        try:
+            with closing(connect()) as client:
+                _create_alike(client.api, container, name, component.container, command)
+        except SpecError as error:
+            raise RefusedError(str(error)) from None
+        except DockerException as error:
+            reason = getattr(error, "explanation", None) or error
+            raise RefusedError(f"{container}: {reason}") from None
+        try:
+            return _docker("start", "--attach", container)
+        finally:
+            _docker("rm", "--force", container)
+
     @contextmanager
     def standing_still(self) -> Iterator[None]:
         """Stop the replicas' containers meanwhile."""
@@ -57,6 +81,35 @@ class OnDocker:
         return _docker(
             "start", "--attach", Identity.physical_name(self._target.stack, "schema-job")
         )
+
+
+def _create_alike(
+    api: APIClient,
+    name: str,
+    label: str,
+    model: str,
+    command: Callable[[Sequence[str]], list[str]],
+) -> None:
+    """Create a container that is as `model` is, with another command and without ports."""
+    known = api.inspect_container(model)
+    own, host = known["Config"], known["HostConfig"]
+    networks = list(known["NetworkSettings"]["Networks"])
+    kept = ("Image", "Env", "Entrypoint", "User", "WorkingDir", "StopTimeout")
+    deployment = {key: own["Labels"][key] for key in (LABEL_STACK, LABEL_DEPLOYMENT)}
+    api.create_container_from_config(  # type: ignore[no-untyped-call]
+        {
+            **{key: own.get(key) for key in kept},
+            "Cmd": command(own["Cmd"]),
+            "Labels": {**deployment, LABEL_COMPONENT: label},
+            "Healthcheck": {"Test": ["NONE"]},
+            "HostConfig": {**host, "PortBindings": {}, "RestartPolicy": {"Name": "no"}},
+            # Older engines take one network only when a container is created.
+            "NetworkingConfig": {"EndpointsConfig": {networks[0]: {}}},
+        },
+        name=name,
+    )
+    for network in networks[1:]:
+        api.connect_container_to_network(name, network)
 
 
 def _docker(*arguments: str) -> str:

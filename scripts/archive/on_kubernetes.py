@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -18,6 +18,7 @@ from workloads.target.pods import ClusterError, Pods
 READY_SECONDS = 300
 ASKED_S = 30
 SCHEMA_JOB = "schema-job"
+LABEL_NAME = "app.kubernetes.io/name"
 
 # The other end learns of the end of its input by its size: an older cluster has no other way.
 _TAKE = 'head --bytes="$1" | "${@:2}"'
@@ -80,26 +81,49 @@ class OnKubernetes:
             self._scale(name, replicas)
         self._until(lambda: self._ready(name) >= replicas, "the replicas are ready")
 
+    def alone(
+        self, name: str, component: Component, command: Callable[[Sequence[str]], list[str]]
+    ) -> str:
+        """Run a command as a job, in a pod with all that the component's has but its port."""
+        deployment = component.container.rpartition("/")[2]
+        with _one_line(deployment):
+            found = self._apps.read_namespaced_deployment(deployment, self._namespace)
+        pod = found.spec.template
+        labels = {**pod.metadata.labels, LABEL_COMPONENT: name, LABEL_NAME: name}
+        pod.metadata.labels = labels  # no Service leads to it
+        pod.spec.restart_policy = "Never"
+        pod.spec.topology_spread_constraints = None
+        container = pod.spec.containers[0]
+        container.name = name
+        container.args = command(container.args)
+        container.ports = container.lifecycle = None
+        container.startup_probe = container.readiness_probe = container.liveness_probe = None
+        return self._run_job(name, labels, pod, None)
+
     def run_schema_job(self) -> str:
         """Run the stack's job once more, beside the one that has ended."""
-        name = f"{SCHEMA_JOB}-again"
         with _one_line("the schema job"):
             job = self._jobs.read_namespaced_job(SCHEMA_JOB, self._namespace)
-            pod = job.spec.template
-            for label in list(pod.metadata.labels):
-                if "job-name" in label or "controller-uid" in label:
-                    del pod.metadata.labels[label]
-            labels = job.metadata.labels
-            body = {
-                "metadata": {"name": name, "labels": labels},
-                "spec": {"backoffLimit": 0, "template": pod},
-            }
+        pod = job.spec.template
+        for label in list(pod.metadata.labels):
+            if "job-name" in label or "controller-uid" in label:
+                del pod.metadata.labels[label]
+        name = f"{SCHEMA_JOB}-again"
+        return self._run_job(name, job.metadata.labels, pod, READY_SECONDS)
+
+    def _run_job(self, name: str, labels: dict[str, str], pod: Any, seconds: float | None) -> str:
+        """Run a pod as a job that is removed at the end; return what it printed."""
+        body = {
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"backoffLimit": 0, "template": pod},
+        }
+        with _one_line(name):
             self._jobs.create_namespaced_job(self._namespace, body, _request_timeout=ASKED_S)
         try:
-            self._until(lambda: self._ended(name), "the schema job has ended")
+            self._until(lambda: self._ended(name), f"{name} has ended", seconds)
             return self._log(name)
         finally:
-            with _one_line("the schema job"):
+            with _one_line(name):
                 self._jobs.delete_namespaced_job(
                     name, self._namespace, propagation_policy="Foreground"
                 )
@@ -107,7 +131,7 @@ class OnKubernetes:
     def _ended(self, name: str) -> bool:
         status = self._jobs.read_namespaced_job_status(name, self._namespace).status
         if status.failed:
-            raise RefusedError(f"the schema job refuses the database: {self._last_words(name)}")
+            raise RefusedError(f"{name}: {self._last_words(name)}")
         return bool(status.succeeded)
 
     def _last_words(self, job: str) -> str:
@@ -137,12 +161,14 @@ class OnKubernetes:
         deployment = self._apps.read_namespaced_deployment_status(name, self._namespace)
         return int(deployment.status.ready_replicas or 0)
 
-    def _until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + READY_SECONDS
+    def _until(
+        self, condition: Callable[[], bool], what: str, seconds: float | None = READY_SECONDS
+    ) -> None:
+        began = time.monotonic()
         with _one_line(what):
             while not condition():
-                if time.monotonic() > deadline:
-                    raise RefusedError(f"waited {READY_SECONDS} s in vain until {what}")
+                if seconds is not None and time.monotonic() - began > seconds:
+                    raise RefusedError(f"waited {seconds:g} s in vain until {what}")
                 time.sleep(0.5)
 
 

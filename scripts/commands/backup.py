@@ -48,11 +48,11 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     path = options.file or Path(f"{options.stack}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar")
-    work = partial(_back_up, with_keys=not options.without_keys)
-    return command.run("backup", options.stack, path, work)
+    work = partial(_back_up, path=path, with_keys=not options.without_keys)
+    return command.run("backup", options.stack, work, path)
 
 
-def _back_up(target: Target, path: Path, *, with_keys: bool) -> str:
+def _back_up(target: Target, *, path: Path, with_keys: bool) -> str:
     backup = take(target, path, with_keys=with_keys)
     for name in backup.deleted:
         print(f"backup: {name} was deleted while the backup was taken")

@@ -10,6 +10,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from shutil import copyfileobj
 
@@ -31,10 +32,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("stack", metavar="STACK", help="name of a deployed stack, as local")
     parser.add_argument("file", metavar="FILE", type=Path, help="what scripts/backup wrote")
     options = parser.parse_args(arguments)
-    return command.run("restore", options.stack, options.file, _restore)
+    work = partial(_restore, path=options.file)
+    return command.run("restore", options.stack, work, options.file)
 
 
-def _restore(target: Target, path: Path) -> str:
+def _restore(target: Target, *, path: Path) -> str:
     backup = restore(target, path)
     return (
         f"{target.stack} has {backup.stored} artifacts and the database of "

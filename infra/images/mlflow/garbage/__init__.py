@@ -1,0 +1,1 @@
+"""What `mlflow gc` removes, and what it leaves behind of it."""
