@@ -26,7 +26,7 @@ from scripts.archive import encryption, manifest
 from scripts.archive.database import Database
 from scripts.archive.host import host_of
 from scripts.commands.backup import take
-from tests.e2e import extra_containers
+from tests.e2e import extra_containers, garbage
 from tests.e2e.extra_containers import ExtraContainers
 from tests.e2e.stack import Stack, deployed, eventually
 from tests.otlp import export
@@ -350,6 +350,13 @@ def test_an_artifact_that_is_deleted_meanwhile_is_named(
     assert taken.deleted == [gone]
     assert manifest.read(tmp_path / "backup.tar") == taken
     assert f"{manifest.ARTIFACTS}{gone.replace('gone', 'kept')}" in taken.sha256
+
+
+def test_what_was_deleted_is_removed_for_good(stack: Stack) -> None:
+    garbage.collected(stack)  # of other tests
+    garbage.leaves_nothing(stack)
+    said = stack.script("gc").stdout
+    assert "gc: nothing to remove, in " in said
 
 
 def test_a_backup_under_load_has_everything_up_to_its_moment(

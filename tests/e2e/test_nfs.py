@@ -15,6 +15,7 @@ import psutil
 import pytest
 import requests
 
+from tests.e2e import garbage
 from tests.e2e.stack import Stack, end, new_stack
 from workloads.faults.container_faults import pause
 
@@ -151,6 +152,18 @@ def test_a_small_artifact_is_read_whole_while_the_other_replica_replaces_it(
     for answers in (some, others):
         assert set(answers) <= whole
         assert len(set(answers)) > 20
+
+
+def test_what_was_deleted_is_removed_for_good(
+    stack: Stack, docker_client: docker.DockerClient
+) -> None:
+    def empty_folders() -> str:
+        find = ["find", "/var/lib/nfs-server", "-mindepth", "1", "-type", "d", "-empty"]
+        return str(docker_client.containers.get(PREFIX + "nfs").exec_run(find).output)
+
+    before = empty_folders()
+    garbage.leaves_nothing(stack)
+    assert empty_folders() == before
 
 
 def test_a_killed_nfs_server_costs_no_acknowledged_artifact(
