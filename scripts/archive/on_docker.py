@@ -2,11 +2,11 @@
 
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import IO
 
 from docker.api import APIClient
-from docker.errors import DockerException
+from docker.errors import DockerException, NotFound
 
 from infra.docker.identity import Identity
 from infra.image.engine import connect
@@ -90,7 +90,14 @@ def _create_alike(
     model: str,
     command: Callable[[Sequence[str]], list[str]],
 ) -> None:
-    """Create a container that is as `model` is, with another command and without ports."""
+    """Create a container that is as `model` is, with another command and without ports.
+
+    One of this name that has ended, as of a command that was killed, is removed.
+    """
+    with suppress(NotFound):
+        if api.inspect_container(name)["State"]["Running"]:
+            raise RefusedError(f"{name} is at work already: wait for it")
+        api.remove_container(name)
     known = api.inspect_container(model)
     own, host = known["Config"], known["HostConfig"]
     networks = list(known["NetworkSettings"]["Networks"])

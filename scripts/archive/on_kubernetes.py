@@ -17,6 +17,7 @@ from workloads.target.pods import ClusterError, Pods
 
 READY_SECONDS = 300
 ASKED_S = 30
+NOT_FOUND = 404
 SCHEMA_JOB = "schema-job"
 LABEL_NAME = "app.kubernetes.io/name"
 
@@ -112,7 +113,11 @@ class OnKubernetes:
         return self._run_job(name, job.metadata.labels, pod, READY_SECONDS)
 
     def _run_job(self, name: str, labels: dict[str, str], pod: Any, seconds: float | None) -> str:
-        """Run a pod as a job that is removed at the end; return what it printed."""
+        """Run a pod as a job that is removed at the end; return what it printed.
+
+        One of this name that has ended, as of a command that was killed, is removed.
+        """
+        self._remove_former(name)
         body = {
             "metadata": {"name": name, "labels": labels},
             "spec": {"backoffLimit": 0, "template": pod},
@@ -123,10 +128,30 @@ class OnKubernetes:
             self._until(lambda: self._ended(name), f"{name} has ended", seconds)
             return self._log(name)
         finally:
-            with _one_line(name):
-                self._jobs.delete_namespaced_job(
-                    name, self._namespace, propagation_policy="Foreground"
-                )
+            self._remove_job(name)
+
+    def _remove_former(self, name: str) -> None:
+        with _one_line(name):
+            status = self._job_status(name)
+        if status is None:
+            return
+        if not (status.succeeded or status.failed):
+            raise RefusedError(f"job {name} is at work already: wait for it")
+        self._remove_job(name)
+        self._until(lambda: self._job_status(name) is None, f"the former job {name} is gone")
+
+    def _remove_job(self, name: str) -> None:
+        with _one_line(name):
+            self._jobs.delete_namespaced_job(name, self._namespace, propagation_policy="Foreground")
+
+    def _job_status(self, name: str) -> Any:
+        """Return the status of a job; None: there is none of this name."""
+        try:
+            return self._jobs.read_namespaced_job_status(name, self._namespace).status
+        except ApiException as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
 
     def _ended(self, name: str) -> bool:
         status = self._jobs.read_namespaced_job_status(name, self._namespace).status

@@ -108,7 +108,10 @@ def collect(target: Target, host: Host, given: Sequence[str]) -> Removed:
     Raises `RefusedError` where it failed, with its own words.
     """
     replica = next(c for c in target.components if c.kind == "mlflow")
-    said = host.alone("gc", replica, as_server(given))
+    try:
+        said = host.alone("gc", replica, as_server(given))
+    except RefusedError as error:
+        raise RefusedError(str(error).rpartition(f"{PROGRAM}: failed: ")[2]) from None
     lines = [line for line in said.splitlines() if line.startswith("{")]
     try:
         return Removed.model_validate_json(lines[-1] if lines else "")

@@ -85,21 +85,15 @@ class Folder:
         found = self.content(path)
         if (self._root / path).is_dir():
             self._repository.delete_artifacts(str(path))
-        for above in path.parents:
-            if not above.parts or not self._is_removed(self._root / above):
+        for above in path.parents[:-1]:
+            try:
+                (self._root / above).rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError:  # it has something
                 break
             found.folders += 1
         return found
-
-    @staticmethod
-    def _is_removed(folder: Path) -> bool:
-        try:
-            folder.rmdir()
-        except FileNotFoundError:
-            return True
-        except OSError:  # it has something
-            return False
-        return True
 
 
 class Bucket:

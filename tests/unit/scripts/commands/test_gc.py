@@ -120,11 +120,11 @@ def test_what_fails_is_said_in_its_words(
     host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: Any) -> str:
-        raise RefusedError("garbage-collection: failed: no")
+        raise RefusedError("docker start x: garbage-collection: failed: no")
 
     monkeypatch.setattr(host, "alone", refuse)
     assert gc.main(["local"]) == 2
-    assert capsys.readouterr().err == "gc: garbage-collection: failed: no\n"
+    assert capsys.readouterr().err == "gc: no\n"
 
 
 def test_the_launcher_is_there() -> None:
