@@ -331,7 +331,7 @@ def test_the_next_run_finishes_what_was_interrupted(
                 (places.Folder, "remove"),
                 (places.Bucket, "remove"),
                 (rows, "delete"),
-                (rows, "delete_of_no_run"),
+                (rows, "delete_unused_data_sets"),
                 (SqlAlchemyStore, "_hard_delete_run"),
                 (SqlAlchemyStore, "_hard_delete_logged_model"),
                 (SqlAlchemyStore, "_hard_delete_experiment"),
@@ -399,3 +399,16 @@ def test_one_works_at_a_time(server: Postgres, team: Team) -> None:
         other.exec_driver_sql(f"SELECT pg_advisory_lock({garbage.LOCK})")
         with pytest.raises(RuntimeError, match="another garbage collection works"):
             team.collect()
+
+
+@pytest.mark.parametrize("files", ["folder"], indirect=True)
+def test_who_reads_data_sets_is_not_waited_for_long(team: Team) -> None:
+    run = team.run(team.experiment(), "own")
+    team.store.delete_run(run)
+    with team.store.engine.connect() as backup:
+        backup.exec_driver_sql("LOCK TABLE datasets IN ACCESS SHARE MODE")
+        [note] = team.collect()["notes"]
+        assert "data sets that no run has stay" in note
+    removed = team.collect()
+    assert (removed["other_rows"], removed["notes"]) == (1, [])
+    assert team.sql("SELECT count(*) FROM datasets") == "0"

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from mlflow import cli
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from . import rows
 from .places import Content, Place
@@ -80,7 +81,13 @@ class Collection:
         self._place.look_again()
         for path in self._seen:
             self.removed.content.add(self._place.remove(path))
-        self.removed.other_rows += rows.delete_of_no_run(self._engine)
+        self.removed.other_rows += rows.delete(self._engine, rows.OF_NO_RUN)
+        try:
+            self.removed.other_rows += rows.delete_unused_data_sets(self._engine)
+        except OperationalError:
+            self.removed.notes.append(
+                "data sets that no run has stay until the next run, as others are reading them"
+            )
         return self.removed
 
     @contextmanager

@@ -72,27 +72,30 @@ def delete(engine: Engine, statements: tuple[str, ...], **values: object) -> int
         return sum(connection.execute(text(each), values).rowcount for each in statements)
 
 
-def delete_of_no_run(engine: Engine) -> int:
-    """Delete what names runs that are gone, and data sets that no run has; return how many rows."""
-    rows = delete(engine, OF_NO_RUN)
+def delete_unused_data_sets(engine: Engine) -> int:
+    """Delete data sets that no run has; return how many.
+
+    Raises `OperationalError` where others, as a backup, read data sets for longer than a few
+    seconds: everybody who comes after this would wait for them, too.
+    """
     with engine.begin() as connection:
         query = f"SELECT dataset_uuid FROM datasets AS d WHERE {_DATA_SETS_OF_NO_RUN}"
         unused = [row[0] for row in connection.execute(text(query))]
     if not unused:
-        return rows
+        return 0
     with engine.begin() as connection:
         # Whoever has just seen one of them is waited for: it is about to write that a run has it.
-        connection.execute(text("SET LOCAL lock_timeout = '30s'"))
+        connection.execute(text("SET LOCAL lock_timeout = '5s'"))
         connection.execute(text("LOCK TABLE datasets IN ACCESS EXCLUSIVE MODE"))
         query = (
             "DELETE FROM datasets AS d WHERE dataset_uuid = ANY(:unused) AND"
             f" {_DATA_SETS_OF_NO_RUN}"
         )
-        return rows + connection.execute(text(query), {"unused": unused}).rowcount
+        return connection.execute(text(query), {"unused": unused}).rowcount
 
 
 def of_no_run(engine: Engine) -> int:
-    """Count what `delete_of_no_run` would delete now."""
+    """Count what names runs that are gone, and data sets that no run has."""
     with engine.connect() as connection:
         transaction = connection.begin()
         rows = sum(connection.execute(text(each)).rowcount for each in OF_NO_RUN)
