@@ -1,10 +1,12 @@
-"""A scenario against a deployed stack: what only a stack shows of itself."""
+"""A scenario against a deployed stack with users: what only a stack shows of itself."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 import pytest
+import requests
 
 from tests.e2e.stack import Stack, deployed
 from workloads.verdict.result import DurabilityVerdict, Result
@@ -18,7 +20,8 @@ PREFIX = "mlflow-bench-e2e-load-"
 def stack(
     tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
 ) -> Iterator[Stack]:
-    with deployed("e2e-load", tmp_path_factory.mktemp("load"), docker_client) as stack:
+    folder = tmp_path_factory.mktemp("load")
+    with deployed("e2e-load", folder, docker_client, auth="basic") as stack:
         yield stack
 
 
@@ -35,9 +38,10 @@ def result(
 
 
 def _no_secret_in(folder: Path, stack: Stack) -> None:
-    secret = stack.outputs()["audit_secrets"]["database_password"]
-    assert len(secret) > 10
-    assert [path for path in folder.iterdir() if secret in path.read_text()] == []
+    outputs = stack.outputs()
+    for secret in (outputs["audit_secrets"]["database_password"], outputs["admin_password"]):
+        assert len(secret) > 10
+        assert [path for path in folder.iterdir() if secret in path.read_text()] == []
 
 
 def test_nothing_is_lost(result: Result) -> None:
@@ -70,3 +74,24 @@ def test_what_was_made_scarce_is_named(result: Result) -> None:
 def test_server_processes_were_seen_and_none_ended(result: Result) -> None:
     said = [*result.not_done, *result.verdict.reasons]
     assert not any("server processes" in one for one in said)
+
+
+def test_nobody_gets_in_without_the_password_of_the_stack(
+    stack: Stack, result: Result, docker_client: docker.DockerClient
+) -> None:
+    outputs = stack.outputs()
+    url, password = outputs["url"], outputs["admin_password"]
+    search = f"{url}/api/2.0/mlflow/experiments/search?max_results=1"
+    users = {"none": None, "wrong": ("admin", "a wrong password"), "right": ("admin", password)}
+    answers = {
+        name: requests.get(search, auth=user, timeout=60).status_code
+        for name, user in users.items()
+    }
+    assert answers == {"none": 401, "wrong": 401, "right": 200}
+    assert requests.get(f"{url}/health", timeout=60).status_code == 200
+    state = "".join(file.read_text() for file in stack.folder.rglob("*.json"))
+    assert "admin-password" in state
+    assert password not in state
+    for container in docker_client.containers.list(all=True):
+        if container.name and container.name.startswith(PREFIX):
+            assert password not in json.dumps(container.attrs) + container.logs().decode()

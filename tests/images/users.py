@@ -68,6 +68,7 @@ class ServersWithUsers:
         job = self._sandbox.run(
             self._image,
             self.server.schema_job_command(),
+            environment=self.server.environment(),
             volumes=self._volumes(ADMIN_PASSWORD_FILE),
         )
         return ends(job)

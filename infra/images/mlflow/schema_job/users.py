@@ -4,6 +4,7 @@ They are in a PostgreSQL schema of their own: MLflow's two sets of migrations kn
 other, and a name like `users` or `roles` may be taken in the other one some day.
 """
 
+import os
 import warnings
 from pathlib import Path
 
@@ -50,6 +51,8 @@ def password() -> str:
 
 def _upgrade(connection: Connection) -> None:
     # Here, as they load MLflow's server, which is not the job's to be warned of.
+    # Its settings are the servers' files, which the job has not.
+    os.environ.pop("MLFLOW_AUTH_CONFIG_PATH", None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from mlflow.server.auth.db import utils

@@ -371,6 +371,18 @@ def test_a_pod_is_started_anew_for_another_password_and_tells_nothing_of_it(
     assert salt.typ == "random:index/randomPassword:RandomPassword"
 
 
+def test_the_administrator_s_password_reaches_the_schema_job_alone(engine: Engine) -> None:
+    target, _ = deploy(auth="basic", trace_retention="30d")
+    assert target.username == "admin"
+    assert PASSWORD not in target.model_dump_json()
+    # As the SDK writes a secret.
+    secrets = {name: set(one["stringData"]["value"]) for name, one in engine.of("Secret").items()}
+    assert {name for name in secrets if "admin-password" in secrets[name]} == {"schema-job-secrets"}
+    assert {name for name in secrets if "server-key" in secrets[name]} == {"mlflow-secrets"}
+    assert set(engine.of("ConfigMap")["mlflow-settings"]["data"]) == {"auth.ini"}
+    assert PASSWORD not in json.dumps([engine.pods(), engine.of("ConfigMap")])
+
+
 def test_all_pods_pull_their_images_with_the_secrets_that_are_named(engine: Engine) -> None:
     deploy()
     assert not any("imagePullSecrets" in pod for pod in engine.pods().values())
