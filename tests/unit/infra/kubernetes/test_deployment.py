@@ -371,6 +371,13 @@ def test_a_pod_is_started_anew_for_another_password_and_tells_nothing_of_it(
     assert salt.typ == "random:index/randomPassword:RandomPassword"
 
 
+def test_prometheus_and_users_exclude_each_other_in_one_line() -> None:
+    with pytest.raises(SpecError) as caught:
+        spec_of(more={"monitoring": {"namespace": "monitoring"}}, auth="basic")
+    assert "monitoring: Prometheus has no password of its own" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_the_administrator_s_password_reaches_the_schema_job_alone(engine: Engine) -> None:
     target, _ = deploy(auth="basic", trace_retention="30d")
     assert target.username == "admin"
