@@ -2,15 +2,15 @@
 
 import re
 import secrets
+from contextlib import closing
 
+import psycopg2
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
 
-from infra.outputs import Target
 from scripts.archive.artifacts import Artifacts
-from scripts.archive.database import Database
-from scripts.archive.host import host_of
 from tests.e2e.stack import Stack
+from workloads.target.target import Subject
 
 COUNTS = """
 select string_agg(name || ' ' || (xpath('//n/text()', query_to_xml(
@@ -28,10 +28,26 @@ def collected(stack: Stack, *options: str) -> dict[str, str]:
     return dict(re.findall(r"(?m)^│ ([^│]*?) +│ +([\d.]+) │$", done.stdout))
 
 
-def all_of(target: Target) -> tuple[str, list[str]]:
+def all_of(subject: Subject) -> tuple[str, list[str]]:
     """Count the rows of every table; list the artifacts."""
-    rows = Database(target, host_of(target)).ask(COUNTS)
-    return rows, Artifacts(target.tracking_uri).paths()
+    assert subject.target
+    assert subject.secrets
+    store = subject.target.backend_store
+    with (
+        closing(
+            psycopg2.connect(
+                host=store.host,
+                port=store.port,
+                dbname=store.database,
+                user=store.user,
+                password=subject.secrets.database_password,
+            )
+        ) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(COUNTS)
+        [rows] = cursor.fetchone() or [""]
+    return str(rows), Artifacts(subject.tracking_uri).paths()
 
 
 def log_run(client: MlflowClient, experiment: str) -> str:
@@ -44,12 +60,11 @@ def log_run(client: MlflowClient, experiment: str) -> str:
 
 def leaves_nothing(stack: Stack) -> None:
     """Delete a run of a kept experiment, and an experiment; all of both is to be removed."""
-    target = stack.subject().target
-    assert target
-    client = MlflowClient(target.tracking_uri)
+    subject = stack.subject()
+    client = MlflowClient(subject.tracking_uri)
     kept = client.create_experiment(secrets.token_hex(8))
     log_run(client, kept)
-    before = all_of(target)
+    before = all_of(subject)
 
     client.delete_run(log_run(client, kept))
     gone = client.create_experiment(secrets.token_hex(8))
@@ -60,9 +75,9 @@ def leaves_nothing(stack: Stack) -> None:
     client.delete_experiment(gone)
 
     would = collected(stack, "--dry-run")
-    assert all_of(target) != before
+    assert all_of(subject) != before
     removed = collected(stack)
-    assert all_of(target) == before
+    assert all_of(subject) == before
     named = {"experiments": "1", "runs": "2", "artifacts": "3"}
     assert {name: removed[name] for name in named} == named
     assert {name: would[name] for name in named} == named

@@ -30,6 +30,7 @@ from infra.outputs import Target
 from infra.specification.cluster import TEST_CONTEXT
 from scripts.offline.test_cluster import images, lifecycle
 from scripts.offline.test_cluster.layout import KUBECONFIG
+from tests.e2e import garbage
 from tests.e2e.stack import (
     ROOT,
     Stack,
@@ -543,6 +544,12 @@ def test_a_refresh_finds_no_change(stack: Stack) -> None:
     shown = stack.run("preview")
     assert "to update" not in shown
     assert "to replace" not in shown
+
+
+def test_what_was_deleted_is_removed_for_good(stack: Stack) -> None:
+    garbage.collected(stack)  # of other tests
+    garbage.leaves_nothing(stack)
+    assert "gc" not in [one["metadata"]["name"] for one in get("job", NAMESPACE)]
 
 
 def test_a_killed_port_forward_comes_back_with_up(stack: Stack, outputs: dict[str, Any]) -> None:
