@@ -180,7 +180,7 @@ class Stack:
                 env=self.environment,
                 capture_output=True,
                 text=True,
-                timeout=200,
+                timeout=600,
             )
         assert "Traceback" not in done.stderr + done.stdout
         assert (results / "result.json").exists(), done.stderr
