@@ -34,6 +34,8 @@ CHANGES: dict[str, tuple[Settings, ...]] = {
         {"mlflow_memory": "1500m", "postgres_memory": "1600m"},
         {"bind": "0.0.0.0", "allowed_hosts": "mlflow.example.com", "start_timeout": 200},
         {"jobs": True},
+        {"auth": "basic", "tls": True},
+        {"auth": "basic"},
     ),
     "single-az": (
         {"presigned": True, "s3_port": free_port(), "object_store_memory": "1g"},
@@ -46,6 +48,7 @@ CHANGES: dict[str, tuple[Settings, ...]] = {
     "multi-az": (
         {"zones": 3},
         {"zones": 2, "replicas": 2},
+        {"zones": 2, "auth": "basic", "tls": True},
         {"zones": 2, "subnets": "10.203.0.0/24,10.203.1.0/24"},
     ),
     "multi-az-nfs": (
@@ -57,6 +60,7 @@ CHANGES: dict[str, tuple[Settings, ...]] = {
         {"workers": 2, "mlflow_memory": "1700m"},
         {"kubernetes": {"max_replicas": 4, "ingress_host": "mlflow.example.com"}},
         {"trace_archival": "30d", "trace_retention": "365d", "trace_rollups": True},
+        {"auth": "basic", "tls": True},
     ),
 }
 """What is set beside the stack's own file, one change after another."""
@@ -94,19 +98,18 @@ def live(
         stack.configure(**own)
         with destroyed(stack, tell):
             _step(tell, "up", lambda: quiet(stack.up()))
-            address = stack.outputs()["tracking_uri"]
             _settled(stack, tell)
             tell("refresh")
             unchanged(stack, "refresh", "--yes", "--skip-preview")
             _settled(stack, tell)
-            path = write(address)
+            path = write(stack)
             for change in (*changes, {}):
                 changed = merged(own, change)
                 stack.configure(**changed)
                 words = ", ".join(f"{key}={value}" for key, value in change.items())
                 _step(tell, f"up with {words or 'the settings of before'}", stack.up)
                 _settled(stack, tell)
-                read(stack.outputs()["tracking_uri"], path)
+                read(stack, path)
         left = stack.left(client) + (sorted(things(client) - before) if alone else [])
         if left:
             raise DifferenceError(f"destroy left behind: {', '.join(left)}")
@@ -179,28 +182,37 @@ def messages(said: str) -> list[str]:
     return [line.strip() for line in lines if line.startswith("    ") and line.strip()]
 
 
-def write(address: str) -> str:
+def write(stack: Stack) -> str:
     """Log a run's artifact at a tracking server; return its path below the API."""
-    experiment = _answer("POST", f"{address}/api/2.0/mlflow/experiments/create", {"name": "kept"})
-    path = f"api/2.0/mlflow-artifacts/artifacts/{experiment['experiment_id']}/kept.txt"
-    requests.put(f"{address}/{path}", data=CONTENT, timeout=60).raise_for_status()
+    made = _answer(stack, "POST", "api/2.0/mlflow/experiments/create", json={"name": "kept"})
+    path = f"api/2.0/mlflow-artifacts/artifacts/{made.json()['experiment_id']}/kept.txt"
+    _answer(stack, "PUT", path, data=CONTENT)
     return path
 
 
-def read(address: str, path: str) -> None:
+def read(stack: Stack, path: str) -> None:
     """Raise `DifferenceError` when what `write` logged is not there."""
-    kept = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=kept"
-    _answer("GET", kept)
-    found = requests.get(f"{address}/{path}", timeout=60)
-    if found.content != CONTENT:
-        raise DifferenceError(f"the artifact is gone: {found.status_code} {found.text[:200]}")
+    _answer(stack, "GET", "api/2.0/mlflow/experiments/get-by-name?experiment_name=kept")
+    found = _answer(stack, "GET", path).content
+    if found != CONTENT:
+        raise DifferenceError(f"the artifact is another one: {found[:200]!r}")
 
 
-def _answer(method: str, address: str, body: Any = None) -> Any:
-    found = requests.request(method, address, json=body, timeout=60)
+def _answer(stack: Stack, method: str, path: str, **content: Any) -> requests.Response:
+    """Ask a stack, as whom it lets in."""
+    subject = stack.subject()
+    known, address = subject.access, f"{subject.tracking_uri}/{path}"
+    found = requests.request(
+        method,
+        address,
+        auth=(known.username, known.password or "") if known.username else None,
+        verify=str(known.ca_file) if known.ca_file else True,
+        timeout=60,
+        **content,
+    )
     if not found.ok:
         raise DifferenceError(f"{method} {address}: {found.status_code} {found.text[:200]}")
-    return found.json()
+    return found
 
 
 def _settled(stack: Stack, tell: Callable[[str], None]) -> None:
