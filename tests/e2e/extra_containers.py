@@ -44,7 +44,7 @@ class ExtraContainers:
         command = [
             f"--artifacts-destination={folder}" if "--artifacts-destination" in part else part
             for part in own["Config"]["Cmd"]
-            if not part.startswith("--app-name")
+            if not part.startswith(("--app-name", "--trace-archival-config"))
         ]
         secrets = next(m for m in own["Mounts"] if m["Destination"] == "/run/secrets")
         return self._start(

@@ -103,7 +103,8 @@ def figures(uri: str, metric: str, *kinds: str) -> list[dict[str, Any]]:
             "aggregations": [{"aggregation_type": kind} for kind in kinds],
             "time_interval_seconds": DAY,
             "start_time_ms": (now - 5 * DAY) // DAY * DAY * 1000,
-            "end_time_ms": now * 1000,
+            # What was sent in this very second is among them.
+            "end_time_ms": (now + 1) * 1000,
         },
         timeout=30,
     )

@@ -300,11 +300,24 @@ def test_what_one_replica_encrypts_the_other_reads_also_after_a_restart(
 
 
 def test_no_key_is_to_be_seen(a: Server) -> None:
-    shown = json.dumps(a.container.attrs) + str(a.container.top()) + logs(a.container)
+    processes: Any = execute(
+        a.container, "sh", "-c", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ"
+    ).stdout
+    assert "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false" in processes.split("\0")
+    shown = json.dumps(a.container.attrs) + logs(a.container) + processes
     for key in (WEBHOOK_KEY, PASSPHRASE):
         assert key not in shown
-    environment: Any = execute(a.container, "sh", "-c", "cat /proc/1/environ").stdout
-    assert f"MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY={WEBHOOK_KEY}" in environment.split("\0")
+
+
+@pytest.mark.parametrize("jobs", ["true", "false"])
+def test_job_consumers_have_the_keys_where_mlflow_looks(
+    sandbox: Sandbox, mlflow_image: str, secrets: list[str], jobs: str
+) -> None:
+    command = ["printenv", "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY", "MLFLOW_CRYPTO_KEK_PASSPHRASE"]
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": jobs}
+    container = sandbox.run(mlflow_image, command, environment=environment, volumes=secrets)
+    both = f"{WEBHOOK_KEY}\n{PASSPHRASE}\n"
+    assert ends(container) == ((0, both) if jobs == "true" else (1, ""))
 
 
 def test_a_bad_key_file_gives_one_line(sandbox: Sandbox, mlflow_image: str, tmp_path: Path) -> None:

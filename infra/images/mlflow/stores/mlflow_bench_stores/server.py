@@ -23,6 +23,10 @@ ROUTES = ("/api/2.0/mlflow-artifacts/artifacts/", "/ajax-api/2.0/mlflow-artifact
 
 def create() -> "ASGIApp":
     """Return MLflow's application, with one of its own for artifacts beside it."""
+    from .encryption_keys import into_environment
+
+    # Before MLflow's tables are imported, which look for one of them only then.
+    into_environment()
     # Here, as MLflow's command line imports this module only to see what it holds.
     import json
     import os
