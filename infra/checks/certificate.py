@@ -14,10 +14,10 @@ from infra.specification.error import SpecError
 from infra.specification.tls import TlsFiles
 
 
-def check_certificate(spec: DeploymentSpec, *more_hosts: str) -> list[str]:
+def check_certificate(spec: DeploymentSpec, load_host: str | None = None) -> list[str]:
     """Return warnings; raise `SpecError` with one line for what clients would not accept.
 
-    `more_hosts` are names beside the first one that workloads use.
+    `load_host` is what a load from inside a cluster asks for, if there is one.
     """
     if not isinstance(spec.tls, TlsFiles):
         return []
@@ -38,12 +38,14 @@ def check_certificate(spec: DeploymentSpec, *more_hosts: str) -> list[str]:
                 "machine's clock, or wait"
             )
     known = ", ".join(hosts_of(served)) or "no host (it has no subject alternative name)"
-    for host in (urlsplit(spec.tracking_uri).hostname or "", *more_hosts):
-        if not is_for(served, host):
-            raise SpecError(
-                f"tls.cert: {cert}: is for {known}, and not for {host}, which clients of the "
-                "stack ask for; put the certificate's name first in allowed_hosts"
-            )
+    asked = {
+        urlsplit(spec.tracking_uri).hostname: "clients of the stack ask for; put the certificate's "
+        "name first in allowed_hosts",
+        load_host: "a load from inside the cluster asks for; set kubernetes.load_inside false",
+    }
+    for host, remedy in asked.items():
+        if host and not is_for(served, host):
+            raise SpecError(f"tls.cert: {cert}: is for {known}, and not for {host}, which {remedy}")
     others = [host for host in spec.allowed_hosts if not is_for(served, host)]
     return [
         f"tls.cert: {cert}: is not for {host} of allowed_hosts: clients refuse it there"

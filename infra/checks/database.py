@@ -9,6 +9,7 @@ from typing import Any
 import psycopg2
 
 from infra.components.capacity import Capacity
+from infra.components.users import SCHEMA as USERS_SCHEMA
 from infra.specification.external import ExternalDatabase
 
 MINIMUM_VERSION = 12
@@ -17,14 +18,17 @@ SQLAlchemy 2's dialect is tested by its makers with 12 and newer."""
 
 CONNECT_SECONDS = 5
 
-# The schema job keeps its own table in a schema beside MLflow's: schema_job/record.py.
+RECORD_SCHEMA = "mlflow_bench"
+"""PostgreSQL schema of the schema job's own table."""
+
+# The schema job makes schemas beside MLflow's: schema_job/record.py and users.py.
 _FACTS = """
 SELECT current_setting('server_version_num')::int / 10000,
        current_setting('server_version'),
        pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool,
        pg_encoding_to_char(encoding),
        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
-       to_regnamespace('mlflow_bench') IS NOT NULL
+       NOT EXISTS (SELECT FROM unnest(%s) AS needed WHERE to_regnamespace(needed) IS NULL)
            OR has_database_privilege(current_database(), 'CREATE'),
        current_setting('max_connections')::int,
        rolconnlimit,
@@ -42,8 +46,10 @@ class UnreachedError(DatabaseError):
     """This machine cannot connect to its server."""
 
 
-def check(database: ExternalDatabase, capacity: Capacity) -> None:
+def check(database: ExternalDatabase, capacity: Capacity, *, users: bool = False) -> None:
     """Connect and compare the server with what MLflow and a stack of that capacity need.
+
+    `users`: their tables will be in it, too.
 
     Raises DatabaseError with one line that says what is wrong, where, and what to do; it never
     contains the password. It is an UnreachedError if there was no connection.
@@ -51,7 +57,7 @@ def check(database: ExternalDatabase, capacity: Capacity) -> None:
     place = f"{database.name!r} at {database.host}:{database.port}"
     try:
         with _cursor(database) as cursor:
-            cursor.execute(_FACTS)
+            cursor.execute(_FACTS, ([RECORD_SCHEMA, *([USERS_SCHEMA] if users else [])],))
             facts = cursor.fetchone()
     except psycopg2.Error as error:
         kind = DatabaseError if _reached(database) else UnreachedError

@@ -78,7 +78,7 @@ def _check_database(spec: DeploymentSpec) -> None:
         return
     _check_host("database.url", spec.database.host)
     _check_certificates("database.ca", spec.database.ca)
-    database.check(spec.database, spec.capacity)
+    database.check(spec.database, spec.capacity, users=spec.users is not None)
 
 
 def _check_host(key: str, host: str) -> None:

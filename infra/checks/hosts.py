@@ -46,6 +46,11 @@ def wrong_answers(
             return [f"tls: {uri} is not trusted: {error}"]
         except requests.RequestException as error:
             return [f"allowed_hosts: {address} does not answer: {type(error).__name__}"]
+        if user and status == requests.codes.unauthorized:
+            return [
+                f"auth: {address} refuses the stack's password of {user[0]}: somebody has changed "
+                "it; docs/access.md says how it comes back"
+            ]
         if status != expected:
             request = ", ".join(f"{name}: {value}" for name, value in headers.items())
             wrong.append(f"allowed_hosts: {address} answers {status} to {request}, not {expected}")

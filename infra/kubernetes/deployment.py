@@ -106,7 +106,7 @@ class Deployment(pulumi.ComponentResource):
         sources = image_sources(spec, built_here=preflight.takes_images(cluster.context))
         warnings = [
             *check_certificate(
-                spec, *([pod_host(cluster.namespace_of(stack))] if spec.loads_inside else [])
+                spec, pod_host(cluster.namespace_of(stack)) if spec.loads_inside else None
             ),
             *exposures(spec),
             _check_published(spec, sources.values()),

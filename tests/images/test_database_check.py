@@ -163,6 +163,23 @@ def test_a_state_of_no_use(mine: Postgres, before: str, line: str, after: str) -
     check(described(mine), SMALLEST)
 
 
+def test_a_right_to_create_schemas_is_asked_for_while_one_is_missing(mine: Postgres) -> None:
+    mine.sql(
+        "ALTER DATABASE mlflow OWNER TO postgres; GRANT CREATE ON SCHEMA public TO mlflow;"
+        "CREATE SCHEMA mlflow_bench AUTHORIZATION mlflow"
+    )
+    try:
+        check(described(mine), SMALLEST)
+        with pytest.raises(DatabaseError, match="may not create a schema; GRANT CREATE ON DATA"):
+            check(described(mine), SMALLEST, users=True)
+        mine.sql("CREATE SCHEMA mlflow_auth AUTHORIZATION mlflow")
+        check(described(mine), SMALLEST, users=True)
+    finally:
+        mine.sql(
+            "DROP SCHEMA IF EXISTS mlflow_bench, mlflow_auth; ALTER DATABASE mlflow OWNER TO mlflow"
+        )
+
+
 def test_an_encoding_that_holds_not_every_text(mine: Postgres) -> None:
     mine.sql("DROP DATABASE mlflow", "postgres")
     create = "CREATE DATABASE mlflow OWNER mlflow TEMPLATE template0"

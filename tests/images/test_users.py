@@ -1,5 +1,6 @@
 """Two servers with MLflow's own users: who gets in, by which of them, and what it tells others."""
 
+import http.client
 import json
 import random
 import secrets
@@ -243,6 +244,71 @@ def test_servers_change_no_table_and_the_job_gives_the_administrator_the_passwor
     assert postgres.sql(tables) == "0"
 
 
+def test_the_job_needs_no_right_to_create_what_is_there(
+    servers: ServersWithUsers, postgres: Postgres
+) -> None:
+    postgres.sql("ALTER DATABASE mlflow OWNER TO postgres; GRANT CREATE ON SCHEMA public TO mlflow")
+    try:
+        code, output = servers.schema_job()
+    finally:
+        postgres.sql("ALTER DATABASE mlflow OWNER TO mlflow")
+    assert code == 0, output
+
+
+def test_a_path_that_ends_like_an_open_one_asks_for_permission(
+    urls: tuple[str, str], user: tuple[str, str]
+) -> None:
+    end = "/mlflow/server-info"
+    asked = [
+        ("POST", f"/gateway/proxy/of-others/chat/completions%3Fx={end}"),
+        ("POST", f"/api/2.0/mlflow-artifacts/mpu/create/0{end}"),
+        ("DELETE", f"/api/2.0/mlflow-artifacts/artifacts/0{end}"),
+        ("GET", f"/api/2.0/mlflow-artifacts/presigned/0{end}"),
+    ]
+    for method, path in asked:
+        answer = requests.request(method, urls[0] + path, json={}, auth=user, timeout=SECONDS)
+        assert (answer.status_code, path) == (403, path)
+    known = requests.get(f"{urls[0]}/api/3.0{end}", auth=user, timeout=SECONDS)
+    assert known.status_code == 200
+
+
+def test_no_spelling_of_a_path_opens_what_is_denied(
+    users: Client, urls: tuple[str, str], user: tuple[str, str]
+) -> None:
+    api, name = f"{urls[0]}/api/2.0/mlflow", user[0]
+
+    def post(path: str, **body: Any) -> Any:
+        answer = requests.post(path, json=body, auth=ADMIN, timeout=SECONDS)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    experiment = post(f"{api}/experiments/create", name=f"denied-to-{name}")["experiment_id"]
+    run = post(f"{api}/runs/create", experiment_id=experiment)["run"]["info"]["run_id"]
+    artifacts = "/api/2.0/mlflow-artifacts/artifacts"
+    path = f"{run}/artifacts/note.txt"
+    url = f"{urls[0]}{artifacts}/{experiment}/{path}"
+    assert requests.put(url, data=b"secret", auth=ADMIN, timeout=SECONDS).ok
+    for kind, key, permission in (("experiment", experiment, "EDIT"), ("run", "*", "DENY")):
+        post(
+            f"{urls[0]}/api/3.0/mlflow/users/permissions/grant",
+            **{"username": name, "resource_type": kind, "resource_id": key},
+            permission=permission,
+        )
+    # `requests` would send the same path for each.
+    headers = {"Authorization": requests.auth._basic_auth_str(*user)}
+    for spelling in (
+        f"{artifacts}/{experiment}/{path}",
+        f"{artifacts}/{experiment}/./{path}",
+        f"{artifacts}/./{experiment}/{path}",
+        f"{artifacts}/{experiment}//%2e/{path}",
+        f"{artifacts}?path={experiment}/./{run}/artifacts",
+    ):
+        connection = http.client.HTTPConnection(urls[0].removeprefix("http://"), timeout=SECONDS)
+        connection.request("GET", spelling, headers=headers)
+        assert (connection.getresponse().status, spelling) == (403, spelling)
+        connection.close()
+
+
 def test_users_of_a_newer_mlflow_are_refused(servers: ServersWithUsers, postgres: Postgres) -> None:
     table = "mlflow_auth.alembic_version_auth"
     head = postgres.sql(f"SELECT version_num FROM {table}")
@@ -281,6 +347,12 @@ def test_the_check_of_readiness_opens_nothing_else(
         assert requests.get(urls[0] + path, headers=headers, timeout=SECONDS).status_code == 401
     # Each container has its own.
     assert status(urls[1], headers=headers) == 401
+
+
+def test_a_check_that_is_root_without_rights_has_its_token(servers: ServersWithUsers) -> None:
+    """As where the container mounts NFS by FUSE."""
+    command = ["test", "-r", "/tmp/ready-token"]
+    assert servers.containers[0].exec_run(command, user="0:0").exit_code == 0
 
 
 def test_every_route_answers_as_the_page_of_routes_says(

@@ -23,7 +23,8 @@ def http_options() -> Options:
 def credentials() -> requests.auth.AuthBase | None:
     """Return credentials from the variables that mlflow's client reads."""
     if user := os.environ.get(USERNAME):
-        return requests.auth.HTTPBasicAuth(user, os.environ.get(PASSWORD, ""))
+        # As bytes: of text, `requests` makes Latin-1, and MLflow's client and server UTF-8.
+        return requests.auth.HTTPBasicAuth(user.encode(), os.environ.get(PASSWORD, "").encode())
     if token := os.environ.get(TOKEN):
         return _Bearer(token)
     return None

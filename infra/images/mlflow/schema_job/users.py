@@ -32,7 +32,9 @@ def prepare(connection: Connection, password: str) -> None:
 
     Raises RefusalError when the tables must not be used.
     """
-    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+    # `IF NOT EXISTS` asks for the right to create one, also where it is there.
+    if connection.scalar(text(f"SELECT to_regnamespace('{SCHEMA}')")) is None:
+        connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
     connection.execute(text(f"SET LOCAL search_path TO {SCHEMA}"))
     _upgrade(connection)
     _set_administrator(connection, password)

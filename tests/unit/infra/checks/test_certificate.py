@@ -74,5 +74,7 @@ def test_what_clients_would_refuse_is_one_line(files: Files, tmp_path: Path) -> 
         SpecError, match=r"is for mlflow.example.com, .*, and not for localhost, wh"
     ):
         check(named(files), hosts="localhost")
-    with pytest.raises(SpecError, match=r"not for mlflow\.bench\.svc, which clients of the stack"):
+    with pytest.raises(
+        SpecError, match=r"not for mlflow\.bench\.svc, which a load from .*; set ku"
+    ):
         check(named(files), "mlflow.bench.svc")

@@ -59,6 +59,16 @@ def test_a_wrong_answer_is_a_line(rule: Rule, host: str, told: list[str]) -> Non
     assert all(one.startswith(f"allowed_hosts: {address} answers ") for one in found)
 
 
+def test_a_changed_password_is_one_line_and_no_fault_of_a_host() -> None:
+    with server(lambda *_: 401) as address:
+        found = wrong_answers(f"http://{address}", ["a", "b"], ("admin", "pa55word"))
+        without = wrong_answers(f"http://{address}", ["a"])
+    [line] = found
+    assert line.startswith(f"auth: {address} refuses the stack's password of admin: ")
+    assert "pa55word" not in line
+    assert all(line.startswith("allowed_hosts: ") for line in without)
+
+
 def test_no_server_is_one_line() -> None:
     with server(strict) as address:
         pass

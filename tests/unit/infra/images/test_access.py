@@ -287,6 +287,43 @@ def test_the_check_of_readiness_may_ask_two_things() -> None:
     assert status_of("/api/2.0/mlflow/users/list", AS_PROBE) == (401, [])
 
 
+@pytest.mark.parametrize(
+    ("path", "open_to_users"),
+    [
+        ("/api/3.0/mlflow/server-info", True),
+        ("/ajax-api/3.0/mlflow/server-info", True),
+        ("/gateway/proxy/of-others/chat/completions?x=/mlflow/server-info", False),
+        ("/api/2.0/mlflow-artifacts/artifacts/1/mlflow/server-info", False),
+        ("/api/2.0/mlflow-artifacts/mpu/create/1/api/3.0/mlflow/server-info", False),
+        ("/api/3.0/mlflow/mcp-servers/one/tags/mlflow/server-info", False),
+        ("/mlflow/server-info", False),
+    ],
+)
+def test_no_path_that_only_ends_like_an_open_one_is_open(path: str, open_to_users: bool) -> None:
+    token = access._asking.set(access.Asking(ANN))
+    try:
+        assert access._asks_nobody(path) is open_to_users
+    finally:
+        access._asking.reset(token)
+
+
+@pytest.mark.parametrize(
+    ("path", "stored"),
+    [
+        ("7/run/artifacts/a", "7/run/artifacts/a"),
+        ("./7//run/./artifacts/a/", "7/run/artifacts/a"),
+        ("%2e/7/%252e/run", "7/run"),
+        ("7/../8/run", None),
+        ("7\\..\\8", None),
+        ("./", None),
+    ],
+)
+def test_permission_is_asked_for_the_path_that_the_stores_take(
+    path: str, stored: str | None
+) -> None:
+    assert access._as_stored(path) == stored
+
+
 def test_a_database_that_does_not_answer_is_told_and_nothing_passes() -> None:
     def find(_: str) -> User | None:
         raise MlflowException("(psycopg2) at postgres: gone", error_code=2)

@@ -1,5 +1,6 @@
 """What clients are let in by, and where each of them finds it."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,14 @@ def test_requests_asks_as_mlflows_client_does(monkeypatch: pytest.MonkeyPatch) -
     assert access.effective() == Access(Path("/ca"), token="t0ken")
     monkeypatch.setenv(access.INSECURE, "true")
     assert http_options()["verify"] is False
+
+
+def test_a_password_goes_out_as_mlflows_client_sends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(access.USERNAME, "jürgen")
+    monkeypatch.setenv(access.PASSWORD, "пароль:ü")
+    asked = requests.Request("GET", "https://x", auth=http_options()["auth"]).prepare()
+    sent = asked.headers["Authorization"].removeprefix("Basic ")
+    assert base64.b64decode(sent).decode() == "jürgen:пароль:ü"
 
 
 @pytest.mark.parametrize(

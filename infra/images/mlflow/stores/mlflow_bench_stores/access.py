@@ -26,10 +26,12 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import CapacityLimiter, to_thread
 from mlflow.exceptions import MlflowException
+from mlflow.utils.uri import validate_path_is_safe
 from werkzeug.datastructures import Authorization
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from .concurrency import ConcurrencyLimit, limited
+from .paths import clean
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -48,8 +50,9 @@ OPEN = ("/health", "/version")
 OPEN_FOLDER = "/static-files/"
 """What anybody may read: nothing of it is anybody's."""
 
-SERVER_INFO = "/mlflow/server-info"
-"""What every user may know; MLflow tells it to everybody."""
+SERVER_INFO = ("/api/3.0/mlflow/server-info", "/ajax-api/3.0/mlflow/server-info")
+"""What every user may know; MLflow tells it to everybody. Whole paths: a path of anybody's choice
+may end like one."""
 
 PROBED = (
     ("/api/2.0/mlflow/experiments/search", b"max_results=1"),
@@ -269,6 +272,7 @@ def with_users(
     auth.sender_is_admin = lambda: _user().is_admin
     auth._authenticate_fastapi_request = lambda _: _user()
     auth.is_unprotected_route = _asks_nobody
+    auth._canonical_artifact_proxy_path = _as_stored
 
     remembered = int(os.environ.get(REMEMBERED, MOST_REMEMBERED))
 
@@ -337,7 +341,19 @@ def _asks() -> Asking:
 
 def _asks_nobody(path: str) -> bool:
     """Whether MLflow need not look who asks: the gate has let nobody in, or anybody may know."""
-    return _asks().user is None or path.endswith(SERVER_INFO)
+    return _asks().user is None or path in SERVER_INFO
+
+
+def _as_stored(path: str) -> str | None:
+    """Return what a path of an artifact is to the stores; None: nothing that may be asked for.
+
+    MLflow decides by the experiment and the run that a path begins with, and takes `./1/…` or
+    `1/./…` for none of either; the stores take it for the same file.
+    """
+    try:
+        return clean(validate_path_is_safe(path)) or None
+    except MlflowException:
+        return None
 
 
 def _user() -> User:
