@@ -10,8 +10,8 @@ import secrets
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 import docker
@@ -32,6 +32,7 @@ from mlflow.entities import (
     TraceLocation,
     TraceState,
 )
+from mlflow.exceptions import MlflowException
 
 from infra.images.mlflow.garbage import __main__ as garbage
 from infra.images.mlflow.garbage import places, rows
@@ -380,6 +381,134 @@ def test_folders_that_experiments_share_stay(team: Team) -> None:
     assert any(path.endswith("whose.txt") for path in left)
     assert not any(path.endswith("note.txt") for path in left)
     assert team.store.get_experiment(other).lifecycle_stage == "active"
+
+
+def test_what_another_database_has_in_the_same_store_stays(team: Team) -> None:
+    """Its servers count their experiments from 1, too."""
+    experiment = team.whole_experiment()
+    run, model, trace = (prefix + secrets.token_hex(16) for prefix in ("", "m-", "tr-"))
+    theirs = {
+        f"{experiment}/{run}/artifacts/theirs.txt",
+        f"{experiment}/models/{model}/artifacts/MLmodel",
+        f"trace-archive/{experiment}/traces/{trace}/artifacts/traces.pb",
+    }
+    for path in theirs:
+        team.files.put(path)
+    team.store.delete_experiment(experiment)
+    notes = team.collect(dry_run=True)["notes"]
+    removed = team.collect()
+    assert removed["notes"] == notes
+    assert "shares its folder" in notes[0]
+    assert "traces of others" in notes[1]
+    assert removed["experiments"] == 1
+    left = team.files.all()
+    assert all(any(path.endswith(one) for path in left) for one in theirs)
+    assert not any(path.endswith(("note.txt", "weights.bin")) for path in left)
+
+
+@pytest.mark.parametrize("files", ["folder"], indirect=True)
+def test_an_experiment_that_is_restored_meanwhile_stays(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    experiment = team.experiment()
+    team.files.put(f"{experiment}/traces/a/artifacts/traces.json")
+    before = team.all()
+    other = team.run(team.experiment())
+    team.store.delete_run(other)
+    team.store.delete_experiment(experiment)
+    remove = SqlAlchemyStore._hard_delete_run
+
+    def restoring(store: Any, run: str) -> None:
+        remove(store, run)
+        team.store.restore_experiment(experiment)
+
+    with monkeypatch.context() as busy:
+        busy.setattr(SqlAlchemyStore, "_hard_delete_run", restoring)
+        removed = team.collect()
+    assert (removed["experiments"], removed["runs"]) == (0, 1)
+    assert removed["notes"] == [f"experiment {experiment} stays: it was restored meanwhile"]
+    assert team.files.all() == before[1]
+
+
+@pytest.mark.parametrize("files", ["folder"], indirect=True)
+def test_nobody_restores_what_is_half_gone(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = team.whole_experiment()
+    team.store.delete_experiment(experiment)
+    remove = places.Folder.remove
+    with ThreadPoolExecutor(1) as pool:
+        restored: list[Future[None]] = []
+
+        def restoring(place: places.Folder, path: PurePosixPath) -> places.Content:
+            if str(path) == experiment and not restored:
+                restored.append(pool.submit(team.store.restore_experiment, experiment))
+                with pytest.raises(TimeoutError):
+                    restored[0].result(timeout=0.5)
+            return remove(place, path)
+
+        with monkeypatch.context() as busy:
+            busy.setattr(places.Folder, "remove", restoring)
+            assert team.collect()["experiments"] == 1
+        with pytest.raises(MlflowException):
+            restored[0].result(timeout=60)
+    assert team.sql(f"SELECT count(*) FROM experiments WHERE experiment_id = {experiment}") == "0"
+
+
+@pytest.mark.parametrize("files", ["folder"], indirect=True)
+def test_a_new_experiment_has_the_folder_of_one_that_goes(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    def new() -> str:
+        place = "mlflow-artifacts:/team/churn"
+        return str(team.store.create_experiment("churn", artifact_location=place))
+
+    old = new()
+    team.files.put("team/churn/old.txt")
+    team.store.delete_experiment(old)
+    remove = SqlAlchemyStore._hard_delete_experiment
+
+    def and_anew(store: Any, experiment: str) -> None:
+        remove(store, experiment)
+        created.append(experiment)
+
+    created: list[str] = []
+    look_again = places.Folder.look_again
+
+    def looked(place: places.Folder) -> None:
+        look_again(place)
+        if created:
+            new()
+            team.files.put("team/churn/new.txt")
+
+    with monkeypatch.context() as busy:
+        busy.setattr(SqlAlchemyStore, "_hard_delete_experiment", and_anew)
+        busy.setattr(places.Folder, "look_again", looked)
+        assert team.collect()["experiments"] == 1
+    assert team.files.all() == {"team", "team/churn", "team/churn/new.txt"}
+
+
+@pytest.mark.parametrize("files", ["folder"], indirect=True)
+def test_what_a_registered_model_has_its_files_in_stays(team: Team) -> None:
+    experiment = team.experiment()
+    model = team.model(experiment, team.run(experiment))
+    team.sql("INSERT INTO registered_models (name) VALUES ('churn')")
+    team.sql(
+        "INSERT INTO model_versions (name, version, source, current_stage)"
+        f" VALUES ('churn', 3, 'models:/{model}', 'None')"
+    )
+    team.store.delete_experiment(experiment)
+    removed = team.collect()
+    assert removed["experiments"] == 0
+    why = "version 3 of registered model 'churn' has its files there"
+    assert removed["notes"] == [f"experiment {experiment} stays: {why}"]
+    assert f"{experiment}/models/{model}/artifacts/MLmodel" in team.files.all()
+
+    team.sql("UPDATE model_versions SET current_stage = 'Deleted_Internal'")
+    assert team.collect()["experiments"] == 1
+    assert team.files.all() == set()
 
 
 @pytest.mark.parametrize("files", ["s3"], indirect=True)

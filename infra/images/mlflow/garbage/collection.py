@@ -9,7 +9,7 @@ As rows go last, a run that was ended is finished by the next one.
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -33,9 +33,27 @@ TRACES = 100
 _OF_ONE_THING = re.compile(r"(?:[0-9a-f]{32}|m-[0-9a-f]{32})/artifacts$")
 """The end of the path of a run's or a logged model's artifacts."""
 
+_THING = re.compile(r"(?:m-|tr-)?[0-9a-f]{32}")
+"""The name of a run's, a logged model's or a trace's folder."""
+
+NAMES = 1000
+"""Of one question to the database."""
+
+Remove = Callable[[Any, str], None]
+"""A method of MLflow's store that removes one thing by its id."""
+
 _LOCATIONS = text("SELECT artifact_location FROM experiments WHERE experiment_id <> :id")
 _MODELS = text("SELECT model_id, artifact_location FROM logged_models WHERE experiment_id = :id")
 _RUNS = text("SELECT run_uuid, artifact_uri FROM runs WHERE experiment_id = :id")
+_UNKNOWN = text(
+    """
+    SELECT name FROM unnest(CAST(:names AS text[])) AS name
+     WHERE NOT EXISTS (SELECT FROM runs WHERE run_uuid = name AND experiment_id = :id)
+       AND NOT EXISTS (SELECT FROM logged_models WHERE model_id = name AND experiment_id = :id)
+       AND NOT EXISTS (SELECT FROM trace_info WHERE request_id = name AND experiment_id = :id)
+     ORDER BY name
+    """
+)
 
 
 @dataclass
@@ -66,6 +84,8 @@ class Collection:
         self._place = place
         self._dry = dry
         self._seen: dict[PurePosixPath, Content] = {}
+        self._whole: dict[PurePosixPath, int] = {}
+        """Folders of experiments that were removed with all that was in them."""
         self.removed = Removed()
 
     def run(self, *arguments: str) -> Removed:
@@ -80,7 +100,9 @@ class Collection:
         # What was still on its way while its run was removed.
         self._place.look_again()
         for path in self._seen:
-            self.removed.content.add(self._place.remove(path))
+            # A new experiment may have the folder of one that has gone.
+            if path not in self._whole or self._of_others(path, self._whole[path]) is None:
+                self.removed.content.add(self._place.remove(path))
         self.removed.other_rows += rows.delete(self._engine, rows.OF_NO_RUN)
         try:
             self.removed.other_rows += rows.delete_unused_data_sets(self._engine)
@@ -92,7 +114,7 @@ class Collection:
 
     @contextmanager
     def _in_its_place(self) -> Iterator[None]:
-        kept: dict[str, Callable[..., Any]] = {}
+        kept: dict[str, Remove] = {}
         for name, ours in (
             ("_hard_delete_run", self._run),
             ("_hard_delete_logged_model", self._model),
@@ -139,38 +161,42 @@ class Collection:
         self._seen[path] = Content()
         self.removed.content.add(self._place.remove(path))
 
-    def _run(self, theirs: Callable[[str], None], run_id: str) -> None:
+    def _run(self, theirs: Remove, store: Any, run_id: str) -> None:
         if not self._dry:
-            theirs(run_id)
+            theirs(store, run_id)
         self.removed.runs += 1
 
-    def _model(self, theirs: Callable[[str], None], model_id: str) -> None:
+    def _model(self, theirs: Remove, store: Any, model_id: str) -> None:
         if not self._dry:
             self.removed.other_rows += rows.delete(self._engine, rows.MODEL, id=model_id)
-            theirs(model_id)
+            theirs(store, model_id)
         self.removed.logged_models += 1
 
-    def _experiment(self, theirs: Callable[[str], None], experiment_id: str) -> None:
+    def _experiment(self, theirs: Remove, store: Any, experiment_id: str) -> None:
         number = int(experiment_id)
-        with self._engine.connect() as connection:
-            guardrail = rows.guardrail(connection, number)
-        if guardrail is not None:
-            self.removed.notes.append(
-                f"experiment {number} stays: guardrail {guardrail!r} uses one of its scorers"
-            )
-            return
-        for path in self._folders(number):
-            self.clear(path)
-        if not self._dry:
-            self.removed.other_rows += rows.delete(self._engine, rows.EXPERIMENT, id=number)
-            self._traces(experiment_id)
-        self.clear(PurePosixPath(ARCHIVE, experiment_id))
-        if self._dry:
-            with self._engine.connect() as connection:
+        with store.ManagedSessionMaker(read_only=False) as session:
+            # Whoever restores it from here on waits until it has gone.
+            why = rows.why_it_stays(session.connection(), number, lock=not self._dry)
+            if why is not None:
+                self.removed.notes.append(f"experiment {number} stays: {why}")
+                return
+            for path in self._folders(number):
+                self.clear(path)
+            archive = PurePosixPath(ARCHIVE, experiment_id)
+            if other := self._unknown(archive, number):
+                self.removed.notes.append(
+                    f"in {archive} are traces of others, as {other}: only its own are removed"
+                )
+            else:
+                self.clear(archive)
+            if self._dry:
                 count = text("SELECT count(*) FROM trace_info WHERE experiment_id = :id")
-                self.removed.traces += connection.scalar(count, {"id": number}) or 0
-        else:
-            theirs(experiment_id)
+                self.removed.traces += session.connection().scalar(count, {"id": number}) or 0
+            else:
+                self.removed.other_rows += rows.delete(self._engine, rows.EXPERIMENT, id=number)
+                self._traces(experiment_id)
+                with _joined(store, session):
+                    theirs(store, experiment_id)
         self.removed.experiments += 1
 
     def _traces(self, experiment_id: str) -> None:
@@ -188,7 +214,6 @@ class Collection:
             own = connection.scalar(
                 text("SELECT artifact_location FROM experiments WHERE experiment_id = :id"), of
             )
-            others = [_path(uri) for (uri,) in connection.execute(_LOCATIONS, of)]
             things = [
                 _path(uri) for query in (_RUNS, _MODELS) for _, uri in connection.execute(query, of)
             ]
@@ -196,15 +221,53 @@ class Collection:
         yield from (path for path in things if path is not None)
         if folder is None or not folder.parts:
             return
-        if folder.parts[0] == ARCHIVE or any(
-            other is not None and (other == folder or folder in other.parents) for other in others
-        ):
+        if (others := self._of_others(folder, experiment_id)) is not None:
             self.removed.notes.append(
-                f"experiment {experiment_id} shares its folder {folder} with others: what is "
-                "neither of its runs nor of its logged models stays"
+                f"experiment {experiment_id} shares its folder {folder} with others{others}: what "
+                "is neither of its runs nor of its logged models stays"
             )
             return
+        self._whole[folder] = experiment_id
         yield folder
+
+    def _of_others(self, folder: PurePosixPath, experiment_id: int) -> str | None:
+        """Return an example of what others may have in an experiment's folder; None: nothing."""
+        with self._engine.connect() as connection:
+            locations = connection.execute(_LOCATIONS, {"id": experiment_id})
+            others = [_path(uri) for (uri,) in locations]
+        if (
+            folder.parts[0] == ARCHIVE
+            # Among the artifacts of a run, perhaps of another experiment.
+            or any(_THING.fullmatch(name) for name in folder.parts)
+            or any(other and (other == folder or folder in other.parents) for other in others)
+        ):
+            return ""
+        unknown = self._unknown(folder, experiment_id)
+        return None if unknown is None else f", as {unknown}"
+
+    def _unknown(self, folder: PurePosixPath, experiment_id: int) -> PurePosixPath | None:
+        """Return a run, logged model or trace in a folder that the database does not have there.
+
+        It is of another database whose servers have the same artifact store: all of them count
+        their experiments from 1.
+        """
+        paths = {path.name: path for path in self._things(folder) if path not in self._seen}
+        names = list(paths)
+        with self._engine.connect() as connection:
+            for at in range(0, len(names), NAMES):
+                some = {"names": names[at : at + NAMES], "id": experiment_id}
+                for (name,) in connection.execute(_UNKNOWN, some):
+                    # MLflow's removal leaves empty folders, and MinIO lists some.
+                    found = self._place.content(paths[name])
+                    if found.objects or found.uploads:
+                        return paths[name]
+        return None
+
+    def _things(self, folder: PurePosixPath) -> Iterator[PurePosixPath]:
+        for above in (folder, folder / "models", folder / "traces"):
+            for name in self._place.folders(above):
+                if _THING.fullmatch(name):
+                    yield above / name
 
 
 class _Artifacts:
@@ -218,11 +281,22 @@ class _Artifacts:
         self._collection.clear(self._path)
 
 
-def _bound(ours: Callable[..., None], theirs: Callable[..., None]) -> Callable[..., None]:
+def _bound(ours: Callable[..., None], theirs: Remove) -> Remove:
     def method(store: Any, identity: str) -> None:
-        ours(lambda each: theirs(store, each), identity)
+        ours(theirs, store, identity)
 
     return method
+
+
+@contextmanager
+def _joined(store: Any, session: Any) -> Iterator[None]:
+    """Have what the store does be of a transaction that has begun."""
+    sessions = store.ManagedSessionMaker
+    store.ManagedSessionMaker = lambda **_: nullcontext(session)
+    try:
+        yield
+    finally:
+        store.ManagedSessionMaker = sessions
 
 
 def _path(uri: str) -> PurePosixPath | None:

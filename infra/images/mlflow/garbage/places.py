@@ -44,6 +44,9 @@ class Place(Protocol):
     def content(self, path: PurePosixPath) -> Content:
         """Return what is in a folder and all below it."""
 
+    def folders(self, path: PurePosixPath) -> Iterator[str]:
+        """Yield the names of the folders directly in a folder, empty ones too."""
+
     def remove(self, path: PurePosixPath) -> Content:
         """Remove a folder with all that is in it; return what that was."""
 
@@ -76,6 +79,11 @@ class Folder:
             found.size += sum(Path(folder, name).lstat().st_size for name in files)
             found.folders += not folders and not files
         return found
+
+    def folders(self, path: PurePosixPath) -> Iterator[str]:
+        """List it."""
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._root / path) as all_:
+            yield from (each.name for each in all_ if each.is_dir())
 
     def look_again(self) -> None:
         """It is looked at each time."""
@@ -127,6 +135,13 @@ class Bucket:
             found.size += sum(each["Size"] for each in page)
         found.uploads = len(self._uploads(path))
         return found
+
+    def folders(self, path: PurePosixPath) -> Iterator[str]:
+        """List beginnings of names."""
+        pages = self._client.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self._bucket, Prefix=self._below(path), Delimiter="/"):
+            for each in page.get("CommonPrefixes", ()):
+                yield PurePosixPath(each["Prefix"]).name
 
     def remove(self, path: PurePosixPath) -> Content:
         """Remove objects, and the parts of unfinished uploads."""

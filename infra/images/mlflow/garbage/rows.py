@@ -59,9 +59,19 @@ _DATA_SETS_OF_NO_RUN = """
     AND NOT EXISTS (SELECT FROM logged_model_metrics AS m WHERE m.dataset_uuid = d.dataset_uuid)
 """
 
+_DELETED = "SELECT 1 FROM experiments WHERE experiment_id = :id AND lifecycle_stage = 'deleted'"
 _GUARDED = text(
     """
     SELECT name FROM guardrails JOIN scorers USING (scorer_id) WHERE experiment_id = :id LIMIT 1
+    """
+)
+
+_REGISTERED = text(
+    """
+    SELECT v.name, v.version FROM model_versions AS v JOIN logged_models AS m
+        ON v.source = 'models:/' || m.model_id
+        OR starts_with(coalesce(v.storage_location, v.source) || '/', m.artifact_location || '/')
+     WHERE m.experiment_id = :id AND v.current_stage IS DISTINCT FROM 'Deleted_Internal' LIMIT 1
     """
 )
 
@@ -105,7 +115,19 @@ def of_no_run(engine: Engine) -> int:
     return rows
 
 
-def guardrail(connection: Connection, experiment_id: int) -> str | None:
-    """Return a guardrail of the gateway that uses a scorer of this experiment, which thus stays."""
-    name: str | None = connection.scalar(_GUARDED, {"id": experiment_id})
-    return name
+def why_it_stays(connection: Connection, experiment_id: int, *, lock: bool) -> str | None:
+    """Return why a deleted experiment is not to be removed, if so.
+
+    With `lock`, nobody restores it until the transaction has ended.
+    """
+    of = {"id": experiment_id}
+    # Not against what names it in other tables, as its traces, and is removed meanwhile.
+    deleted = text(f"{_DELETED} FOR NO KEY UPDATE" if lock else _DELETED)
+    if connection.scalar(deleted, of) is None:
+        return "it was restored meanwhile"
+    guardrail = connection.scalar(_GUARDED, of)
+    if guardrail is not None:
+        return f"guardrail {guardrail!r} uses one of its scorers"
+    if version := connection.execute(_REGISTERED, of).first():
+        return f"version {version[1]} of registered model {version[0]!r} has its files there"
+    return None
