@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import gevent  # type: ignore[import-untyped]
 import requests
 from gevent.pool import Pool  # type: ignore[import-untyped]
 from mlflow.entities import TraceInfo
@@ -27,6 +28,14 @@ from workloads.readback.listing import Listing
 Get = Callable[..., requests.Response]
 
 READERS = 6
+
+ASKED_AGAIN = frozenset({408, 429, 502, 503, 504})
+"""Answers after which the client asks for spans again, for minutes. 500 it gets for a trace that
+the server cannot read, as an archived one whose file is damaged, however often it asks."""
+
+ATTEMPTS = 3
+PAUSE_S = 1.0
+"""Of a trace that is answered with 500 by itself, too."""
 
 TRACES_AT_ONCE = 50
 """Traces whose spans are asked for at once."""
@@ -117,7 +126,10 @@ class Traces:
     def _spans(self, trace_ids: list[str]) -> None:
         """Read the spans of some traces."""
         try:
-            answer = _json(self._get(f"{_API}/batchGet", params={"trace_ids": trace_ids}))
+            parameters = {"trace_ids": trace_ids}
+            answer = _json(
+                self._get(f"{_API}/batchGet", params=parameters, retry_codes=ASKED_AGAIN)
+            )
             message = BatchGetTraces.Response()
             parse_dict(answer, message)  # type: ignore[no-untyped-call]
             got = {trace.trace_info.trace_id: trace.spans for trace in message.traces}
@@ -134,7 +146,13 @@ class Traces:
     def _some_spans(self, trace_id: str) -> Iterable[Any]:
         """Return the spans that there are of a trace that is not complete."""
         parameters = {"trace_id": trace_id, "allow_partial": "true"}
-        answer = _json(self._get(f"{_API}/get", params=parameters))
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                gevent.sleep(PAUSE_S)
+            got = self._get(f"{_API}/get", params=parameters, retry_codes=ASKED_AGAIN)
+            if got.status_code != requests.codes.server_error:
+                break
+        answer = _json(got)
         message = GetTrace.Response()
         parse_dict(answer, message)  # type: ignore[no-untyped-call]
         return message.trace.spans  # type: ignore[no-any-return]
