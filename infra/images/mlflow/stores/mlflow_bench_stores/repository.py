@@ -210,6 +210,9 @@ class ProxiedS3Repository(ArtifactRepository, StreamUploadMixin):
         span, _, whole = answer.get("ContentRange", "").partition("/")
         if not whole:
             return Download(answer["Body"], _facts(answer, size), _threads)
+        if size == 0:  # of an empty file: MinIO has the last bytes of nothing, too
+            answer["Body"].close()
+            raise NoPartError(int(whole))
         start = int(span.removeprefix("bytes ").partition("-")[0])
         facts = _facts(answer, int(whole))
         return Download(answer["Body"], facts, _threads, range(start, start + size))

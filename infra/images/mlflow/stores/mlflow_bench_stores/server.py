@@ -86,8 +86,10 @@ def create() -> "ASGIApp":
                 if request.method == "HEAD":
                     return Response(headers=headers | {"Content-Length": str(facts.size)})
             part = Part.read(asked.get("range"))
-            artifact = await store.open(place, part)
             version = asked.get("if-range")
+            if part and version and not (await store.facts(place)).is_of(version):
+                part = None  # before it is looked for: the present version may be shorter
+            artifact = await store.open(place, part)
             if artifact.part is not None and version and not artifact.facts.is_of(version):
                 artifact.close()
                 artifact = await store.open(place)
