@@ -2,12 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infra.specification.deployment import DeploymentSpec
 
 
-def exposures(spec: object) -> Iterator[str]:
+def exposures(spec: "DeploymentSpec") -> Iterator[str]:
     """Yield a warning for what a specification opens to everybody in the network."""
-    keys = ("bind", "auth", "tls")
-    yield from exposed({key: getattr(spec, key, None) for key in keys})
+    yield from exposed({"bind": spec.bind, "auth": spec.auth, "tls": spec.tls})
+
+
+def is_on(value: object) -> bool:
+    """Tell whether a value of `auth` or `tls`, as a stack file has it, asks for any."""
+    return str(value or "none").lower() not in ("none", "false")
 
 
 def exposed(values: Mapping[str, object]) -> Iterator[str]:
@@ -23,7 +31,7 @@ def exposed(values: Mapping[str, object]) -> Iterator[str]:
         "tls": "what clients send, passwords too, can be read and changed on the way",
     }
     for key, what in missing.items():
-        if str(values.get(key) or "none").lower() in ("none", "false"):
+        if not is_on(values.get(key)):
             set_it = "auth basic" if key == "auth" else "tls true"
             yield (
                 f"bind: {bind}: the server is open to others than this machine without {key}: "

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.labels import LABEL_COMPONENT, LABEL_STACK
-from infra.specification.exposure import exposed
+from infra.specification.exposure import exposed, is_on
 from scripts.commands.doctor import ports
 from scripts.commands.doctor.causes import explain
 from scripts.commands.doctor.finding import Finding, good, wrong
@@ -127,7 +127,7 @@ def recent_log(container: str) -> list[str]:
 
 def address(stack: str) -> str:
     """Return where a stack is on this machine, by its file."""
-    scheme = "https" if files.config(stack).get("tls") not in (None, False, "false") else "http"
+    scheme = "https" if is_on(files.config(stack).get("tls")) else "http"
     return f"{scheme}://127.0.0.1:{ports.of(stack)}"
 
 
