@@ -12,20 +12,18 @@ import argparse
 import asyncio
 import statistics
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import docker
 import requests
 
 from infra.components.users import SETTINGS_FILE
 from infra.image.build import build
 from scripts.benchmarks.tracking_load import Step, load, seed, settle
-from tests.images.sandbox import PASSWORD, Postgres, Sandbox, wait_until
+from tests.images.sandbox import Postgres, Sandbox, opened, wait_until
 from tests.images.users import ADMIN, SERVER_KEY, ServersWithUsers
 
 USER, USER_PASSWORD = "edgar", "of-one-of-the-users"
@@ -143,23 +141,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--clients", type=int, default=8)
     options = parser.parse_args(list(arguments))
-    client = docker.from_env(timeout=600)
-    with tempfile.TemporaryDirectory() as folder:
-        secret = Path(folder) / "database-password"
-        secret.write_text(PASSWORD)
-        sandbox = Sandbox(client, secret)
-        try:
-            connections = ("-c", "max_connections=500")
-            image = build(client, "postgres")
-            postgres = Postgres(sandbox, image, *connections, hostname="postgres")
-            wait_until(postgres.is_ready, READY_SECONDS, "PostgreSQL is ready")
-            servers = Servers(sandbox, build(client, "mlflow"), Path(folder))
-            steps = asyncio.run(
-                measure(servers.addresses, options.seconds, options.rounds, options.clients)
-            )
-        finally:
-            sandbox.close()
-            client.close()
+    with opened() as sandbox:
+        image = build(sandbox.client, "postgres")
+        postgres = Postgres(sandbox, image, "-c", "max_connections=500", hostname="postgres")
+        wait_until(postgres.is_ready, READY_SECONDS, "PostgreSQL is ready")
+        servers = Servers(sandbox, build(sandbox.client, "mlflow"), sandbox.secret.parent)
+        steps = asyncio.run(
+            measure(servers.addresses, options.seconds, options.rounds, options.clients)
+        )
     print(table(steps))
     return 0
 

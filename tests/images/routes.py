@@ -12,7 +12,6 @@ import argparse
 import json
 import re
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,11 +19,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import docker
 import requests
 
 from infra.image.build import build
-from tests.images.sandbox import PASSWORD, Postgres, Sandbox, execute, wait_until
+from tests.images.sandbox import Postgres, execute, opened, wait_until
 from tests.images.users import ADMIN, ServersWithUsers
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "routes.md"
@@ -376,21 +374,13 @@ def main(arguments: Iterable[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.images.routes")
     parser.add_argument("--write", action="store_true", help=f"write {DOCUMENT.name}")
     options = parser.parse_args(list(arguments))
-    client = docker.from_env(timeout=600)
-    with tempfile.TemporaryDirectory() as folder:
-        secret = Path(folder) / "database-password"
-        secret.write_text(PASSWORD)
-        sandbox = Sandbox(client, secret)
-        try:
-            postgres = Postgres(sandbox, build(client, "postgres"), hostname="postgres")
-            wait_until(postgres.is_ready, 60, "PostgreSQL is ready")
-            image = build(client, "mlflow")
-            servers = ServersWithUsers(sandbox, image, "postgres", Path(folder))
-            servers.wait()
-            found = try_all(servers)
-        finally:
-            sandbox.close()
-            client.close()
+    with opened() as sandbox:
+        postgres = Postgres(sandbox, build(sandbox.client, "postgres"), hostname="postgres")
+        wait_until(postgres.is_ready, 60, "PostgreSQL is ready")
+        image = build(sandbox.client, "mlflow")
+        servers = ServersWithUsers(sandbox, image, "postgres", sandbox.secret.parent)
+        servers.wait()
+        found = try_all(servers)
     page = render(found.table)
     for line in (*found.failed, *found.shown_to_others):
         print(line, file=sys.stderr)

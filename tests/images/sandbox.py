@@ -1,9 +1,11 @@
 """Containers for the tests: started as a deployment starts them, and all removed at the end."""
 
 import subprocess
+import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,20 @@ class Sandbox:
             volume.remove()
         for network in self.client.networks.list(filters=mine):
             network.remove()
+
+
+@contextmanager
+def opened() -> Iterator[Sandbox]:
+    """Have a sandbox, with a folder of its own around the password's file, outside of a test."""
+    with closing(docker.from_env(timeout=600)) as client, tempfile.TemporaryDirectory() as folder:
+        secret = Path(folder) / "database-password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o444)
+        sandbox = Sandbox(client, secret)
+        try:
+            yield sandbox
+        finally:
+            sandbox.close()
 
 
 class Postgres:
