@@ -14,6 +14,7 @@ before nginx 1.27.3, and a reload at each change would close the idle connection
 of which may just send a request.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -60,6 +61,16 @@ them at once; a single broken connection, which proves little, does not cost a r
 
 LEFT_OUT_SECONDS = 5
 """After this a replica gets a request again: the delay until a healed one is used."""
+
+SHED = {
+    "error_code": "TEMPORARILY_UNAVAILABLE",
+    "message": "No tracking server was there for this request. Nothing was done: send it again.",
+}
+"""Answer to a write that no replica was sent any part of, as MLflow words its errors.
+
+Without `Retry-After`: mlflow's client would wait so long between its eight tries instead of 0, 4,
+8 … 120 s, and give up after seven times as long, where it now lasts four minutes.
+"""
 
 
 @dataclass(frozen=True, order=True)
@@ -169,6 +180,7 @@ def _text(upstream: str, tracking: str, names: str, tls: bool) -> str:
         "API_SILENCE_SECONDS": API_SILENCE_SECONDS,
         "CONNECT_SECONDS": CONNECT_SECONDS,
         "READ_SILENCE_SECONDS": READ_SILENCE_SECONDS,
+        "SHED": json.dumps(SHED),
         "REPLICA_HEADER": REPLICA_HEADER,
         "STATUS_PORT": STATUS_PORT,
         "STREAM_SILENCE_SECONDS": STREAM_SILENCE_SECONDS,

@@ -240,6 +240,46 @@ def test_a_post_that_may_have_been_executed_is_not_sent_again(
     assert executed(pair, "POST /api/2.0/mlflow/runs/create/drop") == 1
 
 
+@pytest.mark.parametrize("how", ["refused", "silent"])
+def test_a_write_that_no_replica_was_sent_is_429_and_what_may_be_done_is_not(
+    lab: Lab, how: str
+) -> None:
+    try:
+        for number in range(2) if how == "refused" else ():
+            # Their kernels are there and refuse; else nothing answers at their addresses.
+            lab._create(
+                f"upstream-{number}",
+                lab.upstream_image,
+                ["sleep", "120"],
+                lab.replica(number).address,
+            ).start()
+        balancer = lab.balancer(configuration(lab))
+        create = "/api/2.0/mlflow/runs/create"
+        # Several, as a replica that failed is left out: that is a case of its own.
+        for _ in range(2 * nginx.FAILURES + 1):
+            status, text = balancer.request("POST", create, b"x" * 300_000)
+            assert (status, json.loads(text)) == (429, nginx.SHED)
+        assert balancer.request("PUT", ARTIFACT, b"x")[0] == 429
+        for path in (create, ARTIFACT, "/health"):
+            assert balancer.request("GET", path)[0] in {502, 504}
+        assert balancer.request("POST", "/v1/traces", b"x")[0] in {502, 504}
+        assert execute(balancer.container, "ready").returncode == 1
+    finally:
+        lab.remove_containers()
+
+
+def test_a_write_that_was_sent_is_not_429_when_the_rest_refuses(
+    lab: Lab, pair: list[Container]
+) -> None:
+    balancer = lab.balancer(configuration(lab))
+    pair[1].stop(timeout=0)
+    # A PUT may be tried elsewhere: one has executed it, the other is not there.
+    seen = [balancer.request("PUT", "/put/drop", b"x")[0] for _ in range(2 * nginx.FAILURES)]
+    assert executed(pair[:1], "PUT /put/drop") > 0
+    assert seen[0] in {502, 504}
+    assert seen.count(429) <= len(seen) - executed(pair[:1], "PUT /put/drop")
+
+
 def test_the_check_above_would_see_a_second_execution(lab: Lab, pair: list[Container]) -> None:
     text = configuration(lab)
     unsafe = text.replace("error timeout;", "error timeout non_idempotent;")

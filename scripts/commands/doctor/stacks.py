@@ -154,7 +154,8 @@ def answer(stack: str, address: str, ca_file: Path | None = None) -> Finding:
         if error.code == 401:
             return good(stack, f"{address} answers, and asks who it is")
         seen = f"{address} answers with HTTP {error.code}"
-        known = {403: "it refuses the name that it was asked by", 502: "nginx reaches no replica"}
+        known = {403: "it refuses the name that it was asked by"}
+        known |= dict.fromkeys((429, 502, 504), "nginx reaches no replica")
         why = known.get(error.code, "a part behind it does not work")
         remedy = f"see its log, and pulumi up --refresh -s {stack}"
         return wrong(stack, seen, why, remedy)

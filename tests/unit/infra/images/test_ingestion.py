@@ -133,9 +133,14 @@ def test_a_bomb_is_413_and_rubbish_400() -> None:
 
 
 def test_where_others_hold_too_much_the_client_is_to_ask_again() -> None:
-    serve = bounded(Api(), Bodies(10, 5), Ingestion(Api(), ConcurrencyLimit(2)))
-    status, _, headers = asyncio.run(post(serve, b"123456"))
-    assert (status, headers[b"retry-after"]) == (503, b"1")
+    api = Api()
+    serve = bounded(api, Bodies(10, 5), Ingestion(api, ConcurrencyLimit(2)))
+    # Of spans in a way that every exporter takes for an invitation, else in one that mlflow does.
+    for path, expected in ((PATH, 503), ("/api/2.0/mlflow/runs/create", 429)):
+        status, content, headers = asyncio.run(post(serve, b"123456", path))
+        assert (status, headers[b"retry-after"]) == (expected, b"1")
+        assert json.loads(content)["error_code"] == "TEMPORARILY_UNAVAILABLE"
+    assert api.seen == []
 
 
 def test_what_a_request_has_done_by_another_thread_is_in_its_slot() -> None:

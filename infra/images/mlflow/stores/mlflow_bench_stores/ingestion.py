@@ -82,7 +82,7 @@ def bounded(application: "ASGIApp", bodies: Bodies, ingestion: Ingestion) -> "AS
                 else:
                     await application(scope, once(body.content, receive), send)
         except RefusedError as refused:
-            await _refuse(refused, send)
+            await _refuse(refused, send, spans=scope["path"] == PATH)
         except ClientGoneError:
             return
 
@@ -106,14 +106,20 @@ async def _never() -> "Message":
     raise AssertionError("unreachable")
 
 
-async def _refuse(refused: RefusedError, send: "Send") -> None:
-    """Answer as MLflow does, so that its client shows why."""
-    code = "INVALID_PARAMETER_VALUE" if refused.status < 500 else "TEMPORARILY_UNAVAILABLE"
+async def _refuse(refused: RefusedError, send: "Send", *, spans: bool) -> None:
+    """Answer as MLflow does, so that its client shows why.
+
+    What there was no room for was not worked on: that is 429, as mlflow 3.18 does not send a
+    create again at 503. Older exporters of OpenTelemetry give up at 429: for spans it is 503.
+    """
+    full = refused.status == 503
+    code = "TEMPORARILY_UNAVAILABLE" if full else "INVALID_PARAMETER_VALUE"
     content = json.dumps({"error_code": code, "message": str(refused)}).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(content)).encode()),
-        *([(b"retry-after", b"1")] if refused.status == 503 else []),
+        *([(b"retry-after", b"1")] if full else []),
     ]
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    status = 429 if full and not spans else refused.status
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

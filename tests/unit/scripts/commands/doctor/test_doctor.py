@@ -213,6 +213,9 @@ def test_a_server_is_asked(server: tuple[str, list[int]]) -> None:
     found = stacks.answer("x", address)
     assert (found.seen, found.good) == (f"{address} answers with HTTP 403", False)
     assert "refuses the name" in found.why
+    for nobody_there in (429, 502):
+        status[0] = nobody_there
+        assert stacks.answer("x", address).why == "nginx reaches no replica"
     assert "does not answer" in stacks.answer("x", "http://127.0.0.1:1").seen
 
 
