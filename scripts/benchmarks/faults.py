@@ -47,6 +47,7 @@ TITLES = (
     "lost",
     "unexpected",
     "duplicates",
+    "orphans",
     "duplicates removed",
     "verdict",
 )
@@ -121,7 +122,7 @@ def row(fault: FaultFigures, result: Result) -> list[str]:
         str(fault.calls),
         *(
             str(sum(getattr(sets, name) for sets in kinds))
-            for name in ("acknowledged", "lost", "unexpected", "duplicates")
+            for name in ("acknowledged", "lost", "unexpected", "duplicates", "orphans")
         ),
         str(len(result.durability.reconciled)),
         result.verdict.judgement.value,

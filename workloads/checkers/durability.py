@@ -2,7 +2,8 @@
 
 Sets per kind, after Jepsen's `set` checker: attempted, acknowledged, present, lost (acknowledged
 and absent from a source that was read), recovered (not acknowledged and present), unexpected
-(present and never attempted), duplicates, differing (there in one source and not, or otherwise,
+(present and never attempted), duplicates, orphans (recovered creates: no client knows them),
+differing (there in one source and not, or otherwise,
 in another), and unread. `durability.sql` compares, this gives it its terms and words what it finds.
 
 Things are compared in two ways:
@@ -203,6 +204,9 @@ class _Words:
             yield (
                 f"duplicate: {row['kind']} {row['key']} was made {len(ids)} times: {', '.join(ids)}"
             )
+        for row in rows(self._tables, "from orphan order by kind, number"):
+            ids = ", ".join(row["ids"])
+            yield f"orphan: {row['kind']} {ids} ({row['key']}) was made, and no client was told"
         for row in rows(self._tables, _OVERWRITTEN):
             yield from self._overwritten(row)
         for row in rows(self._tables, "from stranger order by all"):

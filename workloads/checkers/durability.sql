@@ -181,6 +181,16 @@ select kind, key, list(value order by value) as ids, min(number) as number
 from written_once where is_created(kind) and seen <> 0
 group by kind, owner, key having count(*) > 1;
 
+-- What is there of creates that no client was told the end of: no client knows its id.
+create table orphan as
+select kind, owner, key, list(value order by value) filter (found) as ids, min(number) as number
+from (
+    select *, what = 'recovered' or (not attempted and not gone and seen <> 0) as found
+    from written_once where is_created(kind)
+)
+group by kind, owner, key
+having bool_or(found) and bool_or(attempted) and not bool_or(acknowledged) and not bool_or(later);
+
 create table sent as
 with own as (
     select number, outcome, invoked_ns, completed_ns, kind, owner, key, value, false as deletes,
@@ -334,30 +344,33 @@ create table counts as
 select kind, sum(attempted) as attempted, sum(acknowledged) as acknowledged,
     sum(present) as present, sum(lost) as lost, sum(recovered) as recovered,
     sum(unexpected) as unexpected, sum(duplicates) as duplicates, sum(differing) as differing,
-    sum(unread) as unread
+    sum(unread) as unread, sum(orphans) as orphans
 from (
     select kind, count(*) filter (attempted) as attempted,
         count(*) filter (acknowledged) as acknowledged, count(*) filter (seen <> 0) as present,
         count(*) filter (what = 'lost') as lost, count(*) filter (what = 'recovered') as recovered,
         count(*) filter (what = 'unexpected') as unexpected,
         coalesce(sum(copies - 1) filter (seen <> 0), 0) as duplicates,
-        count(*) filter (differs) as differing, count(*) filter (what = 'unread') as unread
+        count(*) filter (differs) as differing, count(*) filter (what = 'unread') as unread,
+        0 as orphans
     from written_once group by kind
     union all
-    select kind, 0, 0, 0, 0, 0, 0, sum(len(ids) - 1), 0, 0 from made_again group by kind
+    select kind, 0, 0, 0, 0, 0, 0, sum(len(ids) - 1), 0, 0, 0 from made_again group by kind
+    union all
+    select kind, 0, 0, 0, 0, 0, 0, 0, 0, 0, count(*) from orphan group by kind
     union all
     select kind, count(*), count(*) filter (acknowledged), sum(present),
         count(*) filter (what = 'lost'), count(*) filter (what = 'recovered'),
         sum(unexpected), sum(greatest(copies - 1, 0)),
-        count(*) filter (differs), count(*) filter (what = 'unread')
+        count(*) filter (differs), count(*) filter (what = 'unread'), 0
     from overwritten group by kind
     union all
-    select kind, 0, 0, count(*), 0, 0, count(*), 0, 0, 0 from stranger group by kind
+    select kind, 0, 0, count(*), 0, 0, count(*), 0, 0, 0, 0 from stranger group by kind
     union all
     select 'deletion', count(distinct owner), count(distinct owner) filter (outcome = 'ok'),
-        0, 0, 0, 0, 0, 0, 0
+        0, 0, 0, 0, 0, 0, 0, 0
     from deletion where not renamed having count(*) > 0
     union all
-    select 'deletion', 0, 0, 0, count(*), 0, 0, 0, 0, 0
+    select 'deletion', 0, 0, 0, count(*), 0, 0, 0, 0, 0, 0
     from written_once where what = 'not deleted' having count(*) > 0
 ) group by kind;

@@ -249,6 +249,7 @@ def _durability(deployment: Deployment) -> Found:
         ("acknowledged and read back", "present", None, False),
         ("lost", "lost", False, True),
         ("duplicates", "duplicates", False, True),
+        ("orphans", "orphans", False, False),
         ("acknowledged, never read", "unread", False, False),
     ):
         count = Figure(sum(getattr(kind, what) for kind in kinds), machine=deployment.machine)

@@ -190,7 +190,7 @@ def metrics(result: Result) -> Iterator[tuple[str, int, float]]:
                 what = f"{row.type} {_name(row.name)}"
                 yield from ((f"{name}/{what}", step, value) for name, value in _times(row))
     yield "failed_calls", 0, float(sum(stage.calls.errors for stage in result.stages))
-    for name in ("lost", "duplicates", "unexpected", "differing", "unread"):
+    for name in ("lost", "duplicates", "orphans", "unexpected", "differing", "unread"):
         kinds = result.durability.kinds.values()
         yield f"audit/{name}", 0, float(sum(getattr(sets, name) for sets in kinds))
     if result.freshness:

@@ -240,7 +240,7 @@ def _sets(durability: Durability) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("kind", no_wrap=True)
     columns = ("attempted", "acknowledged", "present", "lost", "recovered", "unexpected")
-    names = (*columns, "duplicates", "differing", "unread")
+    names = (*columns, "duplicates", "orphans", "differing", "unread")
     for name in names:
         table.add_column(name, justify="right", overflow="fold")
     for kind, sets in durability.kinds.items():

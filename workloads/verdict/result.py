@@ -309,6 +309,10 @@ class KindSets(_Closed):
     recovered: int = Field(default=0, description="Never acknowledged, and there.")
     unexpected: int = Field(default=0, description="There, and never written.")
     duplicates: int = Field(default=0, description="Written once, and there twice.")
+    orphans: int = Field(
+        default=0,
+        description="Made by a create that no client was told the end of; each is recovered, too.",
+    )
     differing: int = Field(
         default=0, description="There in one source, and absent or different in another."
     )

@@ -123,8 +123,13 @@ def _praise(
     again = sum(stage.calls.retried for stage in stages)
     retried = f", {again} succeeded after a retry" if again else ""
     met = {outcome.objective: outcome.message for outcome in outcomes}
+    orphans = [(sets.orphans, kind) for kind, sets in durability.kinds.items() if sets.orphans]
     said = [
         f"Nothing lost: all {kept} acknowledged records were read back and are as written.",
+        *(
+            f"Orphans, of creates whose answer was lost: {number} of kind {kind}."
+            for number, kind in orphans
+        ),
         f"{failed} of {count} API calls failed{retried}.",
         f"{who}: {met[objectives.RATE]} (objective ≥ {aims.min_rate:.0f}), "
         f"{met[objectives.P95]} (objective ≤ {aims.p95_ms:.0f}).",

@@ -183,8 +183,20 @@ class TestCreated:
         found = read((kind, "1", {"t0": ["x0"], "t1": ["x1"]}), (Kind.TAG, "x1", {"team": ["a"]}))
         result, sets = check([good, tried], found, kind)
         assert result.verdict is DurabilityVerdict.PASS
-        assert sets.recovered == 1
+        assert (sets.recovered, sets.orphans) == (1, 1)
         assert result.kinds["tag"].recovered == 1
+        assert result.findings == [f"orphan: {kind} x1 (t1) was made, and no client was told"]
+
+    def test_made_twice_without_an_answer_is_one_orphan_and_a_duplicate(self, kind: Kind) -> None:
+        tried = self.one(kind, outcome="info", created=None)
+        sets = check([tried], read((kind, "1", {"t1": ["x1", "x2"]})), kind)[1]
+        assert (sets.orphans, sets.duplicates) == (1, 1)
+
+    def test_what_a_client_knows_is_no_orphan(self, kind: Kind) -> None:
+        again = self.one(kind)
+        assert check([again], read((kind, "1", {"t1": ["x1", "x2"]})), kind)[1].orphans == 0
+        tried = self.one(kind, outcome="info", created=None)
+        assert check([tried], read((kind, "1", {})), kind)[1].orphans == 0
 
     def test_another_is_unexpected(self, kind: Kind) -> None:
         found = read((kind, "1", {"t1": ["x1"], "": ["x9"]}), (Kind.TAG, "x1", {"team": ["a"]}))
@@ -208,7 +220,8 @@ def test_a_double_has_what_was_created_with_it(kind: Kind, created: str | None) 
     result, sets = check([made], found, kind)
     assert sets.duplicates == 1
     assert result.kinds["tag"].unexpected == 0
-    assert len(result.findings) == 1
+    assert sets.orphans == (0 if created else 1)
+    assert len(result.findings) == 1 + sets.orphans
 
 
 def tag(value: str | None, begin: int, end: int | None, outcome: str = "ok") -> Operation:
