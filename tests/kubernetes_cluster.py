@@ -2,10 +2,12 @@
 
 import fcntl
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psutil
 import yaml
 
 from scripts.commands.setup import plugins
@@ -55,6 +57,38 @@ def running() -> Iterator[None]:
             if STARTED.exists():
                 STARTED.unlink()
                 lifecycle.down()
+
+
+@contextmanager
+def reaching(port: int, address: str) -> Iterator[None]:
+    """Lead a port of the node's own loopback to `address`, a host and a port that it can reach."""
+    host = address.partition(":")[0]
+    target = ("-j", "DNAT", "--to-destination", address)
+    rules = (
+        ("OUTPUT", "-d", "127.0.0.1", "-p", "tcp", "--dport", str(port), *target),
+        ("POSTROUTING", "-d", host, "-j", "MASQUERADE"),
+    )
+    node = ("nsenter", f"--net=/proc/{_node_process()}/ns/net")
+    # Else what comes from loopback may not leave it.
+    local = "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet"
+    subprocess.run([*node, "sh", "-c", local], check=True)
+    for rule in rules:
+        subprocess.run([*node, "iptables", "-t", "nat", "-A", *rule], check=True)
+    try:
+        yield
+    finally:
+        for rule in rules:
+            subprocess.run([*node, "iptables", "-t", "nat", "-D", *rule], check=True)
+
+
+def _node_process() -> int:
+    """Return a process of the host that is in the node's network."""
+    [supervisor] = (
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if (process.info["cmdline"] or [])[1:4] == lifecycle.SUPERVISOR
+    )
+    return supervisor
 
 
 def get(kind: str, namespace: str, name: str = "") -> Any:

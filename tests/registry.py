@@ -46,6 +46,12 @@ def registry(client: docker.DockerClient, *, locked: bool = False) -> Iterator[s
         container.remove(force=True, v=True)
 
 
+def inside(client: docker.DockerClient, address: str) -> str:
+    """Return the address in Docker's network of the registry at `address`."""
+    [container] = client.containers.list(filters={"publish": address.rpartition(":")[2]})
+    return f"{container.attrs['NetworkSettings']['IPAddress']}:5000"
+
+
 def _answering(container: Container) -> str:
     end = time.monotonic() + 30
     while True:

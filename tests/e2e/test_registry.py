@@ -1,5 +1,6 @@
 """Stacks whose images come from a registry, from the first refusal to their end."""
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,10 +13,11 @@ from infra.image.context import BuildContext, find_ca_bundle, stage
 from infra.image.registry import image_id
 from infra.specification.cluster import TEST_CONTEXT
 from scripts.commands import images as images_command
+from scripts.offline.test_cluster import images
 from tests.e2e.stack import Stack, end, new_stack
-from tests.kubernetes_cluster import get, running
+from tests.kubernetes_cluster import get, reaching, running
 from tests.ports import free_port
-from tests.registry import registry
+from tests.registry import inside, registry
 
 pytestmark = pytest.mark.e2e
 
@@ -84,7 +86,8 @@ def test_an_image_that_cannot_be_had_is_told_without_a_traceback(stack: Stack) -
 
 def test_on_kubernetes(stack: Stack, docker_client: docker.DockerClient, address: str) -> None:
     place = f"{address}/k8s"
-    with running():
+    port = int(address.rpartition(":")[2])
+    with running(), reaching(port, inside(docker_client, address)):
         stack.configure(
             platform="kubernetes",
             artifacts="s3",
@@ -108,3 +111,5 @@ def test_on_kubernetes(stack: Stack, docker_client: docker.DockerClient, address
                 assert [image_id(client, one) for one in references] == [None] * len(K8S)
         finally:
             stack.destroy()
+            pulled = [name for name in images.references() if name.startswith(place)]
+            subprocess.run([*images.CTR, "images", "rm", *pulled], check=True, capture_output=True)

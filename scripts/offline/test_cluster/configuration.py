@@ -206,6 +206,9 @@ def _kubelet() -> dict[str, Any]:
         "podLogsDir": f"{STATE}/pods",
         # Images are loaded by hand and cannot be pulled again: a full disk must not remove them.
         "imageGCHighThresholdPercent": 100,
+        # Nor is one that was loaded asked for anew by its name, once a pod pulled the same from a
+        # registry.
+        "imagePullCredentialsVerificationPolicy": "NeverVerify",
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1Gi"},
     }
 
