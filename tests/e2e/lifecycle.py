@@ -46,7 +46,7 @@ CHANGES: dict[str, tuple[Settings, ...]] = {
         },
     ),
     "multi-az": (
-        {"zones": 3},
+        {"zones": 3, "presigned": True, "s3_port": free_port(), "object_store_memory": "1g"},
         {"zones": 2, "replicas": 2},
         {"zones": 2, "auth": "basic", "tls": True},
         {"zones": 2, "subnets": "10.203.0.0/24,10.203.1.0/24"},

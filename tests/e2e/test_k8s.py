@@ -9,15 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-import boto3  # type: ignore[import-untyped]
 import docker
 import mlflow
-import psycopg2
 import pytest
 import requests
 import yaml
@@ -31,6 +29,9 @@ from infra.specification.cluster import TEST_CONTEXT
 from scripts.offline.test_cluster import images, lifecycle
 from scripts.offline.test_cluster.layout import KUBECONFIG
 from tests.e2e import garbage
+from tests.e2e.artifacts import Bucket
+from tests.e2e.database import ask
+from tests.e2e.lifecycle import unchanged
 from tests.e2e.stack import (
     ROOT,
     Stack,
@@ -233,38 +234,13 @@ def test_a_person_trains_and_loads_the_model(outputs: dict[str, Any]) -> None:
 
 def sql(outputs: dict[str, Any], statement: str) -> list[Any]:
     """The first column of what the stack's database answers."""
-    store = outputs["target"]["backend_store"]
-    with (
-        closing(
-            psycopg2.connect(
-                host=store["host"],
-                port=store["port"],
-                dbname=store["database"],
-                user=store["user"],
-                password=outputs["audit_secrets"]["database_password"],
-            )
-        ) as connection,
-        connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(statement)
-        return [row[0] for row in cursor.fetchall()] if cursor.description else []
+    return [row[0] for row in ask(outputs, statement)]
 
 
 def test_checks_reach_both_stores(outputs: dict[str, Any]) -> None:
-    target, secrets = outputs["target"], outputs["audit_secrets"]
     [experiments] = sql(outputs, "SELECT count(*) FROM experiments")
     assert experiments >= 1
-    lines = dict(
-        line.split("=", 1) for line in secrets["s3_credentials"].splitlines() if "=" in line
-    )
-    bucket = boto3.client(
-        "s3",
-        endpoint_url=target["artifact_store"]["endpoint"],
-        region_name=target["artifact_store"]["region"],
-        **lines,
-    )
-    assert bucket.list_objects_v2(Bucket="mlflow")["KeyCount"] > 0
+    assert Bucket(outputs).objects("") != []
 
 
 def test_checks_reach_each_pod(outputs: dict[str, Any]) -> None:
@@ -539,11 +515,9 @@ def test_probes_mean_what_they_say(outputs: dict[str, Any]) -> None:
     eventually(lambda: pods()[0]["status"]["containerStatuses"][0]["ready"])
 
 
-def test_a_refresh_finds_no_change(stack: Stack) -> None:
-    stack.run("refresh", "--yes", "--skip-preview")
-    shown = stack.run("preview")
-    assert "to update" not in shown
-    assert "to replace" not in shown
+def test_nothing_differs_from_what_was_deployed(stack: Stack) -> None:
+    for command in (["preview"], ["refresh", "--yes", "--skip-preview"], ["preview"]):
+        unchanged(stack, *command)
 
 
 def test_what_was_deleted_is_removed_for_good(stack: Stack) -> None:

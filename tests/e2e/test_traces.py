@@ -1,22 +1,20 @@
 """What a stack does with its traces as they grow older, switched on while it is up."""
 
-import configparser
 import random
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
 import docker
-import psycopg2
 import pytest
 import requests
 from mlflow import MlflowClient
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from infra.components.traces import ARCHIVE_FOLDER
+from tests.e2e.artifacts import Bucket
+from tests.e2e.database import ask
 from tests.e2e.stack import Stack, end, eventually, new_stack
 
 pytestmark = pytest.mark.e2e
@@ -118,24 +116,6 @@ def shown_by(uri: str) -> list[Any]:
     return [figures(uri, "trace_count", "COUNT"), figures(uri, "latency", "AVG", "MIN", "MAX")]
 
 
-def ask(outputs: dict[str, Any], statement: str, *values: object) -> list[Any]:
-    """Ask the database itself."""
-    stored = outputs["target"]["backend_store"]
-    with closing(
-        psycopg2.connect(
-            host=stored["host"],
-            port=stored["port"],
-            dbname=stored["database"],
-            user=stored["user"],
-            password=outputs["audit_secrets"]["database_password"],
-        )
-    ) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement, values)
-            return cursor.fetchall() if cursor.description else []
-
-
 def contents(outputs: dict[str, Any], traces: list[str]) -> set[str]:
     """Return those of `traces` whose spans the database has."""
     found = ask(
@@ -148,18 +128,7 @@ def contents(outputs: dict[str, Any], traces: list[str]) -> set[str]:
 
 def archived(outputs: dict[str, Any]) -> set[str]:
     """Return the keys of the archive in the bucket."""
-    store = outputs["target"]["artifact_store"]
-    given = configparser.ConfigParser(interpolation=None)
-    given.read_string(outputs["audit_secrets"]["s3_credentials"])
-    client = boto3.client(
-        "s3",
-        endpoint_url=store["endpoint"],
-        **given["default"],
-        region_name=store["region"],
-    )
-    bucket = store["uri"].removeprefix("s3://")
-    found = client.list_objects_v2(Bucket=bucket, Prefix=f"{ARCHIVE_FOLDER}/")
-    return {one["Key"] for one in found.get("Contents", ())}
+    return set(Bucket(outputs).objects(f"{ARCHIVE_FOLDER}/"))
 
 
 def test_traces_as_they_grow_older(stack: Stack, docker_client: docker.DockerClient) -> None:

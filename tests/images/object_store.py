@@ -1,5 +1,6 @@
 """The object stores' images as running containers; the tests and the benchmark share them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class ObjectStore:
         secrets: Path,
         *,
         volume: str | None = None,
+        mounts: Sequence[str] = (),
         **options: Any,
     ) -> None:
         self.engine = engine
@@ -73,7 +75,7 @@ class ObjectStore:
             init=True,
             environment={"OBJECT_STORE_BUCKET": BUCKET, "OBJECT_STORE_USER": USER}
             | options.pop("environment", {}),
-            volumes=[f"{self.volume}:{VOLUME}", f"{secrets}:/run/secrets:ro"],
+            volumes=[f"{self.volume}:{VOLUME}", f"{secrets}:/run/secrets:ro", *mounts],
             ports={"9000/tcp": (self.host, None)},
             **options,
         )

@@ -28,6 +28,6 @@ def test_another_process_comes_to_the_same_digits(tmp_path: Path) -> None:
             text=True,
             check=True,
         ).stdout
-        for seed in range(1, 5)
+        for seed in (1, 2)
     }
     assert len(found) == 1

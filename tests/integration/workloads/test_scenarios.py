@@ -33,7 +33,7 @@ def run(server: Server, folder: Path, scenario: str, *arguments: str) -> tuple[i
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=400,
         env=os.environ | {"MLFLOW_TRACKING_TOKEN": "s3cret", "TMPDIR": str(temporary)},
     )
     assert "Traceback" not in done.stdout

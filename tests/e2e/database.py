@@ -1,0 +1,26 @@
+"""The database of a stack, as checks reach it."""
+
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+
+
+def ask(outputs: dict[str, Any], statement: str, *values: object) -> list[Any]:
+    """Do one statement, by the outputs of a stack; return the rows that it gives."""
+    store = outputs["target"]["backend_store"]
+    with (
+        closing(
+            psycopg2.connect(
+                host=store["host"],
+                port=store["port"],
+                dbname=store["database"],
+                user=store["user"],
+                password=outputs["audit_secrets"]["database_password"],
+            )
+        ) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement, values or None)
+        return cursor.fetchall() if cursor.description else []
