@@ -2,6 +2,7 @@
 
     python -m scripts.benchmarks.faults [--stack multi-az] [--faults replica-kill,zone-cut]
                                       [--rate 20] [--seed 1] [--traces 0.5] [--write PAGE]
+                                      [--client-rule 3.18] [--keep]
 
 Deploys a stack with the settings of a named one, runs the scenario `resilience` with each fault,
 prints a row of Markdown as each ends, then removes the stack. With `--traces` that share of the
@@ -88,12 +89,15 @@ def settings(preset: str) -> dict[str, object]:
 def run(stack: Stack, preset: str, fault: str, options: argparse.Namespace) -> Result | None:
     """Run the scenario with one fault; returns its result, None where it could not run."""
     what = "faults-traces" if options.traces else "faults"
+    what += f"-{options.client_rule}" if options.client_rule else ""
     folder = ROOT / "results" / f"{what}-{preset}-{fault}"
     for old in folder.glob("*"):
         old.unlink()
     command = [sys.executable, "-m", "workloads", "run", "--stack", stack.name]
     command += ["--scenario", "resilience", "--fault", fault, "--seed", str(options.seed)]
-    command += ["--rate", str(options.rate), "--results", str(folder), "--reconcile"]
+    command += ["--rate", str(options.rate), "--results", str(folder)]
+    command += [] if options.keep else ["--reconcile"]
+    command += ["--client-rule", options.client_rule] if options.client_rule else []
     command += ["--set", f"traces={options.traces:g}"] if options.traces else []
     environment = os.environ | stack.environment
     with stack.in_project():
@@ -188,6 +192,8 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=20, help="planned calls/s")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--traces", type=float, default=0, help="share of the load that is traces")
+    parser.add_argument("--client-rule", help="as `workloads run` has it")
+    parser.add_argument("--keep", action="store_true", help="leave duplicates where they are")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page")
     options = parser.parse_args()
     if options.write:

@@ -16,6 +16,7 @@ from workloads.commands.run_folder import RESULTS, link_latest, new_folder
 from workloads.commands.run_options import named, parameters_with, profile_with
 from workloads.history.history import HISTORY
 from workloads.plan import limits
+from workloads.plan.plan import ClientRule
 from workloads.plan.request import Request
 from workloads.scenarios import SCENARIOS
 from workloads.scenarios.resilience import ResilienceParameters
@@ -139,6 +140,14 @@ def run(
             rich_help_panel=JUDGED,
         ),
     ] = None,
+    client_rule: Annotated[
+        ClientRule | None,
+        Option(
+            help="Send creates again as the client of this release of mlflow does; an emulation "
+            "by the client that is installed.",
+            rich_help_panel=LOAD,
+        ),
+    ] = None,
     fail_fast: Annotated[
         bool,
         Option(
@@ -182,6 +191,7 @@ def run(
         reconcile=reconcile,
         objectives=limits.of_options(objective or []),
         fail_fast=fail_fast,
+        client_rule=client_rule,
     )
     if fault and not chosen.breaks:
         raise CannotRunError(f"--fault {fault}: only resilience has faults")

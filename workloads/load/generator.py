@@ -25,7 +25,7 @@ from locust.runners import MasterRunner
 
 from workloads import CannotRunError
 from workloads.history.history import History
-from workloads.load import priority
+from workloads.load import priority, retry_rule
 from workloads.load.arrivals import arrivals
 from workloads.load.backlog import Backlog, Sent
 from workloads.load.call_recorder import CallRecorder
@@ -270,6 +270,8 @@ def _process(
     history.event("priority", process=index, nice=priority.reachable_nice())
     if not plan.computes:
         priority.raise_priority()
+    if plan.client_rule:
+        retry_rule.install()
     environment = Environment(user_classes=[user_class])
     process = Process(environment, history, plan, index, tickets)
     recorder = CallRecorder(process).install()

@@ -26,6 +26,12 @@ class Load(StrEnum):
     """A schedule of moments at which every user calls at once."""
 
 
+class ClientRule(StrEnum):
+    """Releases of mlflow whose rule for sending creates again can be emulated."""
+
+    RELEASE_3_18 = "3.18"
+
+
 class Stage(_Closed):
     """A part of a run with one load of its own; durations are in seconds."""
 
@@ -120,6 +126,11 @@ class Plan(_Closed):
     )
     fail_fast: bool = Field(
         default=False, description="Whether the load ends once its verdict can only be bad."
+    )
+    client_rule: ClientRule | None = Field(
+        default=None,
+        description="Release whose rule for sending creates again the client follows, emulated; "
+        "None: its own.",
     )
     processes: int = Field(ge=1, description="Processes of the load generator.")
     computes: bool = Field(description="Whether users compute between calls, as trainers do.")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from workloads.plan.plan import Profile
+from workloads.plan.plan import ClientRule, Profile
 from workloads.scenarios.scenario import Parameters, Scenario
 
 
@@ -18,6 +18,7 @@ class Request:
         reconcile: whether duplicates are removed before the readback.
         objectives: those of the command line, see `limits`.
         fail_fast: whether the load ends once its verdict can only be bad.
+        client_rule: release whose rule for sending creates again is emulated; None: the client's.
     """
 
     scenario: Scenario
@@ -29,3 +30,4 @@ class Request:
     reconcile: bool = False
     objectives: dict[str, Any] = field(default_factory=dict)
     fail_fast: bool = False
+    client_rule: ClientRule | None = None

@@ -64,7 +64,7 @@ def decide(subject: Subject, request: Request) -> Plan:
 
     Raises `CannotRunError` if the server does not answer or takes no experiment.
     """
-    scenario, profile = request.scenario, request.profile
+    scenario, profile, rule = request.scenario, request.profile, request.client_rule
     cluster = in_cluster.cluster(subject.target)
     objectives = limits.decide(
         scenario, request.profile_name, subject.objectives, request.objectives
@@ -79,6 +79,7 @@ def decide(subject: Subject, request: Request) -> Plan:
         seed=request.seed,
         faults=request.faults,
         fail_fast=request.fail_fast,
+        client_rule=rule,
         subject=subject.name,
         tracking_uri=cluster.tracking_uri
         if cluster and cluster.tracking_uri
@@ -86,7 +87,8 @@ def decide(subject: Subject, request: Request) -> Plan:
         target=subject.target,
         processes=processes(scenario, profile),
         computes=scenario.computes,
-        environment=environment.describe(subject.tracking_uri, subject.target),
+        environment=environment.describe(subject.tracking_uri, subject.target)
+        | ({"creates sent again": f"as mlflow {rule} does (emulated)"} if rule else {}),
         experiment_id=_experiment(subject.tracking_uri, scenario.name),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
