@@ -19,7 +19,7 @@ class Files:
     ca: Path
 
 
-def write(folder: Path, *hosts: str, days: float = 30) -> Files:
+def write(folder: Path, *hosts: str, days: float = 90) -> Files:
     """Write a certificate for `hosts`, by an authority of its own, to a new folder."""
     folder.mkdir()
     authority = certificates.new_authority("authority of a test")

@@ -13,6 +13,9 @@ from infra.specification.deployment import DeploymentSpec
 from infra.specification.error import SpecError
 from infra.specification.tls import TlsFiles
 
+SOON = datetime.timedelta(days=30)
+"""Before its end, a certificate is warned about."""
+
 
 def check_certificate(spec: DeploymentSpec, load_host: str | None = None) -> list[str]:
     """Return warnings; raise `SpecError` with one line for what clients would not accept.
@@ -47,9 +50,14 @@ def check_certificate(spec: DeploymentSpec, load_host: str | None = None) -> lis
         if host and not is_for(served, host):
             raise SpecError(f"tls.cert: {cert}: is for {known}, and not for {host}, which {remedy}")
     others = [host for host in spec.allowed_hosts if not is_for(served, host)]
+    soonest = min(each.not_valid_after_utc for each in chain)
+    ending = f"tls.cert: {cert}: ends on {soonest:%Y-%m-%d}; renew it, then pulumi up"
     return [
-        f"tls.cert: {cert}: is not for {host} of allowed_hosts: clients refuse it there"
-        for host in others
+        *([ending] if soonest - now < SOON else []),
+        *(
+            f"tls.cert: {cert}: is not for {host} of allowed_hosts: clients refuse it there"
+            for host in others
+        ),
     ]
 
 

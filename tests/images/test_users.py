@@ -178,6 +178,25 @@ def test_forged_headers_let_nobody_in(urls: tuple[str, str], headers: dict[str, 
     assert status(urls[0], headers=headers) == 401
 
 
+@pytest.mark.parametrize(
+    ("origin", "answer", "allowed"),
+    [
+        ("http://localhost:3000", 200, "http://localhost:3000"),
+        ("https://elsewhere.example", 400, None),
+    ],
+)
+def test_a_browser_may_ask_what_a_page_of_an_allowed_origin_may_send(
+    urls: tuple[str, str], origin: str, answer: int, allowed: str | None
+) -> None:
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    url = f"{urls[0]}/api/2.0/mlflow/runs/create"
+    asked = requests.options(url, headers=headers, timeout=SECONDS)
+    assert asked.status_code == answer
+    assert asked.headers.get("Access-Control-Allow-Origin") == allowed
+    assert requests.options(url, timeout=SECONDS).status_code == 401
+    assert requests.post(url, json={}, headers=headers, timeout=SECONDS).status_code == 401
+
+
 def test_wrong_passwords_all_the_time_keep_nobody_else_waiting(
     servers: ServersWithUsers, urls: tuple[str, str], user: tuple[str, str]
 ) -> None:

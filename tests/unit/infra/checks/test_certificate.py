@@ -41,6 +41,14 @@ def test_a_name_that_it_lacks_beside_the_first_is_a_warning(files: Files) -> Non
     assert line.endswith(": is not for mlflow of allowed_hosts: clients refuse it there")
 
 
+@pytest.mark.parametrize(("days", "warned"), [(29.0, True), (31.0, False)])
+def test_one_that_ends_within_30_days_is_a_warning(
+    tmp_path: Path, days: float, warned: bool
+) -> None:
+    lines = check(named(certificates.write(tmp_path / "own", "mlflow.example.com", days=days)))
+    assert ["renew it, then pulumi up" in line for line in lines] == [True] * warned
+
+
 def test_what_clients_would_refuse_is_one_line(files: Files, tmp_path: Path) -> None:
     other = certificates.write(tmp_path / "other", "mlflow.example.com")
     old = certificates.write(

@@ -212,6 +212,11 @@ class Inside:
         await send({"type": "http.response.body"})
 
 
+async def preflights(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body"})
+
+
 def status_of(
     path: str,
     *headers: tuple[bytes, bytes],
@@ -233,7 +238,8 @@ def status_of(
             "query_string": query,
             "headers": list(headers),
         }
-        gate = Gate(inside.application, Passwords(find or Table(ANN).find, 10), PROBE)
+        passwords = Passwords(find or Table(ANN).find, 10)
+        gate = Gate(inside.application, preflights, passwords, PROBE)
         await gate.answer(scope, None, send)  # type: ignore[arg-type]
 
     run(ask())
@@ -270,6 +276,15 @@ def test_all_else_asks_who_it_is(path: str) -> None:
 )
 def test_other_headers_let_nobody_in(headers: list[tuple[bytes, bytes]]) -> None:
     assert status_of("/api/2.0/mlflow/runs/get", *headers) == (401, [])
+
+
+def test_a_browser_s_question_for_another_site_reaches_nothing_and_opens_nothing() -> None:
+    path = "/api/2.0/mlflow/runs/create"
+    both = [(b"origin", b"https://a.example"), (b"access-control-request-method", b"POST")]
+    assert status_of(path, *both, method="OPTIONS") == (204, [])
+    assert status_of(path, *both, method="POST") == (401, [])
+    assert status_of(path, both[0], method="OPTIONS") == (401, [])
+    assert status_of(path, both[1], method="OPTIONS") == (401, [])
 
 
 def test_the_gateway_takes_a_header_of_its_own_before_a_provider_s_key() -> None:

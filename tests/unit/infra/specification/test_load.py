@@ -13,7 +13,7 @@ import yaml
 from infra.components.capacity import capacity
 from infra.specification.deployment import DeploymentSpec
 from infra.specification.error import SpecError
-from infra.specification.exposure import exposed
+from infra.specification.exposure import exposed, exposures, is_on
 from infra.specification.load import load_spec
 from infra.specification.reference import reference
 from infra.specification.tls import TlsFiles
@@ -514,3 +514,41 @@ def test_what_is_open_to_others_is_said(values: dict[str, object], missing: list
         assert line.startswith(f"bind: {values['bind']}: the server is open to others than this ")
         assert f" without {key}: " in line
         assert f"; pulumi config set {key} " in line
+
+
+@pytest.mark.parametrize(
+    ("values", "missing"),
+    [
+        ({}, ["auth", "tls"]),
+        ({"auth": "basic"}, ["tls"]),
+        ({"auth": "basic", "tls": "true"}, []),
+        ({"auth": "basic", "secret": "own"}, []),
+        ({"secret": "own"}, ["auth"]),
+    ],
+)
+def test_an_ingress_is_open_to_others(values: dict[str, str], missing: list[str]) -> None:
+    cluster = {"context": "kind", "ingress_host": "mlflow.example.com"}
+    if secret := values.get("secret"):
+        cluster["ingress_tls_secret"] = secret
+    given = {key: value for key, value in values.items() if key != "secret"}
+    lines = list(exposed({**given, "kubernetes": cluster}))
+    start = "kubernetes.ingress_host: mlflow.example.com: the server is open to others than this "
+    assert [line.startswith(start) for line in lines] == [True] * len(missing)
+    assert [f" without {key}: " in line for key, line in zip(missing, lines, strict=True)] == [
+        True
+    ] * len(missing)
+    spec = load(
+        platform="kubernetes",
+        artifacts="s3",
+        kubernetes=json.dumps(cluster),
+        **given,
+    )
+    assert list(exposures(spec)) == lines
+    assert list(exposed({"kubernetes": {"context": "kind"}})) == []
+
+
+@pytest.mark.parametrize(
+    "word", ["off", "OFF", "False", "f", "n", "no", "0", "true", "on", "yes", "1", False, True]
+)
+def test_tls_is_on_as_the_specification_reads_it(word: object) -> None:
+    assert is_on(word) == bool(load(tls=str(word)).tls)

@@ -78,6 +78,9 @@ MOST_WAITING = 100
 GATEWAY_HEADER = b"x-mlflow-authorization"
 """Where requests to the gateway may have what others have in `Authorization`."""
 
+PREFLIGHT = {b"origin", b"access-control-request-method"}
+"""Headers of a browser's question before a request from another site's page."""
+
 CHALLENGE = (b"www-authenticate", b'Basic realm="mlflow"')
 
 UNKNOWN = "You are not authenticated: give the name and the password of a user of this server."
@@ -166,8 +169,11 @@ class Passwords:
 class Gate:
     """Lets requests to `application` through that say who sends them."""
 
-    def __init__(self, application: "ASGIApp", passwords: Passwords, probe: str) -> None:
+    def __init__(
+        self, application: "ASGIApp", preflights: "ASGIApp", passwords: Passwords, probe: str
+    ) -> None:
         self._application = application
+        self._preflights = preflights
         self._passwords = passwords
         self._probe = f"Bearer {probe}".encode()
 
@@ -178,6 +184,9 @@ class Gate:
             return
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
+            return
+        if _is_preflight(scope):
+            await self._preflights(scope, receive, send)
             return
         try:
             asking = await self._who(scope)
@@ -218,6 +227,12 @@ class Gate:
         return None if user is None else Asking(user)
 
 
+def _is_preflight(scope: "Scope") -> bool:
+    """Whether a browser asks what another site's page may send here; it does so as nobody."""
+    given = {name for name, _ in scope["headers"]}
+    return scope["method"] == "OPTIONS" and given >= PREFLIGHT
+
+
 def _values(scope: "Scope", header: bytes) -> list[bytes]:
     return [value for name, value in scope["headers"] if name == header]
 
@@ -247,8 +262,10 @@ def with_users(
     os.environ["MLFLOW_FLASK_SERVER_SECRET_KEY"] = KEY_FILE.read_text().strip()
     # The schema job has made the administrator.
     os.environ["_MLFLOW_AUTH_ADMIN_BOOTSTRAPPED"] = "true"
+    from fastapi import FastAPI
     from mlflow.server import auth as users_app
     from mlflow.server.auth.db import utils as tables
+    from mlflow.server.fastapi_security import init_fastapi_security
 
     tables.migrate_if_needed = _never_migrate  # type: ignore[assignment]
     auth: Any = users_app
@@ -275,9 +292,13 @@ def with_users(
     auth._canonical_artifact_proxy_path = _as_stored
 
     remembered = int(os.environ.get(REMEMBERED, MOST_REMEMBERED))
+    # Nothing is behind it: what answers preflights can open nothing.
+    preflights = FastAPI(openapi_url=None)
+    init_fastapi_security(preflights)
 
     def gate(inner: "ASGIApp") -> "ASGIApp":
-        inside = Gate(inner, Passwords(find, remembered), PROBE_FILE.read_text().strip())
+        probe = PROBE_FILE.read_text().strip()
+        inside = Gate(inner, preflights, Passwords(find, remembered), probe)
 
         # A function, as uvicorn takes a method for an application of an older kind.
         async def whole(scope: "Scope", receive: "Receive", send: "Send") -> None:
