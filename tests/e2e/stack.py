@@ -172,10 +172,10 @@ class Stack:
 
     def workload(self, results: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a scenario against it, as a person does, with its files in `results`."""
-        command = [sys.executable, "-m", "workloads", "run", "--stack", self.name, *arguments]
+        command = [sys.executable, "-m", "workloads", "run", "--stack", self.name, "--once"]
         with self.in_project():
             done = subprocess.run(
-                [*command, "--results", str(results)],
+                [*command, "--results", str(results), *arguments],
                 cwd=ROOT,
                 env=self.environment,
                 capture_output=True,

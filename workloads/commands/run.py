@@ -156,6 +156,14 @@ def run(
             rich_help_panel=JUDGED,
         ),
     ] = False,
+    once: Annotated[
+        bool,
+        Option(
+            "--once",
+            help="Do not try again what is undecided after the first time.",
+            rich_help_panel=JUDGED,
+        ),
+    ] = False,
     reconcile: Annotated[
         bool,
         Option(
@@ -219,7 +227,7 @@ def run(
                 from workloads.runner import phases, retry
 
                 result = phases.run(prepared, request, folder, page)
-                if retry.is_worthwhile(result):
+                if not once and retry.is_worthwhile(result):
                     first = retry.set_aside(folder)
                     complain(f"undecided, trying once more ({first}): {result.verdict.reasons[0]}")
                     result = phases.run(prepared, request, folder, page)

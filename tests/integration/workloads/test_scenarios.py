@@ -17,14 +17,19 @@ from workloads.plan import limits
 from workloads.scenarios import SCENARIOS
 from workloads.scenarios.scenario import Parameters
 from workloads.target.probe_paths import RATES
-from workloads.verdict.result import DurabilityVerdict, Result
+from workloads.verdict.result import DurabilityVerdict, Judgement, Result
 
 ROOT = Path(__file__).parents[3]
+UNDECIDED = "--objective=trace:min_count=1000000"
+"""An objective for which no run here is long enough."""
 
 
-def run(server: Server, folder: Path, scenario: str, *arguments: str) -> tuple[int, str]:
+def run(
+    server: Server, folder: Path, scenario: str, *arguments: str, once: bool = True
+) -> tuple[int, str]:
     command = [sys.executable, "-m", "workloads", "run", "--url", server.uri, "--users", "2"]
     command += ["--scenario", scenario, "--results", str(folder), "--duration", "3", *arguments]
+    command += ["--once"] if once else []
     temporary = folder.with_name(f"{folder.name}.tmp")
     temporary.mkdir()
     done = subprocess.run(
@@ -328,7 +333,11 @@ def test_in_a_closed_load_everybody_waits_until_a_trace_is_sent(
     server: Server, tmp_path: Path
 ) -> None:
     """Else a user would make traces for as long as the client's queue has room."""
-    run(server, tmp_path / "run", "traces", "--set", "spans=3", "--set", "closed=true")
+    options = ("--set", "spans=3", "--set", "closed=true", UNDECIDED)
+    status, output = run(server, tmp_path / "run", "traces", *options, once=False)
+    assert status == Judgement.INVALID.exit_status
+    assert f"undecided, trying once more ({tmp_path}/run/undecided): " in output
+    assert (tmp_path / "run" / "undecided" / "result.json").exists()
     found = list(history.operations(tmp_path / "run" / "history.jsonl"))
     steps = [o for o in found if o.type == "step"]
     exports = [o for o in found if o.name == "POST v1/traces"]
@@ -348,7 +357,9 @@ def test_a_climb_of_traces_has_a_knee(server: Server, tmp_path: Path) -> None:
 def test_what_the_client_drops_is_counted(server: Server, tmp_path: Path) -> None:
     """With hardly any room in its queue, as with a server that is far too slow."""
     small = ("spans=30", "export_queue=1", "export_workers=1")
-    run(server, tmp_path / "run", "traces", "--rate", "3", *(f"--set={one}" for one in small))
+    options = ("--rate", "3", UNDECIDED, *(f"--set={one}" for one in small))
+    run(server, tmp_path / "run", "traces", *options)
+    assert not (tmp_path / "run" / "undecided").exists()
     path = tmp_path / "run" / "history.jsonl"
     dropped = [line for line in history.lines(path) if line["type"] == "dropped_by_client"]
     lost = sum(line["spans"] for line in dropped)
