@@ -6,9 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
-from scripts.shared.project import CACHE
+from scripts.shared.project import CACHE, ROOT, pin
 from scripts.shared.venv import PYTHON, UV, uv_settings
 
 RELEASES = ("2.22.5", "3.14.0", "3.16.1", "3.17.2", "3.18.0")
@@ -21,6 +22,19 @@ class CannotInstallError(Exception):
     """A release cannot be had; one line says why."""
 
 
+GENERATOR = ("duckdb", "gevent", "locust")
+"""What makes the load and judges it has the pinned version; all else one that fits the release."""
+
+
+def workload_requirements() -> list[str]:
+    """Return what workloads need beside mlflow."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found = [re.match(r"[\w.-]+", line) for line in project["dependencies"]]
+    names = sorted({name[0] for name in found if name} - {"mlflow", "mypy", "ruff", *GENERATOR})
+    needed = [name for name in names if not name.startswith(("types-", "pytest"))]
+    return [*needed, *(f"{name}=={pin(name)}" for name in GENERATOR)]
+
+
 def requirements(release: str) -> list[str]:
     """Return what goes into the environment of a release."""
     needed = [f"mlflow=={release}"]
@@ -31,12 +45,12 @@ def requirements(release: str) -> list[str]:
     return needed
 
 
-def python_of(release: str, cache: Path = CACHE) -> Path:
+def python_of(release: str, cache: Path = CACHE, *, workloads: bool = False) -> Path:
     """Return the Python that has this release; made by uv at first, in some seconds.
 
-    Raises `CannotInstallError`.
+    With `workloads` it has all that a load needs, too. Raises `CannotInstallError`.
     """
-    needed = requirements(release)
+    needed = requirements(release) + (workload_requirements() if workloads else [])
     content = "\n".join([sys.version, *needed])
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]
     folder = cache / "clients" / f"{release}-{digest}"

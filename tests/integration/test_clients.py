@@ -1,5 +1,7 @@
 """Real clients of other releases with a real server: what they do, and what they send again."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from scripts.benchmarks.clients import Tried, tried
 from scripts.shared.client_releases import RELEASES, CannotInstallError, python_of
+from scripts.shared.project import ROOT
 from tests.integration.workloads.conftest import Server
 from tests.integration.workloads.conftest import server as server  # a fixture
 
@@ -62,3 +65,20 @@ def test_with_the_rule_of_the_next_release_a_lost_answer_leaves_an_orphan(server
     for fault in ("429", "502", "503", "lost"):
         said = found.under["log a batch", fault]
         assert said == f"call succeeds, 1 point ({fault}, 200)"
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("release", ["3.14.0", OTHER])
+def test_a_whole_load_by_another_release_is_read_back(
+    server: Server, release: str, tmp_path: Path
+) -> None:
+    """Its speed is this machine's: what counts is that it ran to its end, and all is there."""
+    command = [str(python_of(release, workloads=True)), "-m", "workloads", "run"]
+    command += ["--url", server.uri]
+    command += ["--scenario", "mixed", "--users", "2", "--duration", "5", "--set", "traces=0.3"]
+    done = subprocess.run(
+        [*command, "--results", tmp_path / "run"], cwd=ROOT, capture_output=True, text=True
+    )
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["plan"]["environment"]["mlflow client"] == release
+    assert result["durability"]["verdict"] == "pass", done.stdout[-3000:]

@@ -1,6 +1,7 @@
 """The command line of `scripts/bench`; without packages, as it is read before they are there."""
 
 import argparse
+import re
 from collections.abc import Sequence
 
 from scripts.shared import ui
@@ -8,6 +9,7 @@ from scripts.stack import files
 from workloads.comparison import needs
 
 SCENARIO = "training"
+OLDEST_CLIENT = (3, 14, 0)
 DEPLOYING = ("deploy", "scale-out")
 """Scenarios that deploy by themselves."""
 
@@ -51,6 +53,11 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
         help="remove the stacks also where they were deployed before, with their data",
     )
     parser.add_argument(
+        "--client",
+        metavar="RELEASE",
+        help="have the load by the client of this release of mlflow, as 3.16.1",
+    )
+    parser.add_argument(
         "--compare", action="store_true", help="compare the stacks; no names: all that can run here"
     )
     parser.add_argument(
@@ -70,6 +77,16 @@ def _problem(options: argparse.Namespace, available: Sequence[str]) -> str | Non
         )
     if options.remove and (options.compare or options.scenario in DEPLOYING):
         return "--remove: only what is not deployed is compared or deployed here; leave it out"
+    if options.client and (options.compare or options.scenario in DEPLOYING):
+        return "--client: a comparison and what deploys use the pinned client; leave it out"
+    if options.client and not re.fullmatch(r"\d+\.\d+\.\d+", options.client):
+        return f"--client {options.client}: give a release of mlflow by its number, as 3.16.1"
+    if options.client and tuple(map(int, options.client.split("."))) < OLDEST_CLIENT:
+        oldest = ".".join(map(str, OLDEST_CLIENT))
+        return (
+            f"--client {options.client}: workloads use what mlflow has since 3; those from "
+            f"{oldest} on are tried: give one of these (docs/clients.md has what older ones do)"
+        )
     if options.keep and options.scenario in DEPLOYING:
         return f"--keep: {options.scenario} deploys and removes by itself; leave it out"
     if options.compare and options.scenario != SCENARIO:

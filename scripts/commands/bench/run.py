@@ -11,6 +11,7 @@ from scripts.commands.bench.arguments import SCENARIO
 from scripts.shared import ui
 from scripts.shared.project import LOGS, ROOT
 from scripts.shared.status import Status
+from scripts.shared.venv import PYTHON
 from scripts.stack import deployment, snapshot, updates
 
 
@@ -21,12 +22,14 @@ class Options:
     Attributes:
         keep: leave it deployed.
         remove: remove it also where it was deployed before.
+        python: that has the client of the load.
     """
 
     profile: str = "quick"
     scenario: str = SCENARIO
     keep: bool = False
     remove: bool = False
+    python: Path = PYTHON
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,9 @@ def _is_up(stack: str) -> bool:
 def _workload(stack: str, options: Options, folder: Path) -> Status:
     """Run the scenario, with the terminal as its own."""
     arguments = ["--scenario", options.scenario, "--profile", options.profile]
-    return workload.run(stack, options.scenario, arguments, folder, shown=True)
+    return workload.run(
+        stack, options.scenario, arguments, folder, shown=True, python=options.python
+    )
 
 
 def _keep_records(folder: Path, stack: str, times: dict[str, float]) -> Path | None:

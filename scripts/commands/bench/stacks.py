@@ -2,14 +2,16 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from scripts.commands.bench import arguments, test_cluster
 from scripts.commands.bench.comparison import runner, schedule
 from scripts.commands.bench.results import RESULTS
 from scripts.commands.bench.run import Options, bench
 from scripts.commands.bench.scenarios import deploy, scale_out
-from scripts.shared import ui
+from scripts.shared import client_releases, ui
 from scripts.shared.status import Status, worst
+from scripts.shared.venv import PYTHON
 from scripts.stack import files
 from workloads.comparison import needs
 from workloads.scenarios import SCENARIOS
@@ -29,7 +31,8 @@ def main() -> int:
         _check(options.scenario)
         if options.scenario in DEPLOYING:
             return worst([_deploying(stack, options) for stack in options.stacks])
-        each = Options(options.profile, options.scenario, options.keep, options.remove)
+        python = _client(options.client) if options.client else PYTHON
+        each = Options(options.profile, options.scenario, options.keep, options.remove, python)
         with test_cluster.running_for(options.stacks, options.keep):
             return worst([bench(stack, each).status for stack in options.stacks])
     except ui.SetupError as error:
@@ -37,6 +40,14 @@ def main() -> int:
     except KeyboardInterrupt:
         ui.say("bench", "interrupted")
     return Status.COULD_NOT_RUN
+
+
+def _client(release: str) -> Path:
+    """Return the Python of a load by this release; it is made before anything is deployed."""
+    try:
+        return client_releases.python_of(release, workloads=True)
+    except client_releases.CannotInstallError as error:
+        raise ui.SetupError(f"--client {release}: {error}") from None
 
 
 def _check(scenario: str) -> None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from scripts.shared import ui
-from scripts.shared.project import ROOT, VENV
+from scripts.shared.project import ROOT
 from scripts.shared.status import Status, status_of
+from scripts.shared.venv import PYTHON
 
 GRACE_S = 60.0
 """Time for an interrupted workload to heal and to write down what it has."""
@@ -14,13 +15,19 @@ RESULT = "result.json"
 
 
 def run(
-    stack: str, name: str, arguments: list[str], folder: Path, *, shown: bool = False
+    stack: str,
+    name: str,
+    arguments: list[str],
+    folder: Path,
+    *,
+    shown: bool = False,
+    python: Path = PYTHON,
 ) -> Status:
     """Run `python -m workloads run` on a stack, results in `folder`; return its status.
 
-    What it prints is in a log there, or on the terminal if it is `shown`.
+    What it prints is in a log there, or on the terminal if it is `shown`. `python` has the client.
     """
-    argv = [f"{VENV}/bin/python", "-m", "workloads", "run", "--stack", stack, *arguments]
+    argv = [str(python), "-m", "workloads", "run", "--stack", stack, *arguments]
     results = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
     try:
         ui.run(

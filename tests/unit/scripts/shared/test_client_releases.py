@@ -6,6 +6,7 @@ import pytest
 
 from scripts.shared import client_releases
 from scripts.shared.client_releases import CannotInstallError, python_of
+from scripts.shared.project import pin
 
 MADE = """#!/bin/bash
 echo "$@" >> {log}
@@ -49,6 +50,13 @@ def test_other_content_is_another_environment(
     first = python_of("3.16.1", tmp_path)
     monkeypatch.setattr(client_releases, "requirements", lambda release: [release, "more"])
     assert python_of("3.16.1", tmp_path) != first
+
+
+def test_a_load_needs_the_pinned_generator_and_whatever_else_fits() -> None:
+    needed = client_releases.workload_requirements()
+    assert f"locust=={pin('locust')}" in needed
+    assert {"requests", "opentelemetry-sdk", "typer"} < set(needed)
+    assert not any(name.startswith(("mlflow", "types-", "pytest")) for name in needed)
 
 
 def test_what_cannot_be_had_is_one_line_and_leaves_nothing(
