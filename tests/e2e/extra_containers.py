@@ -130,7 +130,7 @@ def uri(container: Container, port: int = PORT) -> str:
     return f"http://127.0.0.1:{published[f'{port}/tcp'][0]['HostPort']}"
 
 
-def wait_for(server: str, seconds: float = 90) -> None:
+def wait_for(server: str, seconds: float = 300) -> None:
     """Wait until a tracking server answers from its database."""
     deadline = time.monotonic() + seconds
     search = f"{server}/api/2.0/mlflow/experiments/search?max_results=1"

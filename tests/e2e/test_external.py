@@ -69,7 +69,7 @@ def services(
         database = Postgres(sandbox, image, "-c", "max_connections=220", host=host)
         secrets = write_secrets(folder / "secrets")
         store = ObjectStore(sandbox, MINIO, build(docker_client, "minio"), secrets, host=host)
-        wait_until(database.is_ready, 60, "PostgreSQL is ready")
+        wait_until(database.is_ready, 120, "PostgreSQL is ready")
         authority = certificate(folder, f"IP:{host}")
         database.use_tls(authority)
         yield Services(store.wait(), database, authority)

@@ -53,7 +53,7 @@ def mlflow_image(client: docker.DockerClient) -> str:
 def server(sandbox: Sandbox, postgres_image: str) -> Postgres:
     """A PostgreSQL server that the tests share; each takes its `database` afresh."""
     server = Postgres(sandbox, postgres_image, hostname="postgres")
-    wait_until(server.is_ready, 30, "PostgreSQL is ready")
+    wait_until(server.is_ready, 120, "PostgreSQL is ready")
     return server
 
 

@@ -40,7 +40,7 @@ class NfsServer:
         return execute(self.container, "ready").returncode == 0
 
     def wait(self) -> "NfsServer":
-        wait_until(self.is_ready, 30, "the NFS server is ready")
+        wait_until(self.is_ready, 120, "the NFS server is ready")
         return self
 
     def restart(self) -> None:
@@ -84,7 +84,7 @@ class NfsClient:
         return f" {FOLDER} fuse.nfs " in mounts
 
     def wait(self) -> "NfsClient":
-        wait_until(self.is_mounted, 20, "the export is mounted")
+        wait_until(self.is_mounted, 120, "the export is mounted")
         return self
 
     def python(self, program: str, *arguments: str, folder: str = str(FOLDER)) -> str:

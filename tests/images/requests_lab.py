@@ -133,7 +133,7 @@ class Lab:
             f"[default]\naws_access_key_id = {USER}\naws_secret_access_key = {PASSWORD}\n"
         )
         self._keys.chmod(0o444)
-        wait_until(postgres.is_ready, 60, "PostgreSQL is ready")
+        wait_until(postgres.is_ready, 120, "PostgreSQL is ready")
         server = _server(ArtifactFolder(FOLDER))
         status, output = ends(sandbox.run(mlflow, server.schema_job_command()), 120)
         assert status == 0, output
@@ -199,7 +199,7 @@ class Lab:
             ports={f"{nginx.PORT}/tcp": ("127.0.0.1", None)},
             volumes=[f"{volume}:{file.parent}"],
         )
-        wait_until(lambda: execute(container, "true").returncode == 0, 30, "nginx runs")
+        wait_until(lambda: execute(container, "true").returncode == 0, 120, "nginx runs")
         container.put_archive(str(file.parent), stream.getvalue())
         return Place(container)
 

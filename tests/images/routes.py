@@ -376,7 +376,7 @@ def main(arguments: Iterable[str]) -> int:
     options = parser.parse_args(list(arguments))
     with opened() as sandbox:
         postgres = Postgres(sandbox, build(sandbox.client, "postgres"), hostname="postgres")
-        wait_until(postgres.is_ready, 60, "PostgreSQL is ready")
+        wait_until(postgres.is_ready, 120, "PostgreSQL is ready")
         image = build(sandbox.client, "mlflow")
         servers = ServersWithUsers(sandbox, image, "postgres", sandbox.secret.parent)
         servers.wait()

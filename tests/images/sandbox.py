@@ -128,7 +128,7 @@ class Postgres:
             self.sql(f"ALTER SYSTEM SET {option} = '{folder}/{file.name}'")
         self.sql("ALTER SYSTEM SET ssl = on")
         self.sql("SELECT pg_reload_conf()")
-        wait_until(lambda: self.sql("SHOW ssl") == "on", 10, "TLS is on")
+        wait_until(lambda: self.sql("SHOW ssl") == "on", 120, "TLS is on")
 
     def sql(self, statement: str, database: str = "mlflow") -> str:
         """Run SQL as the superuser over the socket; returns unaligned rows."""

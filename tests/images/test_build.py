@@ -151,7 +151,7 @@ def test_a_build_whose_client_is_killed_ends_and_leaves_no_container(
         else:
             pytest.fail("the build ended by itself")
         if builder != "BuildKit":
-            wait_until(lambda: images.containers() != [], 15, "the build has its container")
+            wait_until(lambda: images.containers() != [], 120, "the build has its container")
         killed.kill()
-    wait_until(lambda: images.containers() == [], 15, "the build's container is gone")
+    wait_until(lambda: images.containers() == [], 120, "the build's container is gone")
     assert registry.image_id(client, context.tag) is None

@@ -28,7 +28,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mine(sandbox: Sandbox, postgres_image: str, authority: Path) -> Iterator[Postgres]:
     """A server with TLS and enough connections."""
     server = Postgres(sandbox, postgres_image, "-c", f"max_connections={SMALLEST.max_connections}")
-    wait_until(server.is_ready, 60, "PostgreSQL is ready")
+    wait_until(server.is_ready, 120, "PostgreSQL is ready")
     server.use_tls(authority)
     yield server
     server.container.remove(force=True)

@@ -53,7 +53,7 @@ def test_a_full_disk_refuses_writes_and_loses_nothing(
             healthcheck={"test": ["CMD", "ready"], "interval": 10**9},
         )
         try:
-            wait_until(postgres.is_ready, 60, "PostgreSQL is ready")
+            wait_until(postgres.is_ready, 120, "PostgreSQL is ready")
             postgres.sql("create table kept (number int, content text)")
             stack = of(postgres)
             assert fault.unavailable(stack) is None

@@ -68,7 +68,7 @@ http.server.ThreadingHTTPServer(("", 8000), Handler).serve_forever()
 def postgres(sandbox: Sandbox, postgres_image: str) -> Postgres:
     connections = f"max_connections={SIZES.max_connections + 60}"
     postgres = Postgres(sandbox, postgres_image, "-c", connections, hostname="keys")
-    wait_until(postgres.is_ready, 60, "PostgreSQL is ready")
+    wait_until(postgres.is_ready, 120, "PostgreSQL is ready")
     return postgres
 
 

@@ -28,7 +28,7 @@ ARTIFACTS = "/var/lib/mlflow/artifacts"
 def backend(sandbox: Sandbox, postgres_image: str) -> Postgres:
     """A PostgreSQL server of this module's own, to be paused and stopped."""
     backend = Postgres(sandbox, postgres_image, hostname="backend")
-    wait_until(backend.is_ready, 30, "PostgreSQL is ready")
+    wait_until(backend.is_ready, 120, "PostgreSQL is ready")
     return backend
 
 
@@ -122,7 +122,7 @@ def test_ready_means_that_the_database_answers(
         assert result.stdout.startswith("not ready: ")
     finally:
         getattr(backend.container, {"pause": "unpause", "stop": "start"}[fault])()
-    wait_until(lambda: is_ready(replica), 60, "the server answers again")
+    wait_until(lambda: is_ready(replica), 120, "the server answers again")
 
 
 def test_ready_asks_the_given_port(replicas: list[Container]) -> None:

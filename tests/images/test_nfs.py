@@ -577,7 +577,7 @@ def test_a_stopped_client_ends_in_order(
 ) -> None:
     program = "import signal, sys; signal.signal(15, lambda *_: sys.exit(7)); signal.pause()"
     client = NfsClient(sandbox, mlflow_image, shared, "python3", "-c", program).wait()
-    wait_until(lambda: "python3" in str(client.container.top()), 10, "the command runs")
+    wait_until(lambda: "python3" in str(client.container.top()), 120, "the command runs")
     time.sleep(0.5)
     client.container.stop(timeout=20)
     assert client.container.wait(timeout=5)["StatusCode"] == 7

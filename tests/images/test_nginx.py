@@ -146,7 +146,7 @@ class Balancer:
     def __init__(self, container: Container) -> None:
         self.container = container
         self._port: int | None = None
-        wait_until(self._listens, 20, "nginx listens")
+        wait_until(self._listens, 120, "nginx listens")
 
     @property
     def port(self) -> int:
@@ -481,7 +481,7 @@ def test_the_access_log_says_who_answered_and_how_long_it_took(
 ) -> None:
     balancer = lab.balancer(configuration(lab))
     balancer.request("POST", '/with"quotes', b"{}")
-    wait_until(lambda: b"quotes" in balancer.container.logs(), 10, "Docker has the line")
+    wait_until(lambda: b"quotes" in balancer.container.logs(), 120, "Docker has the line")
     [line] = [line for line in balancer.container.logs().splitlines() if b"quotes" in line]
     entry = json.loads(line)
     assert (entry["method"], entry["status"], entry["uri"]) == ("POST", 200, '/with"quotes')

@@ -411,7 +411,7 @@ def test_ready_tells_a_frozen_server_and_a_missing_bucket(own: ObjectStore) -> N
     signal("STOP")
     assert not own.is_ready()
     signal("CONT")
-    wait_until(own.is_ready, 30, "the server is ready again")
+    wait_until(own.is_ready, 120, "the server is ready again")
 
     own.root().delete_bucket(Bucket=BUCKET)
     assert not own.is_ready()

@@ -26,7 +26,7 @@ def log_in(server: Postgres, password: str = PASSWORD, database: str = "mlflow")
 
 
 def is_ready(server: Postgres) -> None:
-    wait_until(server.is_ready, 60, "PostgreSQL is ready")
+    wait_until(server.is_ready, 120, "PostgreSQL is ready")
 
 
 def test_the_first_ready_is_the_real_one(sandbox: Sandbox, postgres_image: str) -> None:
@@ -81,7 +81,7 @@ def test_a_kill_in_the_first_start_is_made_good(sandbox: Sandbox, postgres_image
     # A tenth of a processor, so that the kill comes while initdb is at work.
     server = Postgres(sandbox, postgres_image, cpu_period=100_000, cpu_quota=10_000)
     look = ("test", "-e", "/var/lib/postgresql/data/17.new/base")
-    wait_until(lambda: execute(server.container, *look).returncode == 0, 60, "initdb is at work")
+    wait_until(lambda: execute(server.container, *look).returncode == 0, 120, "initdb is at work")
     server.container.kill()
     assert volume_content(sandbox, postgres_image, server.volume) == {"17.new", "lock"}
     server.container.update(cpu_quota=-1)

@@ -31,7 +31,7 @@ NOW_MS = int(time.time() * 1000)
 def backend(sandbox: Sandbox, postgres_image: str, mlflow_image: str) -> Postgres:
     """A database that the schema job prepared for rollups."""
     backend = Postgres(sandbox, postgres_image, hostname="jobs")
-    wait_until(backend.is_ready, 60, "PostgreSQL is ready")
+    wait_until(backend.is_ready, 120, "PostgreSQL is ready")
     status, output = schema_job(sandbox, mlflow_image, "--trace-rollups")
     assert status == 0, output
     return backend

@@ -52,7 +52,7 @@ CONFLICTS_OF_MLFLOW = 10
 def postgres(sandbox: Sandbox, postgres_image: str) -> Postgres:
     connections = f"max_connections={SIZES.max_connections + 60}"
     postgres = Postgres(sandbox, postgres_image, "-c", connections, hostname="traces")
-    wait_until(postgres.is_ready, 60, "PostgreSQL is ready")
+    wait_until(postgres.is_ready, 120, "PostgreSQL is ready")
     return postgres
 
 

@@ -27,7 +27,7 @@ WRONG = "of-nobody-whatsoever"
 @pytest.fixture(scope="module")
 def postgres(sandbox: Sandbox, postgres_image: str) -> Postgres:
     postgres = Postgres(sandbox, postgres_image, "-c", "max_connections=200", hostname="users")
-    wait_until(postgres.is_ready, 60, "PostgreSQL is ready")
+    wait_until(postgres.is_ready, 120, "PostgreSQL is ready")
     return postgres
 
 
