@@ -2,12 +2,12 @@
 
 from contextlib import closing
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from ipaddress import IPv4Address
 from typing import Any
 
 import pulumi
 
+from infra import releases
 from infra.checks.hosts import wrong_answers
 from infra.components import nginx, postgres
 from infra.components.names import (
@@ -322,7 +322,7 @@ class Deployment(pulumi.ComponentResource):
                 tracking_uri=spec.tracking_uri,
                 username=ADMINISTRATOR if spec.users else None,
                 ca_file=ca_file,
-                mlflow_version=version("mlflow"),
+                mlflow_version=releases.version_of(spec.mlflow),
                 artifacts=spec.artifact_store,
                 replicas=spec.all_replicas,
                 workers=spec.workers,

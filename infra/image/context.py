@@ -18,12 +18,13 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra import releases
+
 OWN = "mlflow-bench/"
 """What the names of the images that are built here begin with."""
 
 IMAGES = Path(__file__).parents[1] / "images"
 PROJECT = Path(__file__).parents[2]
-REQUIREMENTS = PROJECT / "requirements.txt"
 SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 SYSTEM_ADDITIONS = Path("/usr/local/share/ca-certificates")
 
@@ -93,15 +94,15 @@ def stage(
     build_root: Path,
     *,
     ca_bundle: Path | None,
-    mlflow_source: Path | None = None,
+    mlflow_source: Path | str | None = None,
     base: str | None = None,
 ) -> BuildContext:
     """Write the build context of an image below `build_root`, unless it exists already.
 
     `ca_bundle` (see `find_ca_bundle`) is used by downloads while an image is built and does not
-    become part of it. `mlflow_source`, for the mlflow image only, is an own wheel or
-    source folder, installed in place of the pinned mlflow. `base` takes the place of the base image
-    that the Dockerfile names.
+    become part of it. `mlflow_source`, for the mlflow image only, is a supported release, or an
+    own wheel or source folder, installed in place of the pinned mlflow. `base` takes the place of
+    the base image that the Dockerfile names.
 
     Raises BuildContextError when a given file or folder cannot be used.
     """
@@ -116,7 +117,9 @@ def stage(
         _copy(source, draft, _walk(source, _SKIPPED_ANYWHERE))
         base = _set_base(draft / "Dockerfile", base)
         if image in _PINNED:
-            (draft / "constraints.txt").write_text("\n".join(_pins(REQUIREMENTS)) + "\n")
+            release = mlflow_source if isinstance(mlflow_source, str) else releases.pinned()
+            pins = releases.pins(releases.lock(release))
+            (draft / "constraints.txt").write_text("\n".join(pins) + "\n")
         if image == "workload":
             workloads = PROJECT / "workloads"
             _copy(workloads, draft / "project/workloads", _walk(workloads, _SKIPPED_ANYWHERE))
@@ -124,7 +127,7 @@ def stage(
         if image == "mlflow":
             own = draft / "own"
             own.mkdir()
-            if mlflow_source is not None:
+            if isinstance(mlflow_source, Path):
                 _stage_own(mlflow_source, own)
         tag = f"{OWN}{image}:{_normalise(draft)}"
         if image in _DOWNLOADING:
@@ -181,12 +184,6 @@ def _set_base(dockerfile: Path, base: str | None) -> str:
     match = _BASE.search(text)
     assert match is not None, dockerfile
     return match[1]
-
-
-def _pins(requirements: Path) -> list[str]:
-    """Return the lines `name==version[ ; marker]`, without comments."""
-    lines = (line.split(" #")[0].strip() for line in requirements.read_text().splitlines())
-    return [line for line in lines if re.match(r"[\w.-]+==", line)]
 
 
 def _stage_own(source: Path, own: Path) -> None:

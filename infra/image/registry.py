@@ -117,7 +117,9 @@ def missing(
     return absent
 
 
-def push_command(registry: str, names: Iterable[str], base: str | None, mlflow: Path | None) -> str:
+def push_command(
+    registry: str, names: Iterable[str], base: str | None, mlflow: str | Path | None
+) -> str:
     """Return the command that pushes images of these names."""
     words = ["scripts/images", "push", registry, *names]
     words += ["--base-image", base] if base else []

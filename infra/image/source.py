@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import docker
 
@@ -52,21 +53,22 @@ def image_source(
 ) -> Source:
     """Return where the image `name` comes from; `reference` is that of the stack file.
 
-    With a registry it comes from there. Only an image with an own mlflow, which changes with each
-    edit, is still built, unless the platform takes no image from here (`built_here`).
+    With a registry it comes from there. Only an image with an own mlflow, a wheel or a folder,
+    which changes with each edit, is still built, unless the platform takes no image from here
+    (`built_here`).
     Raises `BuildContextError`, before any resource exists, for an mlflow that cannot be built.
     """
     if reference is not None:
         return reference
-    own = spec.mlflow if name == "mlflow" else None
+    given = spec.mlflow if name == "mlflow" else None
     context = stage(
         name,
         PROJECT / ".build",
         ca_bundle=find_ca_bundle(),
-        mlflow_source=own,
+        mlflow_source=given,
         base=spec.base_image,
     )
-    if spec.image_registry is None or (own is not None and built_here):
+    if spec.image_registry is None or (isinstance(given, Path) and built_here):
         return context
     return Published(context, context.in_registry(spec.image_registry))
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 
 import pulumi
 
+from infra import releases
 from infra.components.names import OBJECT_STORE, POSTGRES
 from infra.components.nginx import PORT as LOAD_BALANCER_PORT
 from infra.components.server import PORT as SERVER_PORT
@@ -97,7 +97,7 @@ def known_target(
         tracking_uri=spec.tracking_uri,
         username=ADMINISTRATOR if spec.users else None,
         ca_file=ca_file,
-        mlflow_version=version("mlflow"),
+        mlflow_version=releases.version_of(spec.mlflow),
         artifacts=spec.artifact_store,
         replicas=spec.replicas,
         workers=spec.workers,

@@ -1,7 +1,6 @@
 """What a stack file may say: a typed, closed description that is checked before any resource."""
 
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import (
@@ -35,6 +34,7 @@ from infra.specification.values import (
     Host,
     Image,
     Memory,
+    Mlflow,
     NfsClient,
     Registry,
     S3Engine,
@@ -271,10 +271,11 @@ class DeploymentSpec(BaseModel):
         "without it there is none.",
         examples=["1g"],
     )
-    mlflow: Path | None = Field(
+    mlflow: Mlflow | None = Field(
         default=None,
-        description="Your own mlflow to install: a wheel, or a source folder.",
-        examples=["../mlflow"],
+        description="The mlflow to install in place of the pinned one: a release by its number, or "
+        "your own, as a wheel or a source folder.",
+        examples=["3.16.1"],
     )
     mlflow_image: Image | None = Field(
         default=None,

@@ -35,8 +35,9 @@ def load_spec(
         if key.startswith(prefix)
     }
     files = ("cert", "key")
+    if isinstance(given := values.get("mlflow"), str) and not _is_release(given, folder):
+        values["mlflow"] = folder / Path(given).expanduser()
     for place, key in (
-        (values, "mlflow"),
         *((values.get(key), "ca") for key in OBJECTS),
         *((values.get("tls"), name) for name in files),
     ):
@@ -67,6 +68,11 @@ def load_spec(
             )
         )
     return spec
+
+
+def _is_release(mlflow: str, folder: Path) -> bool:
+    """Tell a release of mlflow, also one that is misspelt, from a path."""
+    return not ("/" in mlflow or mlflow.endswith(".whl") or (folder / mlflow).exists())
 
 
 def _secrets(spec: DeploymentSpec) -> dict[str, str]:

@@ -3,10 +3,13 @@
 import re
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Address
+from pathlib import Path
 from typing import Annotated
 
 from huey import crontab  # type: ignore[import-untyped]
 from pydantic import AfterValidator, BeforeValidator
+
+from infra import releases
 
 REGISTRY_EXAMPLE = "registry.example.com/mlflow-bench"
 
@@ -86,6 +89,10 @@ def is_registry(value: str) -> bool:
     return _REGISTRY.fullmatch(value) is not None
 
 
+def _mlflow(value: str | Path) -> str | Path:
+    return releases.checked(value) if isinstance(value, str) else value
+
+
 def _registry(value: str) -> str:
     if not is_registry(value):
         raise ValueError("is not a registry and a path in it, without https:// and without a tag")
@@ -118,6 +125,9 @@ Memory = Annotated[int, BeforeValidator(_memory)]
 Age = Annotated[str, AfterValidator(_age)]
 Schedule = Annotated[str, AfterValidator(_schedule)]
 Image = Annotated[str, AfterValidator(_image)]
+Mlflow = Annotated[str | Path, AfterValidator(_mlflow)]
+"""A text is a release, a path an own wheel or source folder."""
+
 Registry = Annotated[str, AfterValidator(_registry)]
 Host = Annotated[str, AfterValidator(_host)]
 Subnet = Annotated[IPv4Network, AfterValidator(_subnet)]

@@ -13,6 +13,7 @@ from pathlib import Path
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
+from infra import releases
 from infra.image import build, registry
 from infra.image.context import BuildContextError, find_ca_bundle, names, stage
 from infra.specification.values import REGISTRY_EXAMPLE, is_registry
@@ -79,9 +80,19 @@ def _parser() -> argparse.ArgumentParser:
         "--base-image", metavar="IMAGE", help="what a stack file says of base_image, if it does"
     )
     push.add_argument(
-        "--mlflow", metavar="PATH", type=Path, help="an own mlflow, as a stack file's `mlflow`"
+        "--mlflow",
+        metavar="MLFLOW",
+        type=_mlflow,
+        help="as a stack file's `mlflow`",
     )
     return parser
+
+
+def _mlflow(text: str) -> str | Path:
+    """Return a release, or the path of an own mlflow."""
+    if text in releases.supported():
+        return text
+    return Path(text)
 
 
 def _refuse(reason: str) -> int:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from infra import releases
 from infra.image import context as build_context
-from infra.image.context import BuildContextError, find_ca_bundle, names, stage
+from infra.image.context import IMAGES, BuildContextError, find_ca_bundle, names, stage
 from infra.specification.deployment import DeploymentSpec
 
 
@@ -276,3 +277,24 @@ class TestCaBundle:
         assert find_ca_bundle({"PIP_CERT": ""}) is None
         plain_file(tmp_path, "additions/company/ca.crt")
         assert find_ca_bundle({}) == tmp_path / "system.crt"
+
+
+def test_a_release_has_an_image_of_its_own_and_the_pinned_one_that_of_no_key(
+    tmp_path: Path,
+) -> None:
+    tags = {
+        given: stage("mlflow", tmp_path, ca_bundle=None, mlflow_source=given).tag
+        for given in (None, *releases.supported())
+    }
+    assert tags[None] == tags[releases.pinned()]
+    assert len(set(tags.values())) == len(releases.supported())
+
+
+@pytest.mark.parametrize("release", releases.supported())
+def test_a_release_is_locked_with_its_companions_and_what_the_servers_need(release: str) -> None:
+    pins = {pin.partition("==")[0]: pin for pin in releases.pins(releases.lock(release))}
+    for package in releases.COMPANIONS:
+        assert pins[package] == f"{package}=={release}"
+    packages = (IMAGES / "mlflow/packages.txt").read_text().splitlines()
+    wanted = {line.partition("<")[0] for line in packages if not line.startswith("#")}
+    assert wanted <= pins.keys()

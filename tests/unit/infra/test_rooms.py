@@ -8,13 +8,13 @@ import pytest
 INFRA = Path(__file__).parents[3] / "infra"
 SHARED = {"components", "specification", "image", "checks", "labels", "names", "outputs"}
 SHARED |= {"own_provider", "password", "encryption_keys", "stores", "state", "loopback"}
-SHARED |= {"automation", "stack_file"}
+SHARED |= {"automation", "stack_file", "releases"}
 SHARED |= {"kubeconfig", "users", "certificates", "tls"}
 
 MAY_IMPORT = {
     "components": {"outputs"},
-    "specification": {"components", "outputs", "stack_file"},
-    "image": {"components", "specification", "own_provider"},
+    "specification": {"components", "outputs", "stack_file", "releases"},
+    "image": {"components", "specification", "own_provider", "releases"},
     "checks": SHARED - {"image"},
     "docker": SHARED,
     "kubernetes": SHARED,

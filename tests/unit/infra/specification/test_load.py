@@ -234,6 +234,18 @@ def test_own_mlflow_is_found_from_the_project_folder() -> None:
     assert load(mlflow="../mlflow").mlflow == ROOT / "../mlflow"
 
 
+def test_a_release_of_mlflow_is_named_by_its_number() -> None:
+    assert load(mlflow="3.16.1").mlflow == "3.16.1"
+
+
+@pytest.mark.parametrize("release", ["3.18.0", "9.9", "latest", "v3.16.1", "3.16"])
+def test_a_release_that_is_not_supported_is_one_line(release: str) -> None:
+    with pytest.raises(SpecError) as raised:
+        load(mlflow=release)
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith(f"mlflow: {release!r}: is no")
+
+
 def test_keys_of_providers_are_left_alone() -> None:
     assert load_spec({"docker:host": "unix:///run/docker.sock"}, ROOT) == DeploymentSpec()
 
