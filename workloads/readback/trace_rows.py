@@ -17,12 +17,16 @@ from workloads.readback.lines import TRACE_KINDS
 SCOPE = """
 our_traces as (
     select request_id, experiment_id, status, timestamp_ms, client_request_id, request_preview,
-        response_preview, trace_name, session_id
+        response_preview, to_jsonb(trace_info) ->> 'trace_name' as trace_name,
+        to_jsonb(trace_info) ->> 'session_id' as session_id
     from trace_info
     where experiment_id = %(experiment)s or request_id = any(%(traces)s::text[])
 )
 """
-"""What the queries are about, as a part of a `with` clause."""
+"""What the queries are about, as a part of a `with` clause.
+
+Name and session are columns from 3.17 on: before, they are tags and metadata, and null here.
+"""
 
 
 def parameters(attempted: Attempted) -> dict[str, Any]:
