@@ -191,7 +191,7 @@ def _users(stack: str, runs: list[Result], users: int) -> Answer:
         if served
         else "no climb says how many it serves"
     )
-    command = f"python -m workloads run --stack {stack} --scenario capacity"
+    command = f"python -m workloads run --stack {_name(stack)} --scenario capacity"
     return Answer(
         need, None, f"{tried}; measure it: {command}{f' --users {users}' if served else ''}"
     )
@@ -249,7 +249,7 @@ def _artifact(stack: str, runs: list[Result], size: int) -> Answer:
     elif moved:
         tried = "the runs that tried are invalid"
     command = (
-        f"python -m workloads run --stack {stack} --scenario artifacts "
+        f"python -m workloads run --stack {_name(stack)} --scenario artifacts "
         f"--set sizes_kib={-(-size // 1024)}"
     )
     return Answer(need, None, f"{tried}; measure it: {command}")
@@ -338,7 +338,13 @@ def _by_design(target: Target | None, loss: Loss) -> tuple[bool | None, str] | N
 
 
 def _try(stack: str, fault: str) -> str:
-    return f"try it: python -m workloads run --stack {stack} --scenario resilience --fault {fault}"
+    command = f"python -m workloads run --stack {_name(stack)} --scenario resilience"
+    return f"try it: {command} --fault {fault}"
+
+
+def _name(stack: str) -> str:
+    """Return the name of a stack without the release that it was compared with."""
+    return stack.partition("@")[0]
 
 
 def _faults(run: Result) -> list[FaultFigures]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from scripts.shared import ui
-from scripts.stack import files
+from scripts.stack import files, variant
 from workloads.comparison import needs
 
 SCENARIO = "training"
@@ -36,7 +36,12 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
         epilog="Exit status: 0 verdict good, 1 verdict bad, 2 could not run or was interrupted, "
         "3 result invalid; of several runs the worst, in the order 2, 1, 3, 0.",
     )
-    parser.add_argument("stacks", metavar="STACK", nargs="*", help=f"one of: {', '.join(known)}")
+    parser.add_argument(
+        "stacks",
+        metavar="STACK[@RELEASE]",
+        nargs="*",
+        help=f"one of: {', '.join(known)}; with another release of mlflow, as multi-az@3.16.1",
+    )
     parser.add_argument("--profile", choices=("quick", "full"), default="quick")
     parser.add_argument(
         "--scenario",
@@ -70,10 +75,16 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
 
 def _problem(options: argparse.Namespace, available: Sequence[str]) -> str | None:
     """Return what is wrong with the arguments; None if nothing is."""
-    unknown = [stack for stack in options.stacks if stack not in available]
-    if unknown:
+    try:
+        variants = [variant.read(text, available) for text in options.stacks]
+    except ValueError as error:
+        return str(error)
+    if options.scenario in DEPLOYING and any(each.release for each in variants):
+        return f"{options.scenario} takes the release of the stack file; leave @RELEASE out"
+    if options.keep and any(each.release for each in variants):
         return (
-            f"no stack {', '.join(unknown)} in stacks/; there is: {', '.join(available) or 'none'}"
+            "--keep: the next update would be by the stack file, with its release: set that there: "
+            "pulumi config set mlflow RELEASE"
         )
     if options.remove and (options.compare or options.scenario in DEPLOYING):
         return "--remove: only what is not deployed is compared or deployed here; leave it out"

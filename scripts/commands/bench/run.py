@@ -13,6 +13,7 @@ from scripts.shared.project import LOGS, ROOT
 from scripts.shared.status import Status
 from scripts.shared.venv import PYTHON
 from scripts.stack import deployment, snapshot, updates
+from scripts.stack.variant import Variant
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Options:
         keep: leave it deployed.
         remove: remove it also where it was deployed before.
         python: that has the client of the load.
+        release: of mlflow, in place of the one of the stack's file.
     """
 
     profile: str = "quick"
@@ -30,6 +32,7 @@ class Options:
     keep: bool = False
     remove: bool = False
     python: Path = PYTHON
+    release: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ def bench(stack: str, options: Options) -> Outcome:
     except ui.SetupError as error:
         ui.say(stack, str(error))
         return Outcome(Status.COULD_NOT_RUN)
+    if was_deployed and options.release:
+        ui.say(stack, deployment.in_the_way(stack))
+        return Outcome(Status.COULD_NOT_RUN)
+    wanted = Variant(stack, options.release)
     kept = options.keep or (was_deployed and not options.remove)
     if was_deployed:
         end = "is kept (--remove removes it)" if kept else "is removed afterwards"
@@ -66,9 +73,9 @@ def bench(stack: str, options: Options) -> Outcome:
             took = updates.up(stack, refresh=True)
             ui.say(stack, f"brought up to date in {ui.elapsed(took)}")
         else:
-            times["up_s"] = updates.up(stack)
+            times["up_s"] = wanted.up()
             ui.say(stack, f"deployed in {ui.elapsed(times['up_s'])}")
-        folder = results.new_run(stack)
+        folder = results.new_run(str(wanted))
         status = _workload(stack, options, folder)
     except ui.SetupError as error:
         ui.say(stack, str(error))
@@ -109,9 +116,12 @@ def _is_up(stack: str) -> bool:
 def _workload(stack: str, options: Options, folder: Path) -> Status:
     """Run the scenario, with the terminal as its own."""
     arguments = ["--scenario", options.scenario, "--profile", options.profile]
-    return workload.run(
+    status = workload.run(
         stack, options.scenario, arguments, folder, shown=True, python=options.python
     )
+    if problem := workload.other_release(folder, options.release):
+        raise ui.SetupError(problem)
+    return status
 
 
 def _keep_records(folder: Path, stack: str, times: dict[str, float]) -> Path | None:

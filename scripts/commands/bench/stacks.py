@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from scripts.commands.bench import arguments, test_cluster
@@ -12,7 +13,7 @@ from scripts.commands.bench.scenarios import deploy, scale_out
 from scripts.shared import client_releases, ui
 from scripts.shared.status import Status, worst
 from scripts.shared.venv import PYTHON
-from scripts.stack import files
+from scripts.stack import files, variant
 from workloads.comparison import needs
 from workloads.scenarios import SCENARIOS
 
@@ -33,8 +34,12 @@ def main() -> int:
             return worst([_deploying(stack, options) for stack in options.stacks])
         python = _client(options.client) if options.client else PYTHON
         each = Options(options.profile, options.scenario, options.keep, options.remove, python)
-        with test_cluster.running_for(options.stacks, options.keep):
-            return worst([bench(stack, each).status for stack in options.stacks])
+        known = files.names()
+        variants = [variant.read(text, known) for text in options.stacks]
+        with test_cluster.running_for([one.stack for one in variants], options.keep):
+            return worst(
+                [bench(one.stack, replace(each, release=one.release)).status for one in variants]
+            )
     except ui.SetupError as error:
         ui.say("bench", f"could not run: {error}")
     except KeyboardInterrupt:

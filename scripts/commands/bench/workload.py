@@ -1,5 +1,6 @@
 """A workload that a script runs, its results in a folder that the script knows."""
 
+import json
 from pathlib import Path
 
 from scripts.shared import ui
@@ -44,3 +45,17 @@ def run(
             return Status.COULD_NOT_RUN
         return status_of(error.status)
     return Status.GOOD
+
+
+def other_release(folder: Path, wanted: str | None) -> str | None:
+    """Say that the server, asked by the run in `folder`, has another release than the `wanted`.
+
+    None where nothing is known, or where none was asked for.
+    """
+    try:
+        told = json.loads((folder / RESULT).read_text())["plan"]["environment"]["mlflow server"]
+    except (OSError, ValueError, KeyError):
+        return None
+    if wanted is None or told == wanted:
+        return None
+    return f"the server has mlflow {told}, not {wanted}: the result is none of that release"

@@ -16,7 +16,7 @@ from scripts.commands.setup import cluster
 from scripts.shared import machine, ui
 from scripts.shared.project import ROOT, VENV
 from scripts.shared.status import Status, status_of, worst
-from scripts.stack import deployment, files, snapshot, updates
+from scripts.stack import deployment, files, snapshot, updates, variant
 from workloads.comparison.layout import PROGRESS
 
 PART = "compare"
@@ -35,7 +35,7 @@ def new(stacks: Sequence[str], known: Sequence[str], profile: str, seed: int) ->
         ui.SetupError: under two of them can run here.
     """
     chosen = list(dict.fromkeys(stacks)) or sorted(known, key=_simplest_first)
-    obstacles = {stack: reason for stack in chosen if (reason := obstacle(stack))}
+    obstacles = {text: reason for text in chosen if (reason := obstacle(variant.name(text)))}
     for stack, reason in obstacles.items():
         ui.say(stack, f"is left out: {reason}")
     able = [stack for stack in chosen if stack not in obstacles]
@@ -118,23 +118,25 @@ def _deploy_and_test(slot: Slot, plan: Plan, folder: Path) -> None:
     runs: dict[str, dict[str, Any]] = {}
     error: str | None = None
     own = results.make(folder / slot.name)
+    wanted = variant.of(slot.stack)
+    stack = wanted.stack
     line = {"slot": slot.name, "block": slot.block, "stack": slot.stack, "folder": own.name}
     line |= {"duplicate": slot.duplicate, "seed": plan.seeds[slot.block]}
     removed = True
     try:
-        with test_cluster.running_for([slot.stack]):
-            deployment.require_nothing(slot.stack)  # hours may have passed since the plan was made
+        with test_cluster.running_for([stack]):
+            deployment.require_nothing(stack)  # hours may have passed since the plan was made
             _record(folder, {"event": "began", **line})
             try:
-                times["up_s"] = updates.up(slot.stack)
+                times["up_s"] = wanted.up()
                 ui.say(slot.stack, f"deployed in {ui.elapsed(times['up_s'])}")
-                for step in _steps(slot.stack, plan):
+                for step in _steps(stack, plan):
                     runs[step.name] = _run(slot, step, plan, own / step.name)
                 # Last, as a tracking server that has just started keeps the processors busy.
-                times["noop_s"] = updates.up(slot.stack)
+                times["noop_s"] = wanted.up()
             finally:
                 with ui.second_interrupt_only(slot.stack):
-                    removed, times["destroy_s"] = deployment.remove(slot.stack)
+                    removed, times["destroy_s"] = deployment.remove(stack)
                 if removed:
                     _record(folder, {"event": "removed", **line})
     except ui.SetupError as problem:
@@ -162,9 +164,11 @@ def _run(slot: Slot, step: Step, plan: Plan, folder: Path) -> dict[str, Any]:
     """Run a workload; return its status and what it said last where it could not run."""
     folder.mkdir(parents=True)
     began = time.monotonic()
-    status = workload.run(
-        slot.stack, step.name, [*step.arguments, "--seed", str(plan.seeds[slot.block])], folder
-    )
+    wanted = variant.of(slot.stack)
+    arguments = [*step.arguments, "--seed", str(plan.seeds[slot.block])]
+    status = workload.run(wanted.stack, step.name, arguments, folder)
+    if problem := workload.other_release(folder, wanted.release):
+        raise ui.SetupError(problem)
     took = time.monotonic() - began
     message = ui.last_line(folder / workload.LOG) if status is Status.COULD_NOT_RUN else None
     ui.say(
@@ -190,7 +194,7 @@ def _remove_interrupted(before: Iterable[dict[str, Any]]) -> None:
     for line in before:
         begun[line["slot"]] = line
     for line in begun.values():
-        stack = line["stack"]
+        stack = variant.name(line["stack"])
         if line["event"] == "began":
             updates.unlock(stack)
             if snapshot.read(stack).resources:

@@ -6,21 +6,17 @@ control groups, as every run of a stack has it.
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from scripts.commands.bench import results, test_cluster, workload
 from scripts.shared import ui
-from scripts.shared.project import PROJECT, ROOT
+from scripts.shared.project import ROOT
 from scripts.shared.status import Status, worst
 from scripts.shared.ui import SetupError
-from scripts.stack import deployment, files, updates
+from scripts.stack import deployment, files, updates, variant
 
 SETTINGS = {"quick": ("--users", "16"), "full": ("--users", "32", "--duration", "60")}
 
@@ -60,40 +56,29 @@ def run(stack: str, profile: str) -> Status:
 
     Raises `SetupError` if a deployment fails.
     """
-    preset = files.path_of(stack)
     folder = results.new_run(f"{stack}-scale-out")
     rows: list[dict[str, Any]] = []
     statuses = []
-    with tempfile.TemporaryDirectory() as temporary, test_cluster.running_for([stack]):
+    with test_cluster.running_for([stack]):
         deployment.require_nothing(stack)
-        copy = Path(temporary) / preset.name
-        shutil.copyfile(preset, copy)
-        try:
-            for variation in variations(files.config(stack), profile):
-                replicas, workers = variation.replicas, variation.workers
-                ui.say(stack, f"{replicas} replica(s) in a zone, {workers} worker(s) each")
-                _configure(copy, variation)
-                updates.up(stack, config_file=str(copy))
-                statuses.append(_load(stack, profile, folder / variation.name))
-                rows.append(figures(folder / variation.name, variation))
-        finally:
-            with ui.second_interrupt_only(stack):
-                removed, _ = deployment.remove(stack)
-            (folder / "scale-out.json").write_text(json.dumps(rows, indent=2) + "\n")
+        with variant.copied(stack) as copy:
+            try:
+                for variation in variations(files.config(stack), profile):
+                    replicas, workers = variation.replicas, variation.workers
+                    ui.say(stack, f"{replicas} replica(s) in a zone, {workers} worker(s) each")
+                    variant.configure(copy, {"replicas": replicas, "workers": workers})
+                    updates.up(stack, config_file=str(copy))
+                    statuses.append(_load(stack, profile, folder / variation.name))
+                    rows.append(figures(folder / variation.name, variation))
+            finally:
+                with ui.second_interrupt_only(stack):
+                    removed, _ = deployment.remove(stack)
+                (folder / "scale-out.json").write_text(json.dumps(rows, indent=2) + "\n")
     for line in table(rows):
         ui.say(stack, line)
     status = worst(statuses) if removed else Status.COULD_NOT_RUN
     ui.say(stack, f"verdict {status.words} (exit status {status}): {folder.relative_to(ROOT)}")
     return status
-
-
-def _configure(copy: Path, variation: Variation) -> None:
-    # By hand: the Automation API writes the stack's own file only.
-    content = yaml.safe_load(copy.read_text()) or {}
-    values = {"replicas": variation.replicas, "workers": variation.workers}
-    keys = {f"{PROJECT}:{key}": value for key, value in values.items()}
-    content["config"] = (content.get("config") or {}) | keys
-    copy.write_text(yaml.safe_dump(content))
 
 
 def _load(stack: str, profile: str, folder: Path) -> Status:

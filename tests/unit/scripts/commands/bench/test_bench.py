@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -15,16 +16,27 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from pulumi.automation import EngineEvent
 
 from infra import automation
 from infra.labels import LABEL_DEPLOYMENT
 from scripts.commands.bench import results
 from scripts.commands.bench import run as benchmark
+from scripts.commands.bench import workload as workload_of_a_run
 from scripts.commands.bench.run import Options, Outcome, bench
 from scripts.shared import project, ui
 from scripts.shared.status import Status, status_of, worst
-from scripts.stack import deployment, leftovers, locks, snapshot, updates
+from scripts.stack import (
+    checkout,
+    deployment,
+    files,
+    leftovers,
+    locks,
+    snapshot,
+    updates,
+    variant,
+)
 
 
 @pytest.mark.parametrize(
@@ -554,3 +566,83 @@ def test_progress_names_the_resource_that_is_worked_on() -> None:
     assert events(*begun, step("resOutputsEvent", "nfs")).step == "postgres creating"
     failed = step("resOpFailedEvent", "postgres")
     assert events(*begun, step("resOutputsEvent", "nfs"), failed).step == ""
+
+
+def test_another_release_is_deployed_from_a_copy_of_the_stack_file(
+    engine: Engine,
+    workload: Callable[[int], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workload(0)
+    own = tmp_path / "Pulumi.local.yaml"
+    own.write_text("config:\n  mlflow-bench:port: 5000\nencryptionsalt: v1:x\n")
+    monkeypatch.setattr(files, "path_of", lambda stack: own)
+    monkeypatch.setattr(checkout.Checkout, "create_stack", lambda self, stack: None)
+    deployed = []
+
+    def update(stack: str, verb: str, **options: object) -> SimpleNamespace:
+        if verb == "up":
+            deployed.append(yaml.safe_load(Path(str(options["config_file"])).read_text()))
+        return engine(stack, verb, **options)
+
+    monkeypatch.setattr(updates, "_update", update)
+    found = bench("local", Options(release="3.16.1"))
+    assert found.status is Status.GOOD
+    assert found.folder
+    assert found.folder.name.endswith("-local@3.16.1")
+    assert deployed == [
+        {
+            "config": {"mlflow-bench:port": 5000, "mlflow-bench:mlflow": "3.16.1"},
+            "encryptionsalt": "v1:x",
+        }
+    ]
+    assert "mlflow-bench:mlflow" not in own.read_text()
+
+
+def test_the_data_of_a_stack_that_is_deployed_are_not_taken_to_another_release(
+    engine: Engine, workload: Callable[[int], None]
+) -> None:
+    workload(0)
+    engine.already_up()
+    assert bench("local", Options(release="3.16.1")) == Outcome(Status.COULD_NOT_RUN)
+    assert engine.verbs == []
+
+
+@pytest.mark.parametrize(
+    ("server", "wanted", "said"),
+    [
+        ("3.17.2", "3.16.1", "the server has mlflow 3.17.2, not 3.16.1"),
+        ("3.16.1", "3.16.1", None),
+        ("3.17.2", None, None),
+    ],
+)
+def test_a_server_of_another_release_than_was_asked_for_is_told(
+    tmp_path: Path, server: str, wanted: str | None, said: str | None
+) -> None:
+    content = {"plan": {"environment": {"mlflow server": server}}}
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    problem = workload_of_a_run.other_release(tmp_path, wanted)
+    assert (problem or "").startswith(said or "")
+    assert (problem is None) == (said is None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x", "no stack x in stacks/; there is: local, multi-az"),
+        ("x@3.16.1", "no stack x in stacks/"),
+        ("local@", "local@: what is after @ is no release of mlflow, as "),
+        ("local@latest", "local@latest: latest is no release of mlflow, as "),
+        ("local@9.9.9", "local@9.9.9: 9.9.9 is not among the releases that a stack runs: "),
+    ],
+)
+def test_a_release_that_no_stack_runs_is_one_line(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        variant.read(text, ["local", "multi-az"])
+
+
+def test_a_stack_and_its_release_are_told_apart() -> None:
+    assert variant.read("local@3.16.1", ["local"]) == variant.Variant("local", "3.16.1")
+    assert str(variant.of("local@3.16.1")) == "local@3.16.1"
+    assert variant.of("local") == variant.Variant("local")
