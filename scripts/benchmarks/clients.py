@@ -24,8 +24,9 @@ from typing import Any
 
 import docker
 
-from scripts.benchmarks.faults import END, line, settings
+from scripts.benchmarks.faults import line, settings
 from scripts.benchmarks.flaky_proxy import LOST, proxied
+from scripts.benchmarks.page import replaced
 from scripts.shared.client_releases import RELEASES, CannotInstallError, python_of
 from scripts.shared.project import ROOT, pin
 from tests.e2e.stack import end, new_stack
@@ -109,11 +110,7 @@ def tables(clients: list[Tried], missing: list[str]) -> Iterator[str]:
 
 def written(page: str, lines: list[str]) -> str:
     """Return a page with these lines in their place; raise `ValueError` if it has none."""
-    before, begin, rest = page.partition(BEGIN)
-    _, after_begin, after = rest.partition(END)
-    if not after_begin:
-        raise ValueError(f"it has no {BEGIN} and {END} after it")
-    return f"{before}{begin}\n\n{chr(10).join(lines)}\n\n{END}{after}" if begin else page
+    return replaced(page, BEGIN, lines)
 
 
 def compared(uri: str, releases: list[str]) -> list[str]:

@@ -24,6 +24,7 @@ import docker
 import yaml
 
 from infra.outputs import Target
+from scripts.benchmarks.page import replaced
 from tests.e2e.stack import ROOT, Stack, end, new_stack
 from tests.kubernetes_cluster import running
 from workloads.faults.catalogue import FAULTS
@@ -72,8 +73,6 @@ OF_TRACES = (
     "verdict",
 )
 """Titles where a share of the load is traces."""
-
-END = "<!-- end -->"
 
 
 def settings(preset: str) -> dict[str, object]:
@@ -173,11 +172,7 @@ def written(page: str, stack: str, table: list[str]) -> str:
 
     Raises `ValueError` if the page has no place for it.
     """
-    before, begin, rest = page.partition(begin_of(stack))
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"it has no {begin_of(stack)} and {END} after it")
-    return f"{before}{begin}\n\n{chr(10).join(table)}\n\n{end}{after}"
+    return replaced(page, begin_of(stack), table)
 
 
 def line(cells: list[str] | tuple[str, ...]) -> str:

@@ -77,7 +77,7 @@ def lock_release(release: str) -> None:
             )
         except ui.SetupError:
             raise ui.SetupError(
-                f"mlflow {release}: cannot be installed: {_reason((LOGS / LOG).read_text())}"
+                f"mlflow {release}: cannot be installed: {venv.uv_cause((LOGS / LOG).read_text())}"
             ) from None
         releases.lock(release).write_text(written.read_text())
     name = releases.lock(release).relative_to(ROOT)
@@ -95,13 +95,6 @@ def _compile(step: str, arguments: Sequence[str]) -> float:
         env=venv.uv_settings(),
         cwd=ROOT,
     )
-
-
-def _reason(output: str) -> str:
-    """Return what uv says of the cause, or the end of what it says."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    causes = [line.partition("cause: ")[2] for line in lines if "cause: " in line]
-    return causes[0] if causes else lines[-1] if lines else "uv says nothing"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 from scripts.shared.project import CACHE, ROOT, pin
-from scripts.shared.venv import PYTHON, UV, uv_settings
+from scripts.shared.venv import PYTHON, UV, uv_cause, uv_settings
 
 RELEASES = ("2.22.5", "3.14.0", "3.16.1", "3.17.2", "3.18.0")
 """Those whose clients are tried. One that cannot be installed is told, and tried when it can be."""
@@ -87,6 +87,4 @@ def _uv(arguments: list[str | Path], environment: dict[str, str]) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CannotInstallError(str(error)) from None
     if done.returncode:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["no reason"]
-        cause = next((line for line in lines if "because" in line.lower()), lines[-1])
-        raise CannotInstallError(re.sub(r"^[^A-Z]*?(cause: )?(?=[A-Z])", "", cause))
+        raise CannotInstallError(uv_cause(done.stderr))

@@ -8,6 +8,7 @@ import ast
 import hashlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -131,3 +132,10 @@ def _stamp() -> str:
 def is_current() -> bool:
     """Tell whether `.venv` was made from the present pins."""
     return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == _stamp()
+
+
+def uv_cause(output: str) -> str:
+    """Return what uv says of why it failed: the line with the cause, or its last."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["no reason"]
+    cause = next((line for line in lines if "because" in line.lower()), lines[-1])
+    return re.sub(r"^[^A-Z]*?(cause: )?(?=[A-Z])", "", cause)

@@ -1,15 +1,15 @@
 """The command line of `scripts/bench`; without packages, as it is read before they are there."""
 
 import argparse
-import re
 from collections.abc import Sequence
 
+from infra import releases
 from scripts.shared import ui
 from scripts.stack import files, variant
 from workloads.comparison import needs
 
 SCENARIO = "training"
-OLDEST_CLIENT = (3, 14, 0)
+OLDEST_CLIENT = "3.14.0"
 DEPLOYING = ("deploy", "scale-out")
 """Scenarios that deploy by themselves."""
 
@@ -90,14 +90,8 @@ def _problem(options: argparse.Namespace, available: Sequence[str]) -> str | Non
         return "--remove: only what is not deployed is compared or deployed here; leave it out"
     if options.client and (options.compare or options.scenario in DEPLOYING):
         return "--client: a comparison and what deploys use the pinned client; leave it out"
-    if options.client and not re.fullmatch(r"\d+\.\d+\.\d+", options.client):
-        return f"--client {options.client}: give a release of mlflow by its number, as 3.16.1"
-    if options.client and tuple(map(int, options.client.split("."))) < OLDEST_CLIENT:
-        oldest = ".".join(map(str, OLDEST_CLIENT))
-        return (
-            f"--client {options.client}: workloads use what mlflow has since 3; those from "
-            f"{oldest} on are tried: give one of these (docs/clients.md has what older ones do)"
-        )
+    if options.client and (problem := _client_problem(options.client)):
+        return problem
     if options.keep and options.scenario in DEPLOYING:
         return f"--keep: {options.scenario} deploys and removes by itself; leave it out"
     if options.compare and options.scenario != SCENARIO:
@@ -116,4 +110,19 @@ def _problem(options: argparse.Namespace, available: Sequence[str]) -> str | Non
         needs.read(options)
     except ValueError as error:
         return str(error)
+    return None
+
+
+def _client_problem(release: str) -> str | None:
+    """Return why the load cannot be by the client of this release, as far as its number tells."""
+    try:
+        numbers = releases.numbers(release)
+    except ValueError:
+        return f"--client {release}: give a release of mlflow by its number, as 3.16.1"
+    if numbers < releases.numbers(OLDEST_CLIENT):
+        return (
+            f"--client {release}: workloads use what mlflow has since 3; those from "
+            f"{OLDEST_CLIENT} on are tried: give one of these (docs/clients.md has what older ones "
+            "do)"
+        )
     return None

@@ -116,12 +116,15 @@ def _is_up(stack: str) -> bool:
 def _workload(stack: str, options: Options, folder: Path) -> Status:
     """Run the scenario, with the terminal as its own."""
     arguments = ["--scenario", options.scenario, "--profile", options.profile]
-    status = workload.run(
-        stack, options.scenario, arguments, folder, shown=True, python=options.python
+    return workload.run(
+        stack,
+        options.scenario,
+        arguments,
+        folder,
+        shown=True,
+        python=options.python,
+        release=options.release,
     )
-    if problem := workload.other_release(folder, options.release):
-        raise ui.SetupError(problem)
-    return status
 
 
 def _keep_records(folder: Path, stack: str, times: dict[str, float]) -> Path | None:

@@ -34,8 +34,7 @@ def main() -> int:
             return worst([_deploying(stack, options) for stack in options.stacks])
         python = _client(options.client) if options.client else PYTHON
         each = Options(options.profile, options.scenario, options.keep, options.remove, python)
-        known = files.names()
-        variants = [variant.read(text, known) for text in options.stacks]
+        variants = [variant.of(text) for text in options.stacks]
         with test_cluster.running_for([one.stack for one in variants], options.keep):
             return worst(
                 [bench(one.stack, replace(each, release=one.release)).status for one in variants]

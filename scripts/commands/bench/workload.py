@@ -23,10 +23,12 @@ def run(
     *,
     shown: bool = False,
     python: Path = PYTHON,
+    release: str | None = None,
 ) -> Status:
     """Run `python -m workloads run` on a stack, results in `folder`; return its status.
 
     What it prints is in a log there, or on the terminal if it is `shown`. `python` has the client.
+    Raises `ui.SetupError` if the server turns out to be of another `release` than this one.
     """
     argv = [str(python), "-m", "workloads", "run", "--stack", stack, *arguments]
     results = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
@@ -43,8 +45,12 @@ def run(
     except ui.CommandError as error:
         if error.status is None or not (folder / RESULT).exists():  # 1 is also a traceback's
             return Status.COULD_NOT_RUN
-        return status_of(error.status)
-    return Status.GOOD
+        status = status_of(error.status)
+    else:
+        status = Status.GOOD
+    if problem := other_release(folder, release):
+        raise ui.SetupError(problem)
+    return status
 
 
 def other_release(folder: Path, wanted: str | None) -> str | None:

@@ -166,9 +166,7 @@ def _run(slot: Slot, step: Step, plan: Plan, folder: Path) -> dict[str, Any]:
     began = time.monotonic()
     wanted = variant.of(slot.stack)
     arguments = [*step.arguments, "--seed", str(plan.seeds[slot.block])]
-    status = workload.run(wanted.stack, step.name, arguments, folder)
-    if problem := workload.other_release(folder, wanted.release):
-        raise ui.SetupError(problem)
+    status = workload.run(wanted.stack, step.name, arguments, folder, release=wanted.release)
     took = time.monotonic() - began
     message = ui.last_line(folder / workload.LOG) if status is Status.COULD_NOT_RUN else None
     ui.say(

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from scripts.benchmarks.faults import END, OF_TRACES, begin_of, line, row_of_traces, written
+from scripts.benchmarks.faults import OF_TRACES, begin_of, line, row_of_traces, written
+from scripts.benchmarks.page import END
 from scripts.shared.project import ROOT
 from tests.unit.workloads.builders import fault
 from workloads.verdict.result import FaultFigures, Result
