@@ -12,7 +12,7 @@ from scripts.shared import ui
 from scripts.shared.project import LOGS, ROOT
 from scripts.shared.status import Status
 from scripts.shared.venv import PYTHON
-from scripts.stack import deployment, snapshot, updates
+from scripts.stack import copies, deployment, snapshot, updates
 from scripts.stack.variant import Variant
 
 
@@ -73,7 +73,7 @@ def bench(stack: str, options: Options) -> Outcome:
             took = updates.up(stack, refresh=True)
             ui.say(stack, f"brought up to date in {ui.elapsed(took)}")
         else:
-            times["up_s"] = wanted.up()
+            times["up_s"] = copies.up(wanted)
             ui.say(stack, f"deployed in {ui.elapsed(times['up_s'])}")
         folder = results.new_run(str(wanted))
         status = _workload(stack, options, folder)

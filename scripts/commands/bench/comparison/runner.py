@@ -16,7 +16,7 @@ from scripts.commands.setup import cluster
 from scripts.shared import machine, ui
 from scripts.shared.project import ROOT, VENV
 from scripts.shared.status import Status, status_of, worst
-from scripts.stack import deployment, files, snapshot, updates, variant
+from scripts.stack import copies, deployment, files, snapshot, updates, variant
 from workloads.comparison.layout import PROGRESS
 
 PART = "compare"
@@ -128,12 +128,12 @@ def _deploy_and_test(slot: Slot, plan: Plan, folder: Path) -> None:
             deployment.require_nothing(stack)  # hours may have passed since the plan was made
             _record(folder, {"event": "began", **line})
             try:
-                times["up_s"] = wanted.up()
+                times["up_s"] = copies.up(wanted)
                 ui.say(slot.stack, f"deployed in {ui.elapsed(times['up_s'])}")
                 for step in _steps(stack, plan):
                     runs[step.name] = _run(slot, step, plan, own / step.name)
                 # Last, as a tracking server that has just started keeps the processors busy.
-                times["noop_s"] = wanted.up()
+                times["noop_s"] = copies.up(wanted)
             finally:
                 with ui.second_interrupt_only(slot.stack):
                     removed, times["destroy_s"] = deployment.remove(stack)

@@ -16,7 +16,7 @@ from scripts.shared import ui
 from scripts.shared.project import ROOT
 from scripts.shared.status import Status, worst
 from scripts.shared.ui import SetupError
-from scripts.stack import deployment, files, updates, variant
+from scripts.stack import copies, deployment, files, updates
 
 SETTINGS = {"quick": ("--users", "16"), "full": ("--users", "32", "--duration", "60")}
 
@@ -61,12 +61,12 @@ def run(stack: str, profile: str) -> Status:
     statuses = []
     with test_cluster.running_for([stack]):
         deployment.require_nothing(stack)
-        with variant.copied(stack) as copy:
+        with copies.copied(stack) as copy:
             try:
                 for variation in variations(files.config(stack), profile):
                     replicas, workers = variation.replicas, variation.workers
                     ui.say(stack, f"{replicas} replica(s) in a zone, {workers} worker(s) each")
-                    variant.configure(copy, {"replicas": replicas, "workers": workers})
+                    copies.configure(copy, {"replicas": replicas, "workers": workers})
                     updates.up(stack, config_file=str(copy))
                     statuses.append(_load(stack, profile, folder / variation.name))
                     rows.append(figures(folder / variation.name, variation))
