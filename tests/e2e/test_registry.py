@@ -84,6 +84,7 @@ def test_an_image_that_cannot_be_had_is_told_without_a_traceback(stack: Stack) -
     assert f"127.0.0.1:{port}/postgres:1: is not here and cannot be pulled" in said
 
 
+@pytest.mark.thorough
 def test_on_kubernetes(stack: Stack, docker_client: docker.DockerClient, address: str) -> None:
     place = f"{address}/k8s"
     port = int(address.rpartition(":")[2])
