@@ -35,6 +35,17 @@ DOCKER_SHARED_MEMORY = 64 * MIB
 """What Docker gives /dev/shm by itself."""
 
 
+LOST_CLIENTS = {
+    "tcp_keepalives_idle": "2",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "5000",
+}
+"""How soon a client that is gone without a word is given up, and what it has locked is free again:
+after 5 s (s, but the last, ms). By the kernel's own limits a lost machine would keep its locks for
+two hours. One that is only slow answers these probes by its kernel, and is not given up."""
+
+
 @dataclass(frozen=True)
 class PostgresMemory:
     """Settings that fit together; sizes in bytes."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from infra.components.postgres import PORT, PostgresMemory
+from infra.components.postgres import LOST_CLIENTS, PORT, PostgresMemory
 from infra.components.secret_files import PASSWORD_FILE
 from infra.components.server import Database
 from infra.docker.container import ContainerSpec, run_container
@@ -60,6 +60,7 @@ class Postgres(pulumi.ComponentResource):
                     argument
                     for name, value in {
                         "max_connections": args.max_connections,
+                        **LOST_CLIENTS,
                         **args.settings.options(),
                     }.items()
                     for argument in ("-c", f"{name}={value}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from infra.components.postgres import PORT, least_memory, memory_settings
+from infra.components.postgres import LOST_CLIENTS, PORT, least_memory, memory_settings
 from infra.components.secret_files import PASSWORD_FILE
 from infra.components.server import Database
 from infra.kubernetes.identity import Identity
@@ -63,7 +63,7 @@ class Postgres(pulumi.ComponentResource):
         connections = args.max_connections
         planned = max(args.memory or PLANNED_MEMORY, least_memory(connections))
         settings = memory_settings(planned, connections)
-        options = {"max_connections": connections, **settings.options()}
+        options = {"max_connections": connections, **LOST_CLIENTS, **settings.options()}
         pod = PodSettings(
             image=args.image,
             command=[word for key, value in options.items() for word in ("-c", f"{key}={value}")],

@@ -126,7 +126,9 @@ class Lab:
         images = {name: build(client, name) for name in ("postgres", "minio", "nfs", "nginx")}
         postgres = Postgres(sandbox, images["postgres"], "-c", connections, hostname="requests")
         secrets = write_secrets(folder / "store")
-        store = ObjectStore(sandbox, MINIO, images["minio"], secrets, hostname="requests-store")
+        self.store = ObjectStore(
+            sandbox, MINIO, images["minio"], secrets, hostname="requests-store"
+        )
         nfs = NfsServer(sandbox, images["nfs"], host="requests-nfs")
         self._keys = folder / "aws-credentials"
         self._keys.write_text(
@@ -137,7 +139,7 @@ class Lab:
         server = _server(ArtifactFolder(FOLDER))
         status, output = ends(sandbox.run(mlflow, server.schema_job_command()), 120)
         assert status == 0, output
-        store.wait()
+        self.store.wait()
         nfs.wait()
         self.postgres = postgres
         self.places = {

@@ -8,15 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
-from infra.components.capacity import REQUESTS_AT_ONCE
 from infra.images.mlflow.schema_job.migrations import Migrations
 from infra.outputs import BackendStore
-from tests.images.sandbox import PASSWORD, Postgres, Sandbox, logs, wait_until
+from tests.images.sandbox import PASSWORD, Postgres, Sandbox, wait_until
+from tests.images.servers import ENVIRONMENT, stacks_server
 from tests.integration.workloads.conftest import answers
 from tests.ports import free_port
 from workloads import CannotRunError
@@ -55,13 +54,6 @@ class Filled:
         self.postgres.sql("delete from trace_info; delete from sql_trace_rollup_rebuild_queue")
 
 
-ENVIRONMENT = {
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    "MLFLOW_SQL_TRACE_ROLLUPS_ENABLED": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}
-
-
 @contextmanager
 def plain_server(postgres: Postgres, folder: Path) -> Iterator[str]:
     """`mlflow server` as it is installed; gives its address."""
@@ -88,28 +80,6 @@ def plain_server(postgres: Postgres, folder: Path) -> Iterator[str]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # uvicorn's worker is a child of its own
         process.wait()
-
-
-@contextmanager
-def stacks_server(sandbox: Sandbox, image: str) -> Iterator[str]:
-    """The server of a stack, in its image; gives its address."""
-    command = ["mlflow", "server", "--app-name=mlflow-bench", "--host=0.0.0.0", "--workers=1"]
-    command += ["--backend-store-uri=postgresql+psycopg2://mlflow@postgres:5432/mlflow"]
-    command += ["--artifacts-destination=/tmp/artifacts"]
-    ports = {"5000/tcp": ("127.0.0.1", None)}
-    settings = ENVIRONMENT | {"MLFLOW_BENCH_REQUESTS_AT_ONCE": str(REQUESTS_AT_ONCE)}
-    container = sandbox.run(image, command, environment=settings, ports=ports)
-    try:
-        container.reload()
-        published: Any = container.ports
-        address = f"http://127.0.0.1:{published['5000/tcp'][0]['HostPort']}"
-        try:
-            wait_until(lambda: answers(address), 120, "the server answers")
-        except AssertionError:
-            pytest.fail(logs(container)[-3000:])
-        yield address
-    finally:
-        container.remove(force=True, v=True)
 
 
 @pytest.fixture(scope="module", params=["stack", "mlflow"])

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 from tests.images.requests_lab import JSON, ROUTE, Answer, Lab, Place
-from tests.images.sandbox import Sandbox
+from tests.images.sandbox import Sandbox, logs
 
 pytestmark = pytest.mark.plugins
 
 Send = Callable[[Place], Answer]
 
 TRACES = {"locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "x"}}]}
+
+EXPERIMENT = "/api/2.0/mlflow/experiments/get?experiment_id=0"
 
 CONTENT = bytes(range(200))
 
@@ -377,3 +379,29 @@ def test_what_many_write_at_once(lab: Lab) -> None:
 
             answers = set(threads.map(send, range(60)))
             assert {status for _, status in answers} == {200}, answers
+
+
+def test_a_store_that_is_gone_costs_no_request_but_those_for_artifacts(lab: Lab) -> None:
+    place = lab.places["nginx"]
+    assert place.put("gone/file", CONTENT).status == 200
+    lab.store.container.kill()
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            got = [threads.submit(place.get, "gone/file") for _ in range(8)]
+            stored = [threads.submit(place.put, f"gone/{n}", CONTENT) for n in range(8)]
+            metadata = []
+            while not all(one.done() for one in (*got, *stored)):
+                metadata.append(
+                    place.send("GET", "/api/2.0/mlflow/experiments/get?experiment_id=0")
+                )
+            answers = [one.result() for one in (*got, *stored)]
+    finally:
+        lab.store.container.start()
+        lab.store.wait()
+    assert {one.status for one in answers} == {503}
+    assert all(one.json["error_code"] == "TEMPORARILY_UNAVAILABLE" for one in answers)
+    assert "The artifact store does not answer (" in answers[0].message
+    assert {one.status for one in metadata} == {200}
+    # A connection that a replica closes unasked counts as its failure: two, and it is left out.
+    assert "while reading response header" not in logs(place.container)
+    assert place.get("gone/file").body == CONTENT

@@ -15,7 +15,7 @@ import hashlib
 import random
 import time
 import uuid
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,6 +38,9 @@ PATIENCE_S = 10.0
 """After this a probe has failed."""
 
 WRITE_S = 1.0
+RUNS = 4
+"""Runs that probes log to in turn: what a lost server has locked is one run's trouble."""
+
 FILE_BYTES = 4096
 
 Send = Callable[[], str | None]
@@ -55,7 +58,7 @@ class Probe(ChildProcess):
 
 
 class Prober:
-    """What is sent on each path; a run of its own holds what is written."""
+    """What is sent on each path; runs of its own hold what is written, the first one the files."""
 
     def __init__(self, plan: Plan, history: History) -> None:
         self._plan = plan
@@ -63,16 +66,19 @@ class Prober:
         self._user = plan.profile.users  # the users of the load count from 0
         self._random = random.Random(f"{plan.seed}/probe")  # noqa: S311 - repeatable
         self._api = f"{plan.tracking_uri}/api/2.0/mlflow"
-        self._run_id = self._folder = ""
+        self._folder = ""
+        self._runs: deque[str] = deque()
         self._sent = 0
         self._stored: list[str] = []
         self._number = 0
 
     def prepare(self) -> dict[ProbePath, Send]:
-        """Make the run and a file of it; returns what can be probed, and notes what cannot."""
+        """Make the runs and a file; returns what can be probed, and notes what cannot."""
         sends: dict[ProbePath, Send] = {ProbePath.READ: self._read}
         try:
-            self._run_id, place = self._begin()
+            begun = [self._begin() for _ in range(RUNS)]
+            self._runs.extend(run_id for run_id, _ in begun)
+            place = begun[0][1]
             sends[ProbePath.WRITE] = self._write
             if urlsplit(place).scheme != "mlflow-artifacts":
                 raise LookupError(f"files do not pass through this server, but go to {place}")
@@ -87,7 +93,7 @@ class Prober:
         return sends
 
     def _begin(self) -> tuple[str, str]:
-        """Create the run; returns its id and the address of its artifacts."""
+        """Create a run; returns its id and the address of its artifacts."""
         token = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         body = {
             "experiment_id": self._plan.experiment_id,
@@ -108,7 +114,8 @@ class Prober:
         self._number += 1
         point = {"key": "probe", "value": self._number, "step": self._number}
         metric = point | {"timestamp": int(time.time() * 1000)}
-        body = {"run_id": self._run_id, "metrics": [metric], "params": [], "tags": []}
+        body = {"run_id": self._runs[0], "metrics": [metric], "params": [], "tags": []}
+        self._runs.rotate()
         return _refused(self._kept("POST", f"{self._api}/runs/log-batch", json=body))
 
     def _put(self) -> str | None:
@@ -123,7 +130,7 @@ class Prober:
         name = self._random.choice(self._stored)
         answer = self._send("GET", self._file(name))
         if answer.ok and answer.content != _content(name):
-            self._wrong(f"{name} of {self._run_id} has other bytes than were stored")
+            self._wrong(f"{name} in {self._folder} has other bytes than were stored")
             return "wrong content"
         return _refused(answer)
 

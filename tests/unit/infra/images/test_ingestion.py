@@ -16,6 +16,7 @@ from infra.images.mlflow.stores.mlflow_bench_stores.ingestion import (
     Ingestion,
     bounded,
 )
+from infra.images.mlflow.stores.mlflow_bench_stores.run_limit import RunLimit
 
 LIMIT = 10 * LARGE_BYTES
 
@@ -46,7 +47,8 @@ class Api:
 
 
 def application(api: Api, slots: int = 4) -> Any:
-    return bounded(api, Bodies(LIMIT, 4 * LIMIT), Ingestion(api, ConcurrencyLimit(slots)))
+    ingestion = Ingestion(api, ConcurrencyLimit(slots))
+    return bounded(api, Bodies(LIMIT, 4 * LIMIT), ingestion, RunLimit())
 
 
 async def post(
@@ -134,7 +136,7 @@ def test_a_bomb_is_413_and_rubbish_400() -> None:
 
 def test_where_others_hold_too_much_the_client_is_to_ask_again() -> None:
     api = Api()
-    serve = bounded(api, Bodies(10, 5), Ingestion(api, ConcurrencyLimit(2)))
+    serve = bounded(api, Bodies(10, 5), Ingestion(api, ConcurrencyLimit(2)), RunLimit())
     # Of spans in a way that every exporter takes for an invitation, else in one that mlflow does.
     for path, expected in ((PATH, 503), ("/api/2.0/mlflow/runs/create", 429)):
         status, content, headers = asyncio.run(post(serve, b"123456", path))
@@ -155,5 +157,5 @@ def test_what_a_request_has_done_by_another_thread_is_in_its_slot() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    serve = bounded(linked, Bodies(), Ingestion(linked, limit))
+    serve = bounded(linked, Bodies(), Ingestion(linked, limit), RunLimit())
     assert asyncio.run(post(serve, b"spans"))[0] == 200

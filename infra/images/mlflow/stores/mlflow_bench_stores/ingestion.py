@@ -14,6 +14,7 @@ from anyio import CapacityLimiter, to_thread
 
 from .bodies import WINDOWS, Bodies, Body, ClientGoneError, RefusedError, decompress
 from .concurrency import ConcurrencyLimit
+from .run_limit import RunLimit
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -68,8 +69,13 @@ class Ingestion:
         return sent
 
 
-def bounded(application: "ASGIApp", bodies: Bodies, ingestion: Ingestion) -> "ASGIApp":
-    """Return `application` with bodies that fit into `bodies`, and spans that go to `ingestion`."""
+def bounded(
+    application: "ASGIApp", bodies: Bodies, ingestion: Ingestion, runs: RunLimit
+) -> "ASGIApp":
+    """Return `application` with bodies that fit into `bodies`, and spans that go to `ingestion`.
+
+    Writes to one run wait for each other in `runs`, without a thread.
+    """
 
     async def answer(scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
@@ -80,7 +86,8 @@ def bounded(application: "ASGIApp", bodies: Bodies, ingestion: Ingestion) -> "AS
                 if scope["path"] == PATH:
                     await ingestion.answer(scope, body, send)
                 else:
-                    await application(scope, once(body.content, receive), send)
+                    async with runs.turn(scope["path"], body.content):
+                        await application(scope, once(body.content, receive), send)
         except RefusedError as refused:
             await _refuse(refused, send, spans=scope["path"] == PATH)
         except ClientGoneError:

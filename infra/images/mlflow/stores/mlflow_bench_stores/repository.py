@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 import boto3  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
-from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 from mlflow.entities import FileInfo
 from mlflow.entities.multipart_upload import CreateMultipartUploadResponse, MultipartUploadPart
 from mlflow.entities.presigned_download import PresignedDownloadUrlResponse
@@ -33,6 +33,7 @@ from mlflow.environment_variables import (
     MLFLOW_S3_IGNORE_TLS,
 )
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from mlflow.store.artifact.artifact_repo import (
     ArtifactRepository,
     MultipartDownloadMixin,
@@ -330,7 +331,18 @@ def _naming_errors(path: str) -> Iterator[None]:
             raise MlflowException(message, error_code=code) from None
         if told["Code"] in NOT_TAKEN:
             raise _not_taken(path, told) from None
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+            raise _unavailable(told["Code"]) from error
         raise
+    except BotoCoreError as error:  # it was not reached, or went away
+        raise _unavailable(type(error).__name__) from error
+
+
+def _unavailable(why: str) -> MlflowException:
+    """Return what to answer while the store cannot serve: clients send the request again."""
+    _log.warning("the artifact store does not answer: %s", why)
+    message = f"The artifact store does not answer ({why}). Send the request again."
+    return MlflowException(message, error_code=TEMPORARILY_UNAVAILABLE)
 
 
 def _not_taken(path: str, told: Mapping[str, str]) -> MlflowException:

@@ -9,6 +9,7 @@ it is not.
 
 # mypy: allow-untyped-calls
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 HEALTH = "/health"
 """Says that the process lives. MLflow's own answer needs a thread, and those may all wait for a
 database that hangs: a restart would not help then."""
+
+_log = logging.getLogger(__name__)
 
 ROUTES = ("/api/2.0/mlflow-artifacts/artifacts/", "/ajax-api/2.0/mlflow-artifacts/artifacts/")
 
@@ -45,6 +48,7 @@ def create() -> "ASGIApp":
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from mlflow.utils.mime_type_utils import _guess_mime_type
     from mlflow.utils.uri import validate_path_is_safe
+    from starlette.exceptions import HTTPException as RefusedError
     from starlette.requests import ClientDisconnect
     from werkzeug.exceptions import HTTPException
 
@@ -64,6 +68,7 @@ def create() -> "ASGIApp":
         rename_only_what_is_active,
     )
     from .repository import ProxiedS3Repository
+    from .run_limit import RunLimit
 
     async def download(artifact_path: str, request: Request) -> Response:
         store: FolderRepository | ProxiedS3Repository = artifact_router._get_artifact_repo()
@@ -100,6 +105,8 @@ def create() -> "ASGIApp":
             return answer(MlflowException.invalid_parameter_value(f"Range: {error}"))
         except MlflowException as error:
             return answer(error)
+        except Exception as error:
+            return failed(error)
         headers |= artifact.facts.headers() | {"Content-Length": str(artifact.size)}
         if artifact.part is None:
             return StreamingResponse(artifact.chunks(), headers=headers)
@@ -114,6 +121,16 @@ def create() -> "ASGIApp":
         except ClientDisconnect:
             # Nobody hears it; an error of the server it is not.
             return Response(status_code=400)
+        except RefusedError:
+            raise  # MLflow's own answer
+        except Exception as error:
+            return failed(error)
+
+    def failed(error: Exception) -> Response:
+        # One that is not caught closes the connection behind its answer: nginx may be sending the
+        # next request on it, and leaves a replica out for two of those.
+        _log.error("an artifact: %r", error, exc_info=error)
+        return answer(MlflowException("The server failed; its log says why."), 500)
 
     def answer(
         error: MlflowException, status: int | None = None, headers: dict[str, str] | None = None
@@ -166,7 +183,7 @@ def create() -> "ASGIApp":
     if users:
         mlflow_app, gate = access.with_users(flask_app, limit)
         streamed = access.permitted(artifacts)
-    api = bounded(mlflow_app, Bodies(), Ingestion(mlflow_app, limit))
+    api = bounded(mlflow_app, Bodies(), Ingestion(mlflow_app, limit), RunLimit())
 
     async def application(scope: "Scope", receive: "Receive", send: "Send") -> None:
         passes = (
