@@ -12,6 +12,7 @@ import docker
 import pytest
 
 from infra.outputs import Target
+from tests.e2e.database import ask
 from tests.e2e.stack import ROOT, Stack, deployed, eventually, search
 from workloads.faults import leftovers, toxiproxy
 from workloads.faults.catalogue import FAULTS
@@ -21,6 +22,16 @@ from workloads.faults.schedule import pick_component, selected
 from workloads.verdict.result import Result
 
 pytestmark = pytest.mark.e2e
+
+LOCK = 471100
+LOCKING = f"""
+import time, psycopg2
+place = dict(host="postgres", user="mlflow", dbname="mlflow", passfile="/tmp/pgpass")
+connection = psycopg2.connect(**place)
+connection.cursor().execute("SELECT pg_advisory_xact_lock({LOCK})")
+time.sleep(60)
+"""
+"""What a server does that is amid a transaction."""
 
 NAMES = [name for name in FAULTS if name != "noop"]
 ELSEWHERE = {"nfs-restart", "nfs-freeze", "postgres-disk-full"}
@@ -87,6 +98,26 @@ def test_what_a_killed_run_left_is_found_and_healed(
     assert cut.healed()
     assert leftovers.heal(target) == []
     assert search(target.tracking_uri).status_code == 200
+
+
+def test_what_a_replica_without_network_has_locked_is_soon_free(
+    stack: Stack, target: Target, docker_client: docker.DockerClient
+) -> None:
+    def locks() -> int:
+        of_the_test = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s"
+        [(number,)] = ask(stack.outputs(), of_the_test, LOCK)
+        return int(number)
+
+    cut = FAULTS["zone-cut"].make[target.platform](target, None)
+    [replica] = [one.container for one in target.components if one.name == "mlflow-b-1"]
+    docker_client.containers.get(replica).exec_run(["python", "-c", LOCKING], detach=True)
+    eventually(lambda: locks() == 1, 60)
+    cut.inject()
+    try:
+        eventually(lambda: locks() == 0, 30)
+    finally:
+        cut.heal()
+    eventually(cut.healed)
 
 
 def test_any_start_order_ends_with_all_ready(
