@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 import pulumi
 
-from infra.components.secret_files import ADMIN_PASSWORD_FILE, SERVER_KEY_FILE
+from infra.components.secret_files import (
+    ADMIN_PASSWORD_FILE,
+    OIDC_CA,
+    OIDC_SECRET_FILE,
+    SERVER_KEY_FILE,
+)
 from infra.names import Names
 from infra.password import password
 from infra.specification.deployment import DeploymentSpec
@@ -30,6 +35,10 @@ def user_secrets(spec: DeploymentSpec, names: Names, parent: pulumi.Resource) ->
         return UserSecrets(None, {}, {})
     admin_password = password(names.logical("admin-password"), parent)
     server_key = password(names.logical("server-key"), parent)
-    return UserSecrets(
-        admin_password, {ADMIN_PASSWORD_FILE: admin_password}, {SERVER_KEY_FILE: server_key}
-    )
+    of_servers: dict[str, pulumi.Input[str]] = {SERVER_KEY_FILE: server_key}
+    if spec.oidc is not None:
+        secret = spec.oidc.client_secret.get_secret_value()
+        of_servers[OIDC_SECRET_FILE] = pulumi.Output.secret(secret)
+        if spec.oidc.ca is not None:
+            of_servers[OIDC_CA] = spec.oidc.ca.read_text()
+    return UserSecrets(admin_password, {ADMIN_PASSWORD_FILE: admin_password}, of_servers)

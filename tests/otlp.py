@@ -13,6 +13,7 @@ def export(
     experiment_id: str,
     trace: bytes,
     *spans: tuple[bytes, bytes, int],
+    token: str | None = None,
     **attributes: str,
 ) -> None:
     """Send spans by OTLP, with gzip: id, parent and begin in ms after a moment."""
@@ -33,6 +34,7 @@ def export(
             "content-type": "application/x-protobuf",
             "Content-Encoding": "gzip",
             "x-mlflow-experiment-id": experiment_id,
+            **({"Authorization": f"Bearer {token}"} if token else {}),
         },
         timeout=30,
     ).raise_for_status()

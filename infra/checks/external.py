@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from infra.checks import database, s3
+from infra.checks import database, oidc, s3
 from infra.outputs import Platform
 from infra.specification.deployment import DeploymentSpec
 from infra.specification.error import SpecError
@@ -26,11 +26,23 @@ def check_external(spec: DeploymentSpec) -> list[str]:
     Returns a line for each that this machine cannot reach and the cluster may.
     """
     problems, unreached_lines = [], []
-    for key, check in (("artifacts", _check_artifacts), ("database", _check_database)):
+    for key, check in (
+        ("artifacts", _check_artifacts),
+        ("database", _check_database),
+        ("oidc", _check_provider),
+    ):
         try:
             check(spec)
         except SpecError as error:
             problems.append(str(error))
+        except oidc.UnreachedError as error:
+            if spec.platform is Platform.KUBERNETES:
+                unreached_lines.append(
+                    f"{error} (asked from this machine: nobody gets in where the cluster does not "
+                    "reach it either)"
+                )
+            else:
+                problems.append(str(error))
         except (s3.S3Error, database.DatabaseError) as error:
             is_unreached = isinstance(error, (s3.UnreachedError, database.UnreachedError))
             if is_unreached and spec.platform is Platform.KUBERNETES:
@@ -79,6 +91,14 @@ def _check_database(spec: DeploymentSpec) -> None:
     _check_host("database.url", spec.database.host)
     _check_certificates("database.ca", spec.database.ca)
     database.check(spec.database, spec.capacity, users=spec.users is not None)
+
+
+def _check_provider(spec: DeploymentSpec) -> None:
+    if spec.oidc is None:
+        return
+    _check_host("oidc.issuer", urlsplit(spec.oidc.issuer).hostname or "")
+    _check_certificates("oidc.ca", spec.oidc.ca)
+    oidc.check(spec.oidc)
 
 
 def _check_host(key: str, host: str) -> None:

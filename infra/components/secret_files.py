@@ -24,8 +24,12 @@ ADMIN_PASSWORD_FILE = "admin-password"
 SERVER_KEY_FILE = "server-key"
 """What all replicas sign forms of the web interface with."""
 
+OIDC_SECRET_FILE = "oidc-client-secret"
+"""By which an identity provider knows the servers."""
+
 ARTIFACTS_CA = "artifacts-ca.crt"
 DATABASE_CA = "database-ca.crt"
+OIDC_CA = "oidc-ca.crt"
 """Certificates that servers check external services by."""
 
 TLS_CERTIFICATE_FILE, TLS_KEY_FILE = "tls-certificate", "tls-key"

@@ -1,4 +1,4 @@
-"""MLflow's own users on the servers of a stack, with `auth: basic`.
+"""MLflow's own users on the servers of a stack, with `auth: basic` or `oidc`.
 
 Their tables are in the stack's database, in a PostgreSQL schema of their own, so all replicas have
 the same users. Who asks is looked at in `infra/images/mlflow/stores`, before anything else.
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 from urllib.parse import quote
+
+from infra.components.oidc import SignOn
 
 ADMINISTRATOR = "admin"
 """Whom the schema job makes; the password is made once for each stack."""
@@ -24,6 +26,12 @@ class Auth(StrEnum):
 
     NONE = "none"
     BASIC = "basic"
+    OIDC = "oidc"
+
+    @property
+    def has_users(self) -> bool:
+        """Whether clients have to say who they are."""
+        return self is not Auth.NONE
 
 
 class DefaultPermission(StrEnum):
@@ -44,6 +52,8 @@ class Users:
     """What the servers know of users; None in its place: they ask nobody who they are."""
 
     default_permission: DefaultPermission
+    sign_on: SignOn | None = None
+    """What says who somebody is; None: passwords."""
 
     def files(self, database_uri: str) -> dict[str, str]:
         """Return the files that the servers read, by path."""
@@ -55,7 +65,8 @@ class Users:
         }
         # A percent sign has a meaning of its own in such a file.
         content = "".join(f"{key} = {value}\n".replace("%", "%%") for key, value in lines.items())
-        return {str(SETTINGS_FILE): f"[mlflow]\n{content}"}
+        more = self.sign_on.files() if self.sign_on else {}
+        return {str(SETTINGS_FILE): f"[mlflow]\n{content}", **more}
 
     def environment(self) -> dict[str, str]:
         """Return the variables that the servers find it by; none is secret."""
@@ -65,4 +76,5 @@ class Users:
             "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",
             # Without it, any user reads everybody's runs and models by GraphQL.
             "MLFLOW_SERVER_ENABLE_GRAPHQL_AUTH": "true",
+            **(self.sign_on.environment() if self.sign_on else {}),
         }

@@ -77,17 +77,24 @@ def conflicts(spec: "DeploymentSpec") -> Iterator[str]:
 
 def _user_conflicts(spec: "DeploymentSpec") -> Iterator[str]:
     """Compare what is said of users with whether there are any, and with who has no password."""
-    if spec.auth is Auth.NONE and "default_permission" in spec.model_fields_set:
+    if not spec.auth.has_users and "default_permission" in spec.model_fields_set:
         yield (
             "default_permission: is of no use without users; set auth basic, or "
             "pulumi config rm default_permission"
         )
-    if spec.auth is Auth.BASIC and spec.jobs:
+    if spec.auth is Auth.OIDC and spec.oidc is None:
+        yield (
+            "oidc.issuer: is missing: auth oidc needs an identity provider; set it as in: "
+            "pulumi config set --path oidc.issuer https://login.example.com/realms/ml"
+        )
+    if spec.auth is not Auth.OIDC and spec.oidc is not None:
+        yield f"oidc: is of no use with auth {spec.auth}; set auth oidc, or pulumi config rm oidc"
+    if spec.auth.has_users and spec.jobs:
         yield (
             "jobs: true: MLflow's job consumers have no password of their own for a server with "
             "users; set jobs false, or auth none"
         )
-    if spec.auth is Auth.BASIC and spec.kubernetes and spec.kubernetes.monitoring:
+    if spec.auth.has_users and spec.kubernetes and spec.kubernetes.monitoring:
         yield (
             "kubernetes.monitoring: Prometheus has no password of its own for a server with users "
             "yet; pulumi config rm --path kubernetes.monitoring, or set auth none"

@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from infra.components.capacity import MOST_WORKERS, Capacity, capacity
+from infra.components.oidc import SignOn
 from infra.components.server import LOCAL_HOSTS
 from infra.components.traces import ROLLUP_SCHEDULE, Traces
 from infra.components.users import Auth, DefaultPermission, Users
@@ -26,6 +27,7 @@ from infra.specification.external import (
     ExternalS3,
     StoreKind,
 )
+from infra.specification.oidc import OidcSpec
 from infra.specification.tls import FILES, Tls, TlsFiles
 from infra.specification.values import (
     REGISTRY_EXAMPLE,
@@ -40,6 +42,7 @@ from infra.specification.values import (
     S3Engine,
     Schedule,
     Subnet,
+    age_minutes,
 )
 
 WORKER_MEMORY = 350 * 2**20
@@ -71,6 +74,7 @@ OBJECTS: dict[str, dict[str, type[BaseModel]]] = {
     "artifacts": {"s3": ExternalS3, "nfs": ExternalNfs},
     "database": {"": ExternalDatabase},
     "kubernetes": {"": ClusterSpec},
+    "oidc": {"": OidcSpec},
     "tls": {FILES: TlsFiles},
 }
 """Keys that may be objects, and their models by `kind`; the union below has the same."""
@@ -101,6 +105,15 @@ def _cluster(value: object) -> object:
         raise ValueError(
             "context: is missing: kubernetes has to be an object; set it as in: "
             "pulumi config set --path kubernetes.context NAME"
+        )
+    return value
+
+
+def _provider(value: object) -> object:
+    if not isinstance(value, (dict, BaseModel)):
+        raise ValueError(
+            "issuer: is missing: oidc has to be an object; set it as in: "
+            "pulumi config set --path oidc.issuer https://login.example.com/realms/ml"
         )
     return value
 
@@ -142,13 +155,18 @@ class DeploymentSpec(BaseModel):
     auth: Auth = Field(
         default=Auth.NONE,
         description="Who may use the server: `none`: everybody who reaches it, `basic`: MLflow's "
-        "own users, by name and password.",
+        "own users, by name and password, `oidc`: users whom an identity provider knows.",
         examples=["basic"],
+    )
+    oidc: Annotated[OidcSpec, BeforeValidator(_provider)] | None = Field(
+        default=None,
+        description="The identity provider of `auth: oidc`.",
+        examples=["{issuer: …}"],
     )
     default_permission: DefaultPermission = Field(
         default=DefaultPermission.NONE,
-        description="With `auth: basic`, what users may do with the experiments and models of "
-        "others, where nobody gave them a permission: `none`, `read` or `edit`.",
+        description="With users, what they may do with the experiments and models of others, "
+        "where nobody gave them a permission: `none`, `read` or `edit`.",
         examples=["none"],
     )
     tls: Tls = Field(
@@ -380,7 +398,25 @@ class DeploymentSpec(BaseModel):
     @property
     def users(self) -> Users | None:
         """What the servers know of users; None: they ask nobody who they are."""
-        return Users(self.default_permission) if self.auth is Auth.BASIC else None
+        return Users(self.default_permission, self._sign_on) if self.auth.has_users else None
+
+    @property
+    def _sign_on(self) -> SignOn | None:
+        provider = self.oidc
+        if provider is None or self.auth is not Auth.OIDC:
+            return None
+        return SignOn(
+            issuer=provider.issuer,
+            client_id=provider.client_id,
+            audience=provider.audience or provider.client_id,
+            username_claim=provider.username_claim,
+            groups_claim=provider.groups_claim,
+            admin_groups=provider.admin_groups,
+            allowed_groups=provider.allowed_groups,
+            session_seconds=60 * age_minutes(provider.session),
+            has_ca=provider.ca is not None,
+            tls=bool(self.tls),
+        )
 
     @property
     def traces(self) -> Traces:

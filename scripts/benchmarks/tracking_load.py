@@ -85,9 +85,10 @@ class Tracking:
 
 
 @asynccontextmanager
-async def tracking(address: str) -> AsyncIterator[Tracking]:
+async def tracking(address: str, token: str | None = None) -> AsyncIterator[Tracking]:
     """Open a connection pool without a limit, as so many separate clients have."""
     async with aiohttp.ClientSession(
+        headers={"Authorization": f"Bearer {token}"} if token else None,
         connector=aiohttp.TCPConnector(limit=0),
         timeout=aiohttp.ClientTimeout(total=TIMEOUT),
     ) as session:
@@ -140,12 +141,17 @@ async def seed(address: str) -> tuple[str, list[str]]:
 
 
 async def load(
-    address: str, operation: str, clients: int, seconds: float, seeded: tuple[str, list[str]]
+    address: str,
+    operation: str,
+    clients: int,
+    seconds: float,
+    seeded: tuple[str, list[str]],
+    token: str | None = None,
 ) -> Step:
     """Let `clients` repeat `operation` for `seconds` and wait for the last answers."""
     experiment, runs = seeded
     step = Step(operation, clients, seconds)
-    async with tracking(address) as api:
+    async with tracking(address, token) as api:
         own: list[str] = []
         if operation == "log-batch":
             free = asyncio.Semaphore(4)
@@ -195,14 +201,14 @@ async def load(
     return step
 
 
-async def settle(address: str, limit: float = 180) -> None:
+async def settle(address: str, limit: float = 180, token: str | None = None) -> None:
     """Wait until the servers have worked off what a step left: five quick answers in a row.
 
     Raises `RuntimeError` after `limit` seconds.
     """
     deadline = time.monotonic() + limit
     quick = 0
-    async with tracking(address) as api:
+    async with tracking(address, token) as api:
         while quick < 5:
             start = time.monotonic()
             status, _ = await api.send(("GET", "experiments/get?experiment_id=0", None))

@@ -2,9 +2,10 @@
 
     python -m scripts.benchmarks.users [--seconds 6] [--rounds 2] [--clients 8]
 
-Five servers on one database, of which one at a time has the load, in turns, by a user who may edit
+Six servers on one database, of which one at a time has the load, in turns, by a user who may edit
 the experiment: without users; with them as a stack has them; the same, but comparing the password
-at each request; and MLflow's own `basic-auth`, with its cache off, as it comes, and on. Printed are
+at each request; with a token of an identity provider at each request, as with `auth: oidc`; and
+MLflow's own `basic-auth`, with its cache off, as it comes, and on. Printed are
 calls a second and milliseconds, and their ratios to the server without users in the same run.
 """
 
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import statistics
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,13 +22,22 @@ from typing import Any
 
 import requests
 
-from infra.components.users import SETTINGS_FILE
+from infra.components.oidc import SETTINGS_FILE as OIDC_FILE
+from infra.components.secret_files import OIDC_SECRET_FILE
+from infra.components.users import SETTINGS_FILE, DefaultPermission, Users
 from infra.image.build import build
 from scripts.benchmarks.tracking_load import Step, load, seed, settle
+from tests.dex.server import bridge_address
 from tests.images.sandbox import Postgres, Sandbox, opened, wait_until
-from tests.images.users import ADMIN, SERVER_KEY, ServersWithUsers
+from tests.images.users import ADMIN, SERVER_KEY, ServersWithUsers, sign_on
+from tests.unit.infra.images.identity_provider import (
+    CLIENT_SECRET,
+    IdentityProvider,
+    identity_provider,
+)
 
 USER, USER_PASSWORD = "edgar", "of-one-of-the-users"
+TOKENS = "tokens of a provider"
 OPERATIONS = ("log-batch", "get-run")
 READY_SECONDS = 300
 CACHE_SECONDS = 60
@@ -35,7 +46,9 @@ CACHE_SECONDS = 60
 class Servers:
     """The servers by what they do, and their addresses with the user's password."""
 
-    def __init__(self, sandbox: Sandbox, image: str, folder: Path) -> None:
+    def __init__(
+        self, sandbox: Sandbox, image: str, folder: Path, provider: IdentityProvider
+    ) -> None:
         self._sandbox, self._image, self._folder = sandbox, image, folder
         stack = ServersWithUsers(sandbox, image, "postgres", folder)
         self._stack = stack
@@ -45,6 +58,7 @@ class Servers:
             "without users": self._start(replace(self._server, users=None).environment()),
             "users of a stack": stack.url(),
             "compares each time": self._start(self._server.environment() | compares),
+            TOKENS: self._with_tokens(provider),
             "mlflow, cache off": self._start(self._mlflow(), own=True, cache=0),
             "mlflow, cache on": self._start(self._mlflow(), own=True, cache=CACHE_SECONDS),
         }
@@ -53,16 +67,37 @@ class Servers:
         self._make_user(stack.url())
         named = f"http://{USER}:{USER_PASSWORD}@"
         for name, address in self.addresses.items():
-            if name != "without users":
+            if name not in ("without users", TOKENS):
                 self.addresses[name] = address.replace("http://", named)
+
+    def _with_tokens(self, provider: IdentityProvider) -> str:
+        users = Users(DefaultPermission.NONE, sign_on(provider.issuer))
+        server = replace(self._server, users=users)
+        files = {
+            str(OIDC_FILE): server.files()[str(OIDC_FILE)],
+            f"/run/secrets/{OIDC_SECRET_FILE}": CLIENT_SECRET,
+        }
+        volumes = []
+        for path, content in files.items():
+            file = self._folder / Path(path).name
+            file.write_text(content)
+            volumes.append(f"{file}:{path}:ro")
+        return self._start(server.environment(), volumes=volumes)
 
     def _mlflow(self) -> dict[str, str]:
         own = {"MLFLOW_FLASK_SERVER_SECRET_KEY": SERVER_KEY}
         return self._server.environment() | own | {"_MLFLOW_AUTH_ADMIN_BOOTSTRAPPED": "true"}
 
-    def _start(self, environment: Mapping[str, str], *, own: bool = False, cache: int = 0) -> str:
+    def _start(
+        self,
+        environment: Mapping[str, str],
+        *,
+        own: bool = False,
+        cache: int = 0,
+        volumes: Sequence[str] = (),
+    ) -> str:
         command = self._server.command()
-        volumes = self._stack.volumes()
+        volumes = [*self._stack.volumes(), *volumes]
         if own:
             command = [part.replace("=mlflow-bench", "=basic-auth") for part in command]
             settings = self._folder / f"cache-{cache}.ini"
@@ -98,7 +133,7 @@ def _lives(address: str) -> bool:
 
 
 async def measure(
-    addresses: Mapping[str, str], seconds: float, rounds: int, clients: int
+    addresses: Mapping[str, str], token: str, seconds: float, rounds: int, clients: int
 ) -> dict[tuple[str, str], list[Step]]:
     """Give each server the load in turns; return what was seen, by operation and server."""
     seeded = await seed(addresses["users of a stack"])
@@ -108,8 +143,9 @@ async def measure(
             names = list(addresses)
             # Nobody is always the first.
             for name in names[number:] + names[:number]:
-                await settle(addresses[name])
-                step = await load(addresses[name], operation, clients, seconds, seeded)
+                given = token if name == TOKENS else None
+                await settle(addresses[name], token=given)
+                step = await load(addresses[name], operation, clients, seconds, seeded, given)
                 if step.errors:
                     raise RuntimeError(f"{name}, {operation}: {dict(step.errors)}")
                 steps.setdefault((operation, name), []).append(step)
@@ -119,7 +155,7 @@ async def measure(
 def table(steps: Mapping[tuple[str, str], Sequence[Step]]) -> str:
     """Return a line for each operation and server."""
     lines = [
-        f"{'operation':10} {'server':20} {'calls/s':>8} {'p50 ms':>7} {'p95 ms':>7} {'ratio':>6}"
+        f"{'operation':10} {'server':21} {'calls/s':>8} {'p50 ms':>7} {'p95 ms':>7} {'ratio':>6}"
     ]
     rates: dict[tuple[str, str], float] = {}
     for (operation, name), seen in steps.items():
@@ -128,7 +164,7 @@ def table(steps: Mapping[tuple[str, str], Sequence[Step]]) -> str:
         p50, p95 = (latencies[int(len(latencies) * share)] for share in (0.5, 0.95))
         ratio = rates[operation, name] / rates[operation, "without users"]
         lines.append(
-            f"{operation:10} {name:20} {rates[operation, name]:8.1f} {p50:7.1f} {p95:7.1f} "
+            f"{operation:10} {name:21} {rates[operation, name]:8.1f} {p50:7.1f} {p95:7.1f} "
             f"{ratio:6.2f}"
         )
     return "\n".join(lines)
@@ -141,14 +177,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--clients", type=int, default=8)
     options = parser.parse_args(list(arguments))
-    with opened() as sandbox:
+    with opened() as sandbox, identity_provider(bridge_address(sandbox.client)) as provider:
         image = build(sandbox.client, "postgres")
         postgres = Postgres(sandbox, image, "-c", "max_connections=500", hostname="postgres")
         wait_until(postgres.is_ready, READY_SECONDS, "PostgreSQL is ready")
-        servers = Servers(sandbox, build(sandbox.client, "mlflow"), sandbox.secret.parent)
-        steps = asyncio.run(
-            measure(servers.addresses, options.seconds, options.rounds, options.clients)
-        )
+        folder = sandbox.secret.parent
+        servers = Servers(sandbox, build(sandbox.client, "mlflow"), folder, provider)
+        token = provider.token(email=USER, exp=int(time.time()) + 24 * 3600)
+        figures = (options.seconds, options.rounds, options.clients)
+        steps = asyncio.run(measure(servers.addresses, token, *figures))
     print(table(steps))
     return 0
 

@@ -1,5 +1,6 @@
 """Servers with MLflow's own users, as a stack has them, on a database that their job prepared."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 from docker.models.containers import Container
 
 from infra.components.capacity import capacity
+from infra.components.oidc import SignOn
 from infra.components.secret_files import ADMIN_PASSWORD_FILE, PASSWORD_FILE, SERVER_KEY_FILE
 from infra.components.server import ArtifactFolder, Database, TrackingServer
 from infra.components.users import ADMINISTRATOR, DefaultPermission, Users
 from tests.images.sandbox import Sandbox, ends, execute, wait_until
+from tests.unit.infra.images.identity_provider import CLIENT
 
 ADMIN_PASSWORD = "of-the-administrator-alone"
 ADMIN = (ADMINISTRATOR, ADMIN_PASSWORD)
@@ -18,8 +21,8 @@ SERVER_KEY = "that-forms-are-signed-with"
 ARTIFACTS = "/var/lib/mlflow/artifacts"
 
 
-def tracking_server(host: str, **settings: Any) -> TrackingServer:
-    """The server of a stack with `auth: basic`, on the PostgreSQL called `host`."""
+def tracking_server(host: str, sign_on: SignOn | None = None, **settings: Any) -> TrackingServer:
+    """The server of a stack with users, on the PostgreSQL called `host`."""
     return TrackingServer(
         database=Database(host=host, port=5432, name="mlflow", user="mlflow"),
         artifacts=ArtifactFolder(PurePosixPath(ARTIFACTS)),
@@ -28,9 +31,25 @@ def tracking_server(host: str, **settings: Any) -> TrackingServer:
         workers=1,
         allowed_hosts=(),
         jobs=False,
-        users=Users(DefaultPermission.NONE),
+        users=Users(DefaultPermission.NONE, sign_on),
         **settings,
     )
+
+
+def sign_on(issuer: str, **settings: Any) -> SignOn:
+    """What a stack file without more keys says of a provider."""
+    usual: dict[str, Any] = {
+        "client_id": CLIENT,
+        "audience": CLIENT,
+        "username_claim": "email",
+        "groups_claim": "groups",
+        "admin_groups": (),
+        "allowed_groups": (),
+        "session_seconds": 3600,
+        "has_ca": False,
+        "tls": False,
+    }
+    return SignOn(issuer=issuer, **usual | settings)
 
 
 class ServersWithUsers:
@@ -45,17 +64,16 @@ class ServersWithUsers:
         *,
         replicas: int = 1,
         environment: dict[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> None:
         self._sandbox, self._image = sandbox, image
+        self._secrets = {SERVER_KEY_FILE: SERVER_KEY, **(secrets or {})}
         self.server = tracking_server(host, **settings)
         self._folder = folder
         self._artifacts = sandbox.volume()
         self._environment = self.server.environment() | (environment or {})
-        for name, content in {
-            ADMIN_PASSWORD_FILE: ADMIN_PASSWORD,
-            SERVER_KEY_FILE: SERVER_KEY,
-        }.items():
+        for name, content in {ADMIN_PASSWORD_FILE: ADMIN_PASSWORD, **self._secrets}.items():
             (folder / name).write_text(content)
         for path, content in self.server.files().items():
             (folder / Path(path).name).write_text(content)
@@ -84,13 +102,13 @@ class ServersWithUsers:
 
     def volumes(self) -> list[str]:
         """Return what a replica mounts."""
-        return self._volumes(SERVER_KEY_FILE)
+        return self._volumes(*self._secrets)
 
-    def _volumes(self, secret: str) -> list[str]:
+    def _volumes(self, *secrets: str) -> list[str]:
         return [
             f"{self._artifacts}:{ARTIFACTS}",
             f"{self._sandbox.secret}:/run/secrets/{PASSWORD_FILE}:ro",
-            f"{self._folder / secret}:/run/secrets/{secret}:ro",
+            *(f"{self._folder / secret}:/run/secrets/{secret}:ro" for secret in secrets),
             *(f"{self._folder / Path(path).name}:{path}:ro" for path in self.server.files()),
         ]
 

@@ -1,13 +1,19 @@
 """Servers with users: where the users are, and that nothing of it is secret."""
 
 from configparser import ConfigParser
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 from sqlalchemy import make_url
 
 from infra.components.capacity import POOL, capacity
-from infra.components.users import SETTINGS_FILE, DefaultPermission, Users
+from infra.components.oidc import SETTINGS_FILE as OIDC_SETTINGS
+from infra.components.oidc import SignOn
+from infra.components.secret_files import OIDC_CA, OIDC_SECRET_FILE
+from infra.components.users import ADMINISTRATOR, SETTINGS_FILE, DefaultPermission, Users
 from infra.images.mlflow.schema_job import users as job
+from infra.images.mlflow.stores.mlflow_bench_stores import oidc
+from infra.images.mlflow.stores.mlflow_bench_stores.oidc_provider import Settings
 from tests.unit.infra.components.test_server import SERVER
 
 WITH_USERS = replace(SERVER, users=Users(DefaultPermission.NONE))
@@ -50,3 +56,30 @@ def test_the_users_table_has_a_pool_of_its_own_in_each_worker() -> None:
     few = capacity(replicas=2, workers=3, jobs=False)
     more = capacity(replicas=2, workers=3, jobs=False, users=True)
     assert more.max_connections - few.max_connections == 2 * 3 * POOL
+
+
+def test_the_servers_read_what_a_stack_file_says_of_its_provider(tmp_path: Path) -> None:
+    sign_on = SignOn(
+        issuer="https://login.example.com/realms/ml",
+        client_id="mlflow",
+        audience="api://mlflow",
+        username_claim="email",
+        groups_claim="groups",
+        admin_groups=("ops",),
+        allowed_groups=(),
+        session_seconds=3600,
+        has_ca=True,
+        tls=True,
+    )
+    server = replace(SERVER, users=Users(DefaultPermission.NONE, sign_on))
+    assert server.files().keys() - WITH_USERS.files().keys() == {str(OIDC_SETTINGS)}
+    (tmp_path / "oidc.json").write_text(server.files()[str(OIDC_SETTINGS)])
+    known = Settings.read(tmp_path / "oidc.json")
+    assert known.ca_file == f"/run/secrets/{OIDC_CA}"
+    fields = asdict(sign_on)
+    del fields["has_ca"]
+    assert asdict(known) == fields | {"ca_file": known.ca_file}
+    added = server.environment().items() - WITH_USERS.environment().items()
+    assert dict(added) == {oidc.SETTINGS: str(OIDC_SETTINGS)}
+    assert str(oidc.CLIENT_SECRET_FILE) == f"/run/secrets/{OIDC_SECRET_FILE}"
+    assert oidc.ADMINISTRATOR == ADMINISTRATOR

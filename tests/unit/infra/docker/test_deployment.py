@@ -199,6 +199,28 @@ def test_the_administrator_s_password_reaches_the_schema_job_alone(engine: Engin
         assert PASSWORD not in json.dumps(inputs), name
 
 
+def test_the_secret_of_an_identity_provider_reaches_the_replicas_alone(
+    engine: Engine, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_text("of the authority")
+    known = {"issuer": "https://login.example.com", "client_id": "mlflow"}
+    provider = known | {"client_secret": "never-to-be-seen", "ca": str(tmp_path / "ca.pem")}
+    target = deploy(engine, auth="oidc", oidc=json.dumps(provider), **MULTI_AZ)
+    assert target.username == "admin"
+    placed = {}
+    for name in engine.containers():
+        uploads: Any = engine.files(name)
+        # As the SDK writes a secret.
+        uploads = uploads["value"] if isinstance(uploads, dict) else uploads
+        placed[name] = {PurePosixPath(upload["file"]).name: upload for upload in uploads}
+    replicas = {"mlflow-a-1", "mlflow-b-1"}
+    for file in ("oidc-client-secret", "oidc-ca.crt", "oidc.json"):
+        assert {name for name in placed if file in placed[name]} == replicas
+    assert "never-to-be-seen" in json.dumps(placed["mlflow-a-1"]["oidc-client-secret"])
+    for name, inputs in engine.containers().items():
+        assert "never-to-be-seen" not in json.dumps(inputs), name
+
+
 def test_files_come_by_a_container_that_never_runs(engine: Engine) -> None:
     """The engine refuses uploads into a read-only root, which is what a server has."""
     deploy(engine, **MULTI_AZ)

@@ -390,6 +390,20 @@ def test_the_administrator_s_password_reaches_the_schema_job_alone(engine: Engin
     assert PASSWORD not in json.dumps([engine.pods(), engine.of("ConfigMap")])
 
 
+def test_the_secret_of_an_identity_provider_reaches_the_replicas_alone(engine: Engine) -> None:
+    provider = {
+        "issuer": "https://login.example.com",
+        "client_id": "mlflow",
+        "client_secret": "never-to-be-seen",
+    }
+    deploy(auth="oidc", oidc=json.dumps(provider))
+    secrets = {name: set(one["stringData"]["value"]) for name, one in engine.of("Secret").items()}
+    holders = {name for name in secrets if "oidc-client-secret" in secrets[name]}
+    assert holders == {"mlflow-secrets"}
+    assert set(engine.of("ConfigMap")["mlflow-settings"]["data"]) == {"auth.ini", "oidc.json"}
+    assert "never-to-be-seen" not in json.dumps([engine.pods(), engine.of("ConfigMap")])
+
+
 def test_all_pods_pull_their_images_with_the_secrets_that_are_named(engine: Engine) -> None:
     deploy()
     assert not any("imagePullSecrets" in pod for pod in engine.pods().values())

@@ -26,11 +26,13 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import CapacityLimiter, to_thread
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.utils.uri import validate_path_is_safe
 from werkzeug.datastructures import Authorization
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from .concurrency import ConcurrencyLimit, limited
+from .oidc import ADMINISTRATOR, SETTINGS, RefusedError, SignOn
 from .paths import clean
 
 if TYPE_CHECKING:
@@ -130,12 +132,16 @@ class Passwords:
         self._lookups = CapacityLimiter(LOOKUPS)
         self._comparisons = CapacityLimiter(COMPARISONS)
 
+    async def find(self, name: str) -> User | None:
+        """Return a user by name. Raises `MlflowException` where the database does not answer."""
+        return await to_thread.run_sync(self._find, name, limiter=self._lookups)
+
     async def user(self, name: str, password: str) -> User | None:
         """Return whose name and password these are; None: nobody's.
 
         Raises `BusyError`, and `MlflowException` where the database does not answer.
         """
-        found = await to_thread.run_sync(self._find, name, limiter=self._lookups)
+        found = await self.find(name)
         stored = found.password_hash if found else self._of_nobody
         content = f"{stored}\0{password}".encode()
         pair = hmac.digest(self._key, content, hashlib.sha256)
@@ -167,15 +173,24 @@ class Passwords:
 
 
 class Gate:
-    """Lets requests to `application` through that say who sends them."""
+    """Lets requests to `application` through that say who sends them.
+
+    With `sign_on`, a provider says who somebody is, and the administrator alone has a password.
+    """
 
     def __init__(
-        self, application: "ASGIApp", preflights: "ASGIApp", passwords: Passwords, probe: str
+        self,
+        application: "ASGIApp",
+        preflights: "ASGIApp",
+        passwords: Passwords,
+        probe: str,
+        sign_on: SignOn | None = None,
     ) -> None:
         self._application = application
         self._preflights = preflights
         self._passwords = passwords
         self._probe = f"Bearer {probe}".encode()
+        self._sign_on = sign_on
 
     async def answer(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Pass a request on, or refuse it."""
@@ -189,7 +204,14 @@ class Gate:
             await self._preflights(scope, receive, send)
             return
         try:
+            if self._sign_on is not None and await self._sign_on.answers(scope, send):
+                return
             asking = await self._who(scope)
+            if asking is None and self._sign_on is not None:
+                raise self._sign_on.challenge(scope)
+        except RefusedError as refusal:
+            await _answer(send, refusal.status, str(refusal), *refusal.headers)
+            return
         except BusyError:
             await _answer(send, 429, "Too many passwords at once.", (b"retry-after", b"1"))
             return
@@ -215,15 +237,17 @@ class Gate:
             header = GATEWAY_HEADER
         given = _values(scope, header)
         # Of two, another program might believe the other one.
-        if len(given) != 1:
+        if len(given) > 1:
             return None
+        value = given[0] if given else b""
         probed = reads and (path, scope["query_string"]) in PROBED
-        if probed and hmac.compare_digest(given[0], self._probe):
+        if probed and hmac.compare_digest(value, self._probe):
             return _PROBE
-        pair = credentials(given[0])
-        if pair is None:
-            return None
-        user = await self._passwords.user(*pair)
+        pair = credentials(value)
+        if self._sign_on is not None and (pair is None or pair[0] != ADMINISTRATOR):
+            user = await self._sign_on.user(scope, value)
+        else:
+            user = None if pair is None else await self._passwords.user(*pair)
         return None if user is None else Asking(user)
 
 
@@ -291,6 +315,18 @@ def with_users(
     auth.is_unprotected_route = _asks_nobody
     auth._canonical_artifact_proxy_path = _as_stored
 
+    provided = SETTINGS in os.environ
+    if provided:
+        _by_group(auth)
+
+    def create(name: str) -> None:
+        try:
+            auth.store.create_user(name, secrets.token_urlsafe(32))
+        except MlflowException as error:
+            # Another worker may have been faster.
+            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+                raise
+
     remembered = int(os.environ.get(REMEMBERED, MOST_REMEMBERED))
     # Nothing is behind it: what answers preflights can open nothing.
     preflights = FastAPI(openapi_url=None)
@@ -298,7 +334,9 @@ def with_users(
 
     def gate(inner: "ASGIApp") -> "ASGIApp":
         probe = PROBE_FILE.read_text().strip()
-        inside = Gate(inner, preflights, Passwords(find, remembered), probe)
+        passwords = Passwords(find, remembered)
+        sign_on = SignOn.read(passwords.find, create) if provided else None
+        inside = Gate(inner, preflights, passwords, probe, sign_on)
 
         # A function, as uvicorn takes a method for an application of an older kind.
         async def whole(scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -307,6 +345,23 @@ def with_users(
         return whole
 
     return application, gate
+
+
+def _by_group(auth: Any) -> None:
+    """Have MLflow take for an administrator whoever is one in the request in work."""
+    get_user: Callable[[str], Any] = auth.store.get_user
+
+    def of_the_request(name: str) -> Any:
+        found = get_user(name)
+        asking = _asking.get()
+        if asking and asking.user and asking.user.username == name:
+            found.is_admin = asking.user.is_admin
+        return found
+
+    auth.store.get_user = of_the_request
+    # The web interface then offers no change of a password, of which there is none.
+    auth.auth_config = auth.auth_config._replace(authorization_function=__name__)
+    auth._authenticate_custom_for_fastapi = lambda _: _user()
 
 
 def permitted(artifacts: "ASGIApp") -> "ASGIApp":
@@ -389,7 +444,12 @@ def _authorization() -> Authorization:
 
 
 async def _answer(send: "Send", status: int, message: str, *headers: tuple[bytes, bytes]) -> None:
-    codes = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 429: "REQUEST_LIMIT_EXCEEDED"}
+    codes = {
+        401: "UNAUTHENTICATED",
+        403: "PERMISSION_DENIED",
+        429: "REQUEST_LIMIT_EXCEEDED",
+        503: "TEMPORARILY_UNAVAILABLE",
+    }
     content = json.dumps({"error_code": codes.get(status, "INTERNAL_ERROR"), "message": message})
     body = content.encode()
     head = [
