@@ -21,6 +21,7 @@ from infra.image.source import image_sources
 from infra.outputs import Platform
 from infra.specification.deployment import DeploymentSpec
 from infra.specification.error import SpecError
+from infra.specification.load import PROJECT as NAMESPACE
 from infra.specification.load import load_spec
 from infra.stack_file import StackFileError
 
@@ -29,13 +30,15 @@ SECURE = '"secure": '
 """In a value that is encrypted, wholly or in part, as JSON."""
 
 
-def specification(stack: str) -> DeploymentSpec:
+def specification(stack: str, **changes: str) -> DeploymentSpec:
     """Return what a stack file describes; an encrypted value is only known to be there.
 
-    Raises `StackFileError`, and `SpecError`, also for a value that cannot be judged encrypted.
+    `changes` are keys of the project, as `mlflow`, in the place of those in the file. Raises
+    `StackFileError`, and `SpecError`, also for a value that cannot be judged encrypted.
     """
     config = stack_file.read(PROJECT / "stacks" / f"Pulumi.{stack}.yaml")
     values = {key: _as_text(value) for key, value in config.items()}
+    values |= {f"{NAMESPACE}:{key}": value for key, value in changes.items()}
     return load_spec(values, PROJECT, {key for key, text in values.items() if SECURE in text})
 
 

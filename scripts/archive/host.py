@@ -36,6 +36,9 @@ class Host(Protocol):
     def run_schema_job(self) -> str:
         """Let the stack's schema job look at the database once more; return what it says."""
 
+    def schema_job_log(self) -> str:
+        """Return what the stack's schema job printed in its last deployment."""
+
 
 def host_of(target: Target) -> Host:
     """Return the place that a stack runs in."""

@@ -82,6 +82,10 @@ class OnDocker:
             "start", "--attach", Identity.physical_name(self._target.stack, "schema-job")
         )
 
+    def schema_job_log(self) -> str:
+        """Read the log of the job's container."""
+        return _docker("logs", Identity.physical_name(self._target.stack, "schema-job"))
+
 
 def _create_alike(
     api: APIClient,

@@ -112,6 +112,11 @@ class OnKubernetes:
         name = f"{SCHEMA_JOB}-again"
         return self._run_job(name, job.metadata.labels, pod, READY_SECONDS)
 
+    def schema_job_log(self) -> str:
+        """Read the log of the job's pod."""
+        with _one_line("the schema job"):
+            return self._log(SCHEMA_JOB)
+
     def _run_job(self, name: str, labels: dict[str, str], pod: Any, seconds: float | None) -> str:
         """Run a pod as a job that is removed at the end; return what it printed.
 

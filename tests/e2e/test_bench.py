@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import groupby
 from pathlib import Path
 
 import docker
 import pytest
 from mlflow import MlflowClient
 
+from infra import releases
 from scripts.offline.test_cluster import lifecycle
 from tests.e2e.stack import ROOT, Stack, forget
 from tests.kubernetes_cluster import get
@@ -118,3 +120,33 @@ def test_what_a_person_deployed_stays_with_its_data_until_they_say_otherwise(
         assert {path.name for path in out.iterdir()} >= {"preview.md", "report.html", "result.json"}
     finally:
         forget(stack.name)
+
+
+@pytest.mark.thorough
+@pytest.mark.quiet
+def test_an_upgrade_under_load_its_way_back_and_a_killed_one_lose_nothing(
+    clone: Path, docker_client: docker.DockerClient
+) -> None:
+    old, new = releases.supported()[0], releases.pinned()
+    stack = Stack("e2e-bench-upgrade", clone.parent, free_port())
+    forget(stack.name)
+    text = f'config:\n  mlflow-bench:port: "{stack.port}"\n'
+    (clone / f"stacks/Pulumi.{stack.name}.yaml").write_text(text)
+    argv = ("scripts/bench", stack.name, "--scenario", "upgrade", "--from", old, "--to", new)
+    status, output = run(clone, *argv, "--back", "--kills", "1")
+    assert stack.left(docker_client) == []
+    assert status in (GOOD, BAD, INVALID), output  # times are those of a busy machine
+    [folder] = (clone / "results").glob(f"*-{stack.name}-upgrade")
+    seen = json.loads((folder / "upgrade.json").read_text())
+    assert seen["problems"] == []
+    assert seen["missing"] == []
+    assert seen["job"]["action"] == "upgraded"
+    served = [span["release"] for span in seen["serves"] if span["release"]]
+    assert [release for release, _ in groupby(served)] == [old, new]
+    assert seen["users"]["durability"]["acknowledged"] > 0
+    assert seen["users"]["durability"]["lost"] == 0
+    assert set(seen["users"]["changes"]) == {"backup", "upgrade"}
+    assert len(seen["way_back"]) == 3
+    [kill] = seen["killed"]
+    assert kill["trouble"] == ""
+    assert kill["finished"] == new

@@ -24,6 +24,7 @@ from infra.images.mlflow.schema_job import database as job_database
 from infra.images.mlflow.schema_job import encryption
 from infra.images.mlflow.schema_job.migrations import Migrations
 from scripts.archive.encryption import Keys, sealed
+from scripts.stack import indexes
 from tests.images.sandbox import PASSWORD, Postgres, Sandbox, ends, logs, wait_until
 
 pytestmark = [
@@ -138,8 +139,9 @@ def test_brings_to_the_head(
         database.at(revision)
     database.server.sql(sql)
     assert database.job() == 0
+    took = "" if done == "verified" else r" in \d+\.\d s"
     assert re.fullmatch(
-        rf"schema-job: {done} the schema at revision {HEAD} \(mlflow [\d.]+\), artifacts at "
+        rf"schema-job: {done} the schema at revision {HEAD}{took} \(mlflow [\d.]+\), artifacts at "
         rf"{DESTINATION}",
         said(capsys),
     )
@@ -272,6 +274,20 @@ def test_refuses_and_changes_nothing(
     assert message in line
     assert "restore a backup" in line or "use an image" in line or "give an empty" in line
     assert database.server.dump() == before
+
+
+def test_a_fresh_database_has_the_indexes_that_are_written_down(database: Database) -> None:
+    """`python -m scripts.benchmarks.indexes` writes them anew, for another pinned release."""
+    assert database.job() == 0
+    release, *present = database.server.sql(indexes.QUERY).splitlines()
+    assert indexes.expected(release) == present
+    database.server.sql("DROP INDEX index_metrics_run_uuid")
+    _, *left = database.server.sql(indexes.QUERY).splitlines()
+    [lost] = indexes.missing(present, left)
+    assert indexes.name(lost) == "index_metrics_run_uuid"
+    database.server.sql(indexes.concurrently(lost))
+    _, *mended = database.server.sql(indexes.QUERY).splitlines()
+    assert indexes.missing(present, mended) == []
 
 
 def test_refuses_another_artifact_destination(

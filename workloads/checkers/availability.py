@@ -25,7 +25,7 @@ import numpy as np
 
 from workloads.checkers import kinds, outages, trace_path, validity
 from workloads.checkers.kinds import Tried
-from workloads.faults.catalogue import FAULTS
+from workloads.faults.catalogue import named
 from workloads.history.record import NEVER, Record, Window, load
 from workloads.history.tables import Tables, rows
 from workloads.plan.plan import Plan
@@ -323,7 +323,7 @@ def _figures(seen: Seen, period: Period) -> FaultFigures:
     if recovered is not None and healed_s is not None:
         after = max(0.0, recovered - healed_s)
     affected_calls = _affected_calls(seen.calls, period, recovered)
-    fault = FAULTS[period.fault]
+    fault = named(period.fault)
     affected_paths = affected(fault.component_kinds)
     own_s = fault.outage_limit_s(plan.target) if plan.target else fault.outage_s
     limit_s = own_s if aims.outage_limit_s is None else aims.outage_limit_s

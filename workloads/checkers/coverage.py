@@ -11,3 +11,10 @@ def said(durability: Durability) -> str:
         each = [f"{name} ({count} times)" for name, count in durability.not_audited.items()]
         left.append(f"Not audited: {', '.join(each)}.")
     return " ".join([f"Audited in {where}.", *left])
+
+
+def counted(durability: Durability) -> str:
+    """Return the sums over all kinds of records, as a line."""
+    kinds = durability.kinds.values()
+    names = ("acknowledged", "present", "lost", "duplicates", "unread")
+    return ", ".join(f"{name} {sum(getattr(kind, name) for kind in kinds)}" for name in names)

@@ -45,4 +45,5 @@ def audit(
     durability = audits.audit(folder, subject, until)
     terminal.show_durability(durability, terminal.console())
     print(coverage.said(durability))
+    print(coverage.counted(durability))
     return {"pass": 0, "fail": 1, "unknown": 3}[durability.verdict]

@@ -1,4 +1,4 @@
-"""The faults by name, in the order in which `all` does them."""
+"""The faults by name, in the order in which `all` does them; and changes by the launcher."""
 
 from infra.outputs import Platform
 from workloads.faults.container_faults import (
@@ -10,6 +10,7 @@ from workloads.faults.container_faults import (
 )
 from workloads.faults.disk import DiskFull, disk_of_its_own
 from workloads.faults.fault import Fault
+from workloads.faults.handover import BACKUP, UPGRADE, made_by_launcher, why_not
 from workloads.faults.network import (
     DROP_MS,
     DROPPED,
@@ -200,3 +201,31 @@ FAULTS: dict[str, Fault] = {
         ),
     )
 }
+
+CHANGES: dict[str, Fault] = {
+    change.name: change
+    for change in (
+        Fault(
+            name=BACKUP,
+            summary="scripts/backup copies the database and the artifacts",
+            meaning="a backup while people work",
+            component_kinds=(),
+            make=dict.fromkeys(Platform, made_by_launcher(BACKUP)),
+            requires=why_not,
+        ),
+        Fault(
+            name=UPGRADE,
+            summary="the stack is deployed with another release of MLflow",
+            meaning="an upgrade while people work",
+            component_kinds=(),
+            make=dict.fromkeys(Platform, made_by_launcher(UPGRADE)),
+            requires=why_not,
+        ),
+    )
+}
+"""Not to be drawn: `./scripts/bench STACK --scenario upgrade` makes them, and names them."""
+
+
+def named(name: str) -> Fault:
+    """Return a fault or a change; raises `KeyError` where there is none of this name."""
+    return FAULTS[name] if name in FAULTS else CHANGES[name]

@@ -15,8 +15,15 @@ class FaultError(Exception):
     """A fault was not in effect, or could not be healed; the message says which and why."""
 
 
+class GivenUpError(FaultError):
+    """What is waited for will not come about; the message says why."""
+
+
 class Injection(ABC):
     """One fault of one component, or of the network before the stack."""
+
+    patience_s: float | None = None
+    """Longest time until it is healed; None: as of any fault."""
 
     @abstractmethod
     def inject(self) -> None:

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 from workloads import error_summary
-from workloads.faults.fault import FaultError, Injection
+from workloads.faults.fault import FaultError, GivenUpError, Injection
 
 TAKE_S = 15.0
 """Longest time until a fault is in effect."""
@@ -75,7 +75,7 @@ def _heal(
     try:
         with _signals_later():
             injection.heal()
-        _until(injection.healed, heal_s, sleep, "it was not healed")
+        _until(injection.healed, injection.patience_s or heal_s, sleep, "it was not healed")
     except FaultError as error:
         on_state(State.FAILED, str(error))
         raise
@@ -89,13 +89,18 @@ def _heal(
 def _until(
     seen: Callable[[], bool], seconds: float, sleep: Callable[[float], None], otherwise: str
 ) -> None:
-    """Look until it is seen; a look that fails tells nothing, as what it looks at may be ending."""
+    """Look until it is seen; a look that fails tells nothing, as what it looks at may be ending.
+
+    Raises `FaultError` when the time is over, or at once where a look says that it is in vain.
+    """
     end = time.monotonic() + seconds
     while True:
         reason = ""
         try:
             if seen():
                 return
+        except GivenUpError:
+            raise
         except Exception as error:
             reason = f": {error_summary(error)}"
         if time.monotonic() > end:

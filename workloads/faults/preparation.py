@@ -13,7 +13,7 @@ from docker.errors import DockerException
 
 from workloads import CannotRunError, error_summary
 from workloads.faults import leftovers, toxiproxy
-from workloads.faults.catalogue import FAULTS
+from workloads.faults.catalogue import named
 from workloads.target.target import Subject
 
 
@@ -28,7 +28,7 @@ def ready(
     """
     for line in leftovers.heal(subject.target):
         say(f"left of an earlier run: {line}")
-    if subject.target is None or not any(FAULTS[name].needs_proxy for name in names):
+    if subject.target is None or not any(named(name).needs_proxy for name in names):
         yield subject
         return
     say("Toxiproxy stands between the clients and the stack, from the baseline on")

@@ -6,7 +6,7 @@ from typing import Any
 
 from infra.outputs import Component, Target
 from workloads import CannotRunError
-from workloads.faults.catalogue import FAULTS, NOOP
+from workloads.faults.catalogue import CHANGES, FAULTS, NOOP, named
 from workloads.faults.fault import Fault, FaultError
 from workloads.faults.lifecycle import State, inject_and_heal
 
@@ -31,11 +31,11 @@ def selected(selection: str, target: Target | None, seed: int, count: int) -> tu
         return tuple(draw.choice(breaking) for _ in range(count))
     names = tuple(selection.split(","))
     for name in names:
-        if name not in FAULTS:
+        if name not in FAULTS and name not in CHANGES:
             raise CannotRunError(
                 f"--fault {name!r}: there are {', '.join(FAULTS)}, {ALL} and {RANDOM}"
             )
-        if (reason := why_not(FAULTS[name], target)) is not None:
+        if (reason := why_not(named(name), target)) is not None:
             raise CannotRunError(f"--fault {name}: {reason}; it can have {', '.join(able)}")
     return names
 
@@ -69,7 +69,7 @@ def carry_out(
     after it would be judged on a stack that is not as it was.
     """
     for number, name in enumerate(names):
-        fault = FAULTS[name]
+        fault = named(name)
         component = pick_component(fault, target, seed, number)
         known = {"fault": name, "component": component.name if component else None}
 

@@ -4,13 +4,14 @@ import argparse
 from collections.abc import Sequence
 
 from infra import releases
+from scripts.commands.bench import upgrade_options
 from scripts.shared import ui
 from scripts.stack import files, variant
 from workloads.comparison import needs
 
 SCENARIO = "training"
 OLDEST_CLIENT = "3.14.0"
-DEPLOYING = ("deploy", "scale-out")
+DEPLOYING = ("deploy", "scale-out", upgrade_options.NAME)
 """Scenarios that deploy by themselves."""
 
 
@@ -48,7 +49,7 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
         default=SCENARIO,
         help=f"one of `python -m workloads list` (default: {SCENARIO}), or one that deploys: "
         "deploy (up, no-op up and destroy, timed), scale-out (other numbers of replicas and "
-        "workers)",
+        "workers), upgrade (to a later release of mlflow, under load)",
     )
     after = parser.add_mutually_exclusive_group()
     after.add_argument("--keep", action="store_true", help="leave the stacks deployed")
@@ -68,8 +69,11 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the comparison that did not end"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of a comparison (default: 1)")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of a comparison, and of kills (default: 1)"
+    )
     needs.add_arguments(parser)
+    upgrade_options.add_arguments(parser)
     return parser
 
 
@@ -80,7 +84,10 @@ def _problem(options: argparse.Namespace, available: Sequence[str]) -> str | Non
     except ValueError as error:
         return str(error)
     if options.scenario in DEPLOYING and any(each.release for each in variants):
-        return f"{options.scenario} takes the release of the stack file; leave @RELEASE out"
+        whose = "--from and --to" if options.scenario == upgrade_options.NAME else "the stack file"
+        return f"{options.scenario} takes the release of {whose}; leave @RELEASE out"
+    if problem := upgrade_options.problem(options):
+        return problem
     if options.keep and any(each.release for each in variants):
         return (
             "--keep: the next update would be by the stack file, with its release: set that there: "
@@ -92,7 +99,7 @@ def _problem(options: argparse.Namespace, available: Sequence[str]) -> str | Non
         return "--client: a comparison and what deploys use the pinned client; leave it out"
     if options.client and (problem := _client_problem(options.client)):
         return problem
-    if options.keep and options.scenario in DEPLOYING:
+    if options.keep and options.scenario in DEPLOYING and options.scenario != upgrade_options.NAME:
         return f"--keep: {options.scenario} deploys and removes by itself; leave it out"
     if options.compare and options.scenario != SCENARIO:
         return "--scenario: a comparison has workloads of its own; leave it out"

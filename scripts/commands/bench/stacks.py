@@ -5,11 +5,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.commands.bench import arguments, test_cluster
+from scripts.commands.bench import arguments, test_cluster, upgrade_options
 from scripts.commands.bench.comparison import runner, schedule
 from scripts.commands.bench.results import RESULTS
 from scripts.commands.bench.run import Options, bench
-from scripts.commands.bench.scenarios import deploy, scale_out
+from scripts.commands.bench.scenarios import deploy, scale_out, upgrade
 from scripts.shared import client_releases, ui
 from scripts.shared.status import Status, worst
 from scripts.shared.venv import PYTHON
@@ -30,7 +30,7 @@ def main() -> int:
         if options.compare:
             return _compare(options)
         _check(options.scenario)
-        if options.scenario in DEPLOYING:
+        if options.scenario in arguments.DEPLOYING:
             return worst([_deploying(stack, options) for stack in options.stacks])
         python = _client(options.client) if options.client else PYTHON
         each = Options(options.profile, options.scenario, options.keep, options.remove, python)
@@ -56,7 +56,7 @@ def _client(release: str) -> Path:
 
 def _check(scenario: str) -> None:
     """Refuse a scenario that nobody knows, before anything is deployed."""
-    known = [*SCENARIOS, *DEPLOYING]
+    known = [*SCENARIOS, *arguments.DEPLOYING]
     if scenario not in known:
         raise ui.SetupError(f"unknown scenario {scenario!r}: there are {', '.join(known)}")
 
@@ -67,6 +67,8 @@ def _deploying(stack: str, options: argparse.Namespace) -> Status:
         ui.say(stack, reason)
         return Status.COULD_NOT_RUN
     try:
+        if options.scenario == upgrade_options.NAME:
+            return upgrade.run(stack, options.profile, upgrade_options.read(options))
         return DEPLOYING[options.scenario](stack, options.profile)
     except ui.SetupError as error:
         ui.say(stack, str(error))

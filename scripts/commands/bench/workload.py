@@ -1,6 +1,7 @@
 """A workload that a script runs, its results in a folder that the script knows."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from scripts.shared import ui
@@ -24,10 +25,12 @@ def run(
     shown: bool = False,
     python: Path = PYTHON,
     release: str | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Status:
     """Run `python -m workloads run` on a stack, results in `folder`; return its status.
 
-    What it prints is in a log there, or on the terminal if it is `shown`. `python` has the client.
+    What it prints is in a log there, or on the terminal if it is `shown`. `python` has the client,
+    `env` is added to the environment.
     Raises `ui.SetupError` if the server turns out to be of another `release` than this one.
     """
     argv = [str(python), "-m", "workloads", "run", "--stack", stack, *arguments]
@@ -38,6 +41,7 @@ def run(
             name,
             [*argv, "--results", str(results)],
             log=None if shown else folder / LOG,
+            env=env,
             cwd=ROOT,
             grace_s=GRACE_S,
             detail=ui.last_line,

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.commands.doctor import stacks
+from infra.components.names import POSTGRES
+from infra.labels import LABEL_COMPONENT
+from scripts.commands.doctor import indexes, stacks
 from scripts.commands.doctor.finding import Finding, good, wrong
 from scripts.commands.setup import cluster
 from scripts.shared import machine
@@ -42,6 +44,9 @@ def check(names: Sequence[str]) -> Iterator[Finding]:
             yield from judge(stack, where, pod)
             log = _kubectl(*where, "logs", "--since", stacks.RECENT, "--tail=5000", name) or ""
             yield from stacks.log_findings(stack, name, log.splitlines())
+            if _is_ready_database(pod):
+                beside = [cluster.kubectl() or "kubectl", *where, "exec", name, "--"]
+                yield from indexes.check(stack, [str(word) for word in beside])
         if stack in files.names():
             yield stacks.answer(stack, stacks.address(stack), stacks.ca_file(stack))
             yield from stacks.exposure(stack)
@@ -93,6 +98,13 @@ def judge(stack: str, where: Sequence[str], pod: Pod) -> Iterator[Finding]:
             why = f"its last process ended with {reason} (status {code})"
             seen = f"{name} was restarted {container['restartCount']} times"
             yield wrong(stack, seen, why, f"kubectl {' '.join(where)} logs --previous {name}")
+
+
+def _is_ready_database(pod: Pod) -> bool:
+    """Tell whether a pod is the stack's PostgreSQL, and ready."""
+    labels = pod["metadata"].get("labels", {})
+    containers = pod["status"].get("containerStatuses", [])
+    return labels.get(LABEL_COMPONENT) == POSTGRES and any(c["ready"] for c in containers)
 
 
 def _kubectl(*arguments: str) -> str | None:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from infra.components.names import POSTGRES
 from infra.labels import LABEL_COMPONENT, LABEL_STACK
 from infra.specification.exposure import exposed, is_on
-from scripts.commands.doctor import ports
+from scripts.commands.doctor import indexes, ports
 from scripts.commands.doctor.causes import explain
 from scripts.commands.doctor.finding import Finding, good, wrong
 from scripts.shared import machine, tracking_server
@@ -46,6 +47,9 @@ def check(names: Sequence[str]) -> Iterator[Finding]:
         for container in by_stack[stack]:
             yield from judge(stack, container)
             yield from log_findings(stack, component(container), recent_log(container["Id"]))
+            state = container["State"]
+            if component(container) == POSTGRES and state["Running"] and not state.get("Paused"):
+                yield from indexes.check(stack, ["docker", "exec", container["Name"].lstrip("/")])
         if stack in known:
             yield answer(stack, address(stack), ca_file(stack))
             yield from exposure(stack)

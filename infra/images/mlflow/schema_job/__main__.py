@@ -6,6 +6,7 @@ was.
 
 import argparse
 import sys
+import time
 
 from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -63,10 +64,12 @@ def prepare(connection: Connection, destination: str, *, rollups: bool = False) 
     action = states.decide(states.read(connection), image)
     before = record.read(connection)
     record.check(before, destination)
+    began = time.monotonic()
     if action is states.Action.CREATE:
         mlflow.create(connection)
     elif action is states.Action.UPGRADE:
         mlflow.upgrade(connection)
+    took = "" if action is states.Action.VERIFY else f" in {time.monotonic() - began:.1f} s"
     migrations.check_tables(connection)
     migrations.add_default_experiment(connection)
     record.write(connection, destination, image.version, rollups)
@@ -75,7 +78,7 @@ def prepare(connection: Connection, destination: str, *, rollups: bool = False) 
     encryption.adopt(connection)
     _warn_of_outside_artifacts(connection)
     return (
-        f"{action} the schema at revision {image.head} (mlflow {image.version}), "
+        f"{action} the schema at revision {image.head}{took} (mlflow {image.version}), "
         f"artifacts at {destination}"
     )
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from infra.labels import LABEL_COMPONENT, LABEL_STACK
-from scripts.commands.doctor import causes, machine, pods, ports, stacks
+from scripts.commands.doctor import causes, indexes, machine, pods, ports, stacks
 from scripts.commands.doctor.__main__ import report
 from scripts.commands.doctor.finding import Finding, good, wrong
 from scripts.commands.doctor.page import page
 from scripts.shared import project
+from scripts.stack.indexes import expected
 from tests.serving import Handler, serving
 
 LINES = {
@@ -222,3 +223,32 @@ def test_a_server_is_asked(server: tuple[str, list[int]]) -> None:
 def test_a_stack_that_is_not_there_is_wrong() -> None:
     (found,) = stacks.check(["never-deployed"])
     assert "no container" in found.seen
+
+
+def psql(folder: Path, *lines: str, status: int = 0) -> list[str]:
+    """A command that stands in for what runs psql beside PostgreSQL, and prints these lines."""
+    script = folder / "beside"
+    printed = "\n".join(lines)
+    script.write_text(f"#!/bin/sh\ncat <<'END'\n{printed}\nEND\nexit {status}\n")
+    script.chmod(0o755)
+    return [str(script)]
+
+
+def test_an_index_that_is_missing_is_told_with_the_statement_that_makes_it(tmp_path: Path) -> None:
+    known = expected("3.17.2") or []
+    wanted = next(one for one in known if "index_metrics_run_uuid " in one)
+    (found,) = indexes.check("x", psql(tmp_path, "3.17.2", *known))
+    assert found == good("x", f"has all {len(known)} indexes of mlflow 3.17.2")
+    there = [one for one in known if one != wanted]
+    (found,) = indexes.check("x", psql(tmp_path, "3.17.2", *there))
+    assert not found.good
+    assert found.seen == "the index index_metrics_run_uuid of mlflow 3.17.2 is missing"
+    assert "CREATE INDEX CONCURRENTLY index_metrics_run_uuid ON" in found.remedy
+
+
+def test_indexes_that_cannot_be_compared_are_not_passed_over(tmp_path: Path) -> None:
+    (unknown,) = indexes.check("x", psql(tmp_path, "9.9.9", "CREATE INDEX a ON b USING btree (c)"))
+    assert unknown == good("x", "has no list of mlflow 9.9.9's indexes to be compared with")
+    (silent,) = indexes.check("x", psql(tmp_path, status=2))
+    assert silent.seen == "its indexes cannot be looked at"
+    assert "pulumi up --refresh -s x" in silent.remedy
