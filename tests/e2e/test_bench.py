@@ -123,7 +123,6 @@ def test_what_a_person_deployed_stays_with_its_data_until_they_say_otherwise(
 
 
 @pytest.mark.thorough
-@pytest.mark.quiet
 def test_an_upgrade_under_load_its_way_back_and_a_killed_one_lose_nothing(
     clone: Path, docker_client: docker.DockerClient
 ) -> None:
