@@ -14,8 +14,9 @@ from pathlib import Path
 from infra.outputs import Component, Target
 from workloads.faults.fault import GivenUpError, Injection
 
-FOLDER = "MLFLOW_BENCH_HANDOVER"
-"""Variable of the environment with the folder; not set: nobody else makes changes."""
+FOLDER = "WORKLOADS_HANDOVER"
+"""Variable of the environment with the folder; not set: nobody else makes changes. A name that does
+not begin as MLflow's own, of which a workload keeps none but those that it sets."""
 
 BACKUP = "backup"
 UPGRADE = "upgrade"

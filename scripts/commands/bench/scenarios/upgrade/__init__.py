@@ -101,7 +101,11 @@ def _upgrade(
         if status is Status.COULD_NOT_RUN:
             ui.say(stack, f"load: {ui.last_line(folder / workload.LOG)}")
         if seen.up_s is None:
-            seen.problems.append(f"up with {asked.new} failed (log: {updates.log_of(stack, 'up')})")
+            seen.problems.append(
+                f"up with {asked.new} failed (log: {updates.log_of(stack, 'up')})"
+                if seen.serves
+                else f"not upgraded: the load ended before (log: {folder / workload.LOG})"
+            )
             return status
         times["upgrade_s"] = seen.up_s
         if seen.job and seen.job.seconds is not None:
