@@ -83,7 +83,7 @@ def missing_indexes(stack: Target, release: str) -> tuple[int, list[str]] | str:
 
 def audit(stack: str, run: Path, log: Path, until: str | None = None) -> tuple[bool, str]:
     """Look for all that a run wrote; return whether it is there, and the last line about it."""
-    argv = [PYTHON, "-m", "workloads", "audit", run, "--stack", stack]
+    argv: list[str | Path] = [PYTHON, "-m", "workloads", "audit", run, "--stack", stack]
     if until:
         argv += ["--until", until]
     return _tried(stack, f"audit of {run.name}", argv, log)

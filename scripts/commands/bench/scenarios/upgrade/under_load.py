@@ -20,6 +20,10 @@ LOOK_S = 0.1
 HOLD_S = "0.1"
 """A change is over when it is done: nothing is held in effect."""
 
+PATIENCE_S = "90"
+"""Longest load after a change in the quick profile: servers that are all new take their time, and
+so do clients that have waited longer each time before they try again."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -40,6 +44,8 @@ def run(stack: str, profile: str, folder: Path, changes: Sequence[Change]) -> St
     names = ",".join(change.name for change in changes)
     arguments = ["--scenario", "resilience", "--profile", profile, "--fault", names, "--once"]
     arguments += ["--set", f"fault_s={HOLD_S}"]
+    if profile == "quick":
+        arguments += ["--set", f"patience_s={PATIENCE_S}"]
     if is_on((files.config(stack).get("kubernetes") or {}).get("load_inside")):
         arguments.append("--outside")
     with tempfile.TemporaryDirectory(prefix="mlflow-bench-") as scratch:
