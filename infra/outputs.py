@@ -54,6 +54,16 @@ class Component(BaseModel):
         description="`host:port` on this machine's loopback that leads to this one component, "
         "past the load balancer; of nginx, to its `/nginx-status`.",
     )
+    ca_file: str | None = Field(
+        default=None,
+        description="File on the machine of the deployment, with the public certificates that a "
+        "replica's is verified by at `audit`; None: it speaks no TLS there.",
+    )
+
+    @property
+    def audit_uri(self) -> str | None:
+        """Address that `audit` stands for."""
+        return self.audit and f"{'https' if self.ca_file else 'http'}://{self.audit}"
 
 
 class ZoneNetwork(BaseModel):
@@ -94,6 +104,11 @@ class BackendStore(BaseModel):
     port: int = Field(description="Its TCP port.")
     database: str = Field(description="Name of the database.")
     user: str = Field(description="User of the tracking servers.")
+    ca_file: str | None = Field(
+        default=None,
+        description="File on the machine of the deployment, with the public certificates that the "
+        "database's is verified by; None: the stack's own has no TLS, or it is an external one.",
+    )
 
 
 class ArtifactStore(BaseModel):

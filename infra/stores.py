@@ -1,7 +1,7 @@
 """What servers need of a database and an artifact store, be they the stack's own or not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import pulumi
@@ -19,6 +19,9 @@ from infra.components.server import PORT, ArtifactFolder, Database, S3Bucket, Tr
 from infra.outputs import ArtifactStore, AuditSecrets, BackendStore
 from infra.specification.deployment import DeploymentSpec
 from infra.specification.external import DEFAULT_REGION, ExternalDatabase, ExternalS3
+from infra.tls import InsideCertificate
+
+DATABASE_CA_PATH = PurePosixPath(SECRETS_FOLDER) / DATABASE_CA
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,23 @@ def audit_secrets(database: UsedDatabase, artifacts: UsedArtifacts) -> pulumi.Ou
 
 
 def own_database(
-    address: Database, password: pulumi.Output[str], ready: pulumi.Output[str], host: str, port: int
+    address: Database,
+    password: pulumi.Output[str],
+    ready: pulumi.Output[str],
+    host: str,
+    port: int,
+    certificate: InsideCertificate | None,
 ) -> UsedDatabase:
-    """Return how servers use the stack's own database, and checks at `host` and `port`."""
+    """Return how servers use the stack's own database, and checks at `host` and `port`.
+
+    With a `certificate`, it is the database that can show it, or none.
+    """
     audit = BackendStore(host=host, port=port, database=address.name, user=address.user)
-    return UsedDatabase(address, {PASSWORD_FILE: password}, ready, audit)
+    secrets: dict[str, pulumi.Input[str]] = {PASSWORD_FILE: password}
+    if certificate is not None:
+        secrets[DATABASE_CA] = certificate.ca
+        address = replace(address, ssl_mode="verify-full", ca_file=DATABASE_CA_PATH)
+    return UsedDatabase(address, secrets, ready, audit)
 
 
 def own_bucket(
@@ -92,6 +107,7 @@ def tracking_server(
         metrics=metrics,
         traces=spec.traces,
         users=spec.users,
+        tls=spec.tls_inside,
     )
 
 
@@ -133,7 +149,7 @@ def external_database(database: ExternalDatabase) -> UsedDatabase:
         name=database.name,
         user=database.user,
         ssl_mode=database.ssl_mode,
-        ca_file=PurePosixPath(SECRETS_FOLDER) / DATABASE_CA if database.ca else None,
+        ca_file=DATABASE_CA_PATH if database.ca else None,
     )
     audit = BackendStore(
         host=database.host, port=database.port, database=database.name, user=database.user

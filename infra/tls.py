@@ -1,4 +1,4 @@
-"""The certificate that a stack serves, and the file that its clients verify it by.
+"""The certificates that a stack serves, and the files that its clients verify them by.
 
 An authority of the stack's own is made once. It is in the state with both private keys, encrypted,
 so that clients that trust it do so over every update; only the server's certificate is renewed,
@@ -16,7 +16,9 @@ from pulumi import dynamic
 
 from infra import certificates
 from infra.certificates import Pair
+from infra.components.names import POSTGRES
 from infra.components.secret_files import TLS_CERTIFICATE_FILE, TLS_KEY_FILE
+from infra.components.server import TLS_NAME
 from infra.names import Names
 from infra.own_provider import OwnProvider
 from infra.specification.deployment import DeploymentSpec
@@ -25,20 +27,50 @@ from infra.specification.tls import TlsFiles
 FOLDER = Path(__file__).resolve().parents[1] / ".state" / "tls"
 
 
+HERE = ("localhost", "127.0.0.1")
+"""What checks on this machine reach a component by."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class ServedCertificate:
-    """What the front of a stack shows its clients."""
+class Certificate:
+    """What a component shows whoever connects to it."""
 
     certificate: pulumi.Input[str]
     key: pulumi.Input[str]
     """A secret."""
-    ca_file: pulumi.Output[str | None]
-    """File with the authority's certificate, known once it is there; None: a public authority."""
 
     @property
     def files(self) -> dict[str, pulumi.Input[str]]:
-        """Secret files of nginx: contents by name."""
+        """Secret files of the component: contents by name."""
         return {TLS_CERTIFICATE_FILE: self.certificate, TLS_KEY_FILE: self.key}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedCertificate(Certificate):
+    """What the front of a stack shows its clients."""
+
+    ca_file: pulumi.Output[str | None]
+    """File with the authority's certificate, known once it is there; None: a public authority."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InsideCertificate(Certificate):
+    """What a component shows the others of its stack."""
+
+    ca: pulumi.Output[str]
+    """Certificate of the authority, which signs for this component alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InsideCertificates:
+    """What the components of a stack show each other, with `tls_inside`."""
+
+    replicas: InsideCertificate
+    """One for all of them."""
+    database: InsideCertificate | None
+    """None: it is outside the stack."""
+    ca_file: pulumi.Output[str | None]
+    """File of this machine with the authorities' certificates, for checks."""
 
 
 def served_certificate(
@@ -66,6 +98,35 @@ def served_certificate(
         names.logical("tls-ca-file"), str(FOLDER / f"{stack}.crt"), own.ca_certificate, child
     )
     return ServedCertificate(certificate=own.certificate, key=own.key, ca_file=file.path)
+
+
+def inside_certificates(
+    stack: str, spec: DeploymentSpec, parent: pulumi.Resource
+) -> InsideCertificates | None:
+    """Return the certificates of a stack's components, declared as resources.
+
+    None: no TLS is asked for there. Each kind has an authority of its own, so that what leaks of
+    one is of no use at the other.
+    """
+    if not spec.tls_inside:
+        return None
+    child = pulumi.ResourceOptions(parent=parent)
+    names = Names(stack)
+
+    def own(kind: str, host: str) -> InsideCertificate:
+        made = OwnCertificate(names.logical(f"tls-{kind}"), f"{stack} {kind}", (host, *HERE), child)
+        return InsideCertificate(certificate=made.certificate, key=made.key, ca=made.ca_certificate)
+
+    replicas = own("replicas", TLS_NAME)
+    database = None if spec.database else own("database", POSTGRES)
+    authorities = [replicas.ca, *([database.ca] if database else [])]
+    file = CaFile(
+        names.logical("tls-inside-ca-file"),
+        str(FOLDER / f"{stack}.inside.pem"),
+        pulumi.Output.concat(*authorities),
+        child,
+    )
+    return InsideCertificates(replicas=replicas, database=database, ca_file=file.path)
 
 
 class Issuer(OwnProvider):

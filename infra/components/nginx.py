@@ -20,8 +20,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from infra.components.secret_files import SECRETS_FOLDER, TLS_CERTIFICATE_FILE, TLS_KEY_FILE
-from infra.components.server import KEEP_ALIVE_SECONDS
+from infra.components.secret_files import (
+    REPLICAS_CA,
+    SECRETS_FOLDER,
+    TLS_CERTIFICATE_FILE,
+    TLS_KEY_FILE,
+)
+from infra.components.server import KEEP_ALIVE_SECONDS, TLS_NAME
 from infra.outputs import REPLICA_HEADER
 
 CONFIGURATION_FILE = "/etc/nginx/deployment/nginx.conf"
@@ -43,6 +48,10 @@ close one just as a POST is sent on it: an error that may not be repeated elsewh
 CONNECT_SECONDS = 2
 """A busy replica's kernel accepts at once, so only a missing one takes longer; above 1 s, after
 which a lost SYN is sent again."""
+
+HANDSHAKE_SECONDS = 5
+"""The same where replicas speak TLS: nginx has one limit for both, and to answer a handshake is
+the work of the replica itself, which a busy one comes to late."""
 
 API_SILENCE_SECONDS = 60
 """Longest wait for an answer. Half of the MLflow client's 120 s: a frozen replica is then found
@@ -95,8 +104,12 @@ def ready_command(tls: bool) -> list[str]:
     return ["ready", str(READY_PORT)] if tls else ["ready"]
 
 
-def configuration(replicas: tuple[Replica, ...], tls: bool = False) -> str:
+def configuration(
+    replicas: tuple[Replica, ...], tls: bool = False, *, tls_inside: bool = False
+) -> str:
     """Return nginx.conf for `replicas` at fixed addresses; with `tls`, clients have to use it.
+
+    With `tls_inside`, replicas do, and show a certificate for `TLS_NAME`.
 
     Raises `ValueError` when there is none, or one is given twice.
     """
@@ -127,14 +140,15 @@ def configuration(replicas: tuple[Replica, ...], tls: bool = False) -> str:
         "tracking",
         names,
         tls,
+        tls_inside,
     )
 
 
-def configuration_by_name(tls: bool = False) -> str:
-    """Return nginx.conf for replicas that are found by the name in TRACKING_SERVICE."""
+def configuration_by_name(tls: bool = False, *, tls_inside: bool = False) -> str:
+    """Return the same for replicas that are found by the name in TRACKING_SERVICE."""
     # Pods have no names here that outlive them: their addresses have to do.
     names = "        default $upstream_addr;"
-    return _text(f"    include {TRACKING_FILE};", "$tracking", names, tls)
+    return _text(f"    include {TRACKING_FILE};", "$tracking", names, tls, tls_inside)
 
 
 _TLS = f"""\
@@ -153,13 +167,23 @@ _TLS = f"""\
         }}
 """
 
+_TLS_INSIDE = f"""
+    # A replica that cannot show this is none: it gets no request, and the next one is asked.
+    proxy_ssl_verify on;
+    proxy_ssl_verify_depth 1;
+    proxy_ssl_trusted_certificate {SECRETS_FOLDER}/{REPLICAS_CA};
+    proxy_ssl_name {TLS_NAME};
+    proxy_ssl_server_name on;
+    proxy_ssl_protocols TLSv1.2 TLSv1.3;
+"""
+
 _READY = f"""\
     server {{
         listen 127.0.0.1:{READY_PORT};
         access_log off;
 
         location = /health {{
-            proxy_pass http://@tracking@;
+            proxy_pass @scheme@://@tracking@;
         }}
 
         location / {{
@@ -170,15 +194,19 @@ _READY = f"""\
 """
 
 
-def _text(upstream: str, tracking: str, names: str, tls: bool) -> str:
+def _text(upstream: str, tracking: str, names: str, tls: bool, tls_inside: bool) -> str:
+    scheme = "https" if tls_inside else "http"
+    ready = _READY.replace("@tracking@", tracking).replace("@scheme@", scheme)
     values = {
         "upstream": upstream,
         "tracking": tracking,
+        "scheme": scheme,
+        "tls_inside": _TLS_INSIDE if tls_inside else "",
         "names": names,
         "listen": _TLS if tls else f"        listen {PORT} default_server;\n",
-        "ready": _READY.replace("@tracking@", tracking) if tls else "",
+        "ready": ready if tls else "",
         "API_SILENCE_SECONDS": API_SILENCE_SECONDS,
-        "CONNECT_SECONDS": CONNECT_SECONDS,
+        "CONNECT_SECONDS": HANDSHAKE_SECONDS if tls_inside else CONNECT_SECONDS,
         "READ_SILENCE_SECONDS": READ_SILENCE_SECONDS,
         "SHED": json.dumps(SHED),
         "REPLICA_HEADER": REPLICA_HEADER,

@@ -33,7 +33,10 @@ OIDC_CA = "oidc-ca.crt"
 """Certificates that servers check external services by."""
 
 TLS_CERTIFICATE_FILE, TLS_KEY_FILE = "tls-certificate", "tls-key"
-"""What the load balancer shows its clients, and the private key of it."""
+"""What a component shows whoever connects to it, and the private key of it."""
+
+REPLICAS_CA = "replicas-ca.crt"
+"""Certificate that the load balancer checks replicas by."""
 
 
 def credentials_file(access_key: str, secret_key: str, session_token: str | None = None) -> str:

@@ -12,11 +12,16 @@ from pathlib import PurePosixPath
 from urllib.parse import quote, urlencode
 
 from infra.components.capacity import REQUESTS_AT_ONCE, Capacity
+from infra.components.secret_files import SECRETS_FOLDER, TLS_CERTIFICATE_FILE, TLS_KEY_FILE
 from infra.components.traces import ARCHIVAL_FILE, CONNECTIONS, NEVER, Traces
 from infra.components.users import Users
 
 PORT = 5000
 """Port of the tracking server inside its container."""
+
+TLS_NAME = "mlflow-replica"
+"""What the certificate of every replica is for: nginx knows them by address, or by whatever a name
+resolves to, and asks each for this one."""
 
 KEEP_ALIVE_SECONDS = 75
 """Idle time of a connection; above any proxy's, so that a proxy never reuses a dead one."""
@@ -140,6 +145,8 @@ class TrackingServer:
     traces: Traces = field(default_factory=Traces)
     users: Users | None = None
     """None: nobody is asked who they are."""
+    tls: bool = False
+    """Whether it speaks TLS, and nothing else, with the certificate among its secrets."""
 
     def command(self) -> list[str]:
         """Return the arguments of the server's process, the first being the program."""
@@ -157,9 +164,17 @@ class TrackingServer:
             f"--allowed-hosts={','.join(self._host_patterns())}",
             f"--cors-allowed-origins={','.join(self._origins())}",
             f"--uvicorn-opts=--timeout-keep-alive {KEEP_ALIVE_SECONDS}"
-            f" --timeout-worker-healthcheck {WORKER_PING_SECONDS}",
+            f" --timeout-worker-healthcheck {WORKER_PING_SECONDS}{self._tls_options()}",
             *([f"--trace-archival-config={ARCHIVAL_FILE}"] if self._archival() else []),
         ]
+
+    def _tls_options(self) -> str:
+        if not self.tls:
+            return ""
+        certificate, key = (
+            f"{SECRETS_FOLDER}/{name}" for name in (TLS_CERTIFICATE_FILE, TLS_KEY_FILE)
+        )
+        return f" --ssl-certfile {certificate} --ssl-keyfile {key}"
 
     def files(self) -> dict[str, str]:
         """Return the files that the server reads, by path; nothing in them is secret."""

@@ -60,7 +60,7 @@ from infra.stores import (
     own_database,
     tracking_server,
 )
-from infra.tls import served_certificate
+from infra.tls import inside_certificates, served_certificate
 from infra.users import Secrets, UserSecrets, user_secrets
 
 
@@ -111,6 +111,7 @@ class Deployment(pulumi.ComponentResource):
             name: Image(self._identity.logical(name), source, self._child).digest
             for name, source in self._plan.sources.items()
         }
+        self._inside = inside_certificates(stack, spec, self)
         database = self._database()
         artifacts = self._artifacts()
         self._certificate = served_certificate(stack, spec, self)
@@ -137,6 +138,7 @@ class Deployment(pulumi.ComponentResource):
         if spec.database is not None:
             return external_database(spec.database)
         assert settings is not None
+        certificate = self._inside.database if self._inside else None
         server = Postgres(
             POSTGRES,
             PostgresArgs(
@@ -147,13 +149,19 @@ class Deployment(pulumi.ComponentResource):
                 audit=ports.open_to_checks(POSTGRES, postgres.PORT),
                 memory=spec.postgres_memory,
                 settings=settings,
+                certificate=certificate,
                 start_timeout=spec.start_timeout,
             ),
             self._child,
         )
         self._containers[POSTGRES] = _Running("postgres", server.container, POSTGRES)
         return own_database(
-            server.database, server.password, server.container, LOOPBACK, ports.audit[POSTGRES]
+            server.database,
+            server.password,
+            server.container,
+            LOOPBACK,
+            ports.audit[POSTGRES],
+            certificate,
         )
 
     def _artifacts(self) -> UsedArtifacts:
@@ -229,7 +237,8 @@ class Deployment(pulumi.ComponentResource):
             ),
             self._child,
         )
-        self._replicas(server, schema.image, secrets, users.of_servers, mount)
+        of_servers = {**users.of_servers, **(self._inside.replicas.files if self._inside else {})}
+        self._replicas(server, schema.image, secrets, of_servers, mount)
 
     def _replicas(
         self,
@@ -300,6 +309,7 @@ class Deployment(pulumi.ComponentResource):
                     published=ports.open_to_clients(nginx.PORT, spec.port),
                     audit=ports.open_to_checks(LOAD_BALANCER, nginx.STATUS_PORT),
                     certificate=self._certificate,
+                    replicas_ca=self._inside.replicas.ca if self._inside else None,
                     start_timeout=spec.start_timeout,
                 ),
                 self._child,
@@ -315,7 +325,9 @@ class Deployment(pulumi.ComponentResource):
             networks: list[str]
             images: dict[str, str]
             ca_file: str | None
-            containers, networks, artifact_store, images, ca_file = known
+            inside: str | None
+            containers, networks, artifact_store, images, ca_file, inside = known
+            of_database = inside if self._spec.database is None else None
             return Target(
                 stack=self._identity.stack,
                 platform=Platform.DOCKER,
@@ -335,6 +347,7 @@ class Deployment(pulumi.ComponentResource):
                         zone=running.zone,
                         address=str(running.address) if running.address else None,
                         audit=self._plan.ports.address(name),
+                        ca_file=inside if running.kind == "mlflow" else None,
                     )
                     for (name, running), container in zip(
                         self._containers.items(), containers, strict=True
@@ -344,7 +357,7 @@ class Deployment(pulumi.ComponentResource):
                     ZoneNetwork(name=zone.zone, network=network)
                     for zone, network in zip(self._zones, networks, strict=True)
                 ),
-                backend_store=database.audit,
+                backend_store=database.audit.model_copy(update={"ca_file": of_database}),
                 artifact_store=artifact_store,
             )
 
@@ -354,6 +367,7 @@ class Deployment(pulumi.ComponentResource):
             artifacts.audit,
             pulumi.Output.all(**self._images),
             self._certificate.ca_file if self._certificate else None,
+            self._inside.ca_file if self._inside else None,
         ).apply(describe)
 
     def _checked(self, target: Target, admin_password: str | None) -> Target:

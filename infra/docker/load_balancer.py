@@ -7,6 +7,7 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.components.nginx import CONFIGURATION_FILE, Replica, configuration, ready_command
+from infra.components.secret_files import REPLICAS_CA
 from infra.docker.container import ContainerSpec, run_container
 from infra.docker.identity import Identity
 from infra.docker.zone import Zone
@@ -18,7 +19,8 @@ class LoadBalancerArgs:
     """Settings of nginx; `replica_containers` makes it start after the replicas are ready.
 
     `published` opens its port on the machine, `audit` that of its status; `certificate` None: it
-    speaks no TLS.
+    speaks no TLS; `replicas_ca`, the certificate that replicas are checked by, None: they speak
+    none.
     """
 
     identity: Identity
@@ -29,6 +31,7 @@ class LoadBalancerArgs:
     published: docker.ContainerPortArgs
     audit: docker.ContainerPortArgs
     certificate: ServedCertificate | None
+    replicas_ca: pulumi.Output[str] | None
     start_timeout: int
 
 
@@ -44,7 +47,10 @@ class LoadBalancer(pulumi.ComponentResource):
         super().__init__(
             "mlflow-bench:docker:LoadBalancer", args.identity.logical(name), None, opts
         )
-        tls = args.certificate is not None
+        tls, tls_inside = args.certificate is not None, args.replicas_ca is not None
+        secrets = dict(args.certificate.files) if args.certificate else {}
+        if args.replicas_ca is not None:
+            secrets[REPLICAS_CA] = args.replicas_ca
         container = run_container(
             args.identity,
             name,
@@ -54,8 +60,10 @@ class LoadBalancer(pulumi.ComponentResource):
                 ),
                 command=[],
                 networks=[zone.attach(name) for zone in args.zones],
-                secrets=args.certificate.files if args.certificate else {},
-                settings={CONFIGURATION_FILE: configuration(args.replicas, tls)},
+                secrets=secrets,
+                settings={
+                    CONFIGURATION_FILE: configuration(args.replicas, tls, tls_inside=tls_inside)
+                },
                 ports=[args.published, args.audit],
                 ready_command=ready_command(tls),
                 start_timeout=args.start_timeout,

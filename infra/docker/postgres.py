@@ -14,6 +14,7 @@ from infra.docker.identity import Identity
 from infra.docker.volume import volume
 from infra.docker.zone import Zone
 from infra.password import password
+from infra.tls import Certificate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class PostgresArgs:
     audit: docker.ContainerPortArgs
     memory: int | None
     settings: PostgresMemory
+    certificate: Certificate | None
+    """With one, nobody gets in over the network without TLS."""
     start_timeout: int
 
 
@@ -75,7 +78,10 @@ class Postgres(pulumi.ComponentResource):
                         args.identity, f"{name}-data", self, holds_data=True
                     ).name
                 },
-                secrets={PASSWORD_FILE: self.password},
+                secrets={
+                    PASSWORD_FILE: self.password,
+                    **(args.certificate.files if args.certificate else {}),
+                },
                 scratch=["/tmp", "/run/postgresql"],
                 memory=args.memory,
                 shared_memory=args.settings.dev_shm,

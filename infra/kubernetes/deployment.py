@@ -70,7 +70,7 @@ from infra.stores import (
     own_database,
     tracking_server,
 )
-from infra.tls import served_certificate
+from infra.tls import inside_certificates, served_certificate
 from infra.users import Secrets, user_secrets
 
 SETTLE_SECONDS = DRAIN_SECONDS + 20
@@ -126,6 +126,7 @@ class Deployment(pulumi.ComponentResource):
         self._identity = self._make_identity()
         self._digests: dict[str, pulumi.Output[str]] = {}
         self._images = {name: self._image(name, source) for name, source in sources.items()}
+        self._inside = inside_certificates(stack, spec, self)
         database = self._database()
         artifacts = self._artifacts()
         keys = encryption_keys(self._identity, self)
@@ -151,7 +152,8 @@ class Deployment(pulumi.ComponentResource):
             ),
             self._child,
         )
-        self._load_balancer(self._replicas(server, schema, secrets, users.of_servers))
+        of_servers = {**users.of_servers, **(self._inside.replicas.files if self._inside else {})}
+        self._load_balancer(self._replicas(server, schema, secrets, of_servers))
         self.secrets = audit_secrets(database, artifacts)
         self.admin_password = users.admin_password
         # The target holds no password, though a check of it needs one.
@@ -235,6 +237,7 @@ class Deployment(pulumi.ComponentResource):
         spec = self._spec
         if spec.database is not None:
             return external_database(spec.database)
+        certificate = self._inside.database if self._inside else None
         postgres = Postgres(
             POSTGRES,
             PostgresArgs(
@@ -243,6 +246,7 @@ class Deployment(pulumi.ComponentResource):
                 cluster=self._cluster,
                 max_connections=spec.capacity.max_connections,
                 memory=spec.postgres_memory,
+                certificate=certificate,
                 start_timeout=spec.start_timeout,
             ),
             self._child,
@@ -251,7 +255,12 @@ class Deployment(pulumi.ComponentResource):
             "postgres", postgres.container, POSTGRES, POSTGRES_PORT
         )
         return own_database(
-            postgres.database, postgres.password, postgres.container, POSTGRES, POSTGRES_PORT
+            postgres.database,
+            postgres.password,
+            postgres.container,
+            POSTGRES,
+            POSTGRES_PORT,
+            certificate,
         )
 
     def _artifacts(self) -> UsedArtifacts:
@@ -339,6 +348,7 @@ class Deployment(pulumi.ComponentResource):
                 tracking_port=SERVER_PORT,
                 cluster=self._cluster,
                 certificate=self._certificate,
+                replicas_ca=self._inside.replicas.ca if self._inside else None,
                 start_timeout=self._spec.start_timeout,
             ),
             self._child,
@@ -372,6 +382,7 @@ class Deployment(pulumi.ComponentResource):
             digests=pulumi.Output.all(**self._digests),
             load_image=self._images.get(LOAD),
             ca_file=self._certificate.ca_file if self._certificate else None,
+            inside_ca_file=self._inside.ca_file if self._inside else None,
         ).apply(lambda values: known_target(self._stack, self._spec, self._workloads, **values))
 
     def _check_answers(self, target: Target, admin_password: str | None) -> Target:

@@ -14,6 +14,7 @@ from infra.components.nginx import (
     configuration_by_name,
     ready_command,
 )
+from infra.components.secret_files import REPLICAS_CA
 from infra.kubernetes.identity import Identity
 from infra.kubernetes.network import allow_ingress, service
 from infra.kubernetes.pod import PodSettings
@@ -50,7 +51,8 @@ class LoadBalancerArgs:
     """Settings of nginx.
 
     `service` is the name that clients reach it by, at `port`; `tracking_service` that of the
-    replicas, at `tracking_port`; `certificate` None: it speaks no TLS.
+    replicas, at `tracking_port`; `certificate` None: it speaks no TLS; `replicas_ca`, the
+    certificate that replicas are checked by, None: they speak none.
     """
 
     identity: Identity
@@ -61,6 +63,7 @@ class LoadBalancerArgs:
     tracking_port: int
     cluster: ClusterSpec
     certificate: ServedCertificate | None
+    replicas_ca: pulumi.Output[str] | None
     start_timeout: int
 
 
@@ -78,14 +81,17 @@ class LoadBalancer(pulumi.ComponentResource):
         )
         identity = args.identity
         tracking = pulumi.Output.concat(args.tracking_service, f":{args.tracking_port}")
-        tls = args.certificate is not None
+        tls, tls_inside = args.certificate is not None, args.replicas_ca is not None
+        secrets = dict(args.certificate.files) if args.certificate else {}
+        if args.replicas_ca is not None:
+            secrets[REPLICAS_CA] = args.replicas_ca
         pod = PodSettings(
             image=args.image,
             command=[],
             user=USER,
             environment={"TRACKING_SERVICE": tracking},
-            secrets=args.certificate.files if args.certificate else {},
-            settings={CONFIGURATION_FILE: configuration_by_name(tls)},
+            secrets=secrets,
+            settings={CONFIGURATION_FILE: configuration_by_name(tls, tls_inside=tls_inside)},
             ready_command=ready_command(tls),
             request_memory=REQUEST_MEMORY,
             port=PORT,

@@ -71,6 +71,7 @@ class Mlflow(pulumi.ComponentResource):
             memory=args.memory,
             port=port,
             health_path="/health",
+            health_tls=args.server.tls,
             drain=DRAIN_SECONDS,
             client=True,
             start_timeout=args.start_timeout,

@@ -51,6 +51,8 @@ class PodSettings:
     """Path that answers by HTTP while the process is alive, whatever it depends on does."""
     health_port: int | None = None
     """None: `port`."""
+    health_tls: bool = False
+    """Whether it answers by HTTPS; whose certificate it shows, the kubelet does not look at."""
     ready_while_alive: bool = False
     """Once it has been ready, it stays in its Service as long as it is alive."""
     drain: int = 0
@@ -227,7 +229,12 @@ def _health_request(pod: PodSettings) -> core.HTTPGetActionArgs:
     assert port is not None
     # The server accepts the host names of its stack, and no pod's address.
     host = core.HTTPHeaderArgs(name="Host", value="localhost")
-    return core.HTTPGetActionArgs(path=pod.health_path, port=port, http_headers=[host])
+    return core.HTTPGetActionArgs(
+        path=pod.health_path,
+        port=port,
+        http_headers=[host],
+        scheme="HTTPS" if pod.health_tls else None,
+    )
 
 
 def _mebibytes(size: int) -> str:

@@ -14,6 +14,7 @@ from infra.kubernetes.rollout import rolled_out
 from infra.kubernetes.workload import ready_timeout, stateful_set, volume_claim
 from infra.password import password
 from infra.specification.cluster import ClusterSpec
+from infra.tls import Certificate
 
 USER = 10002
 
@@ -30,6 +31,8 @@ class PostgresArgs:
     cluster: ClusterSpec
     max_connections: int
     memory: int | None
+    certificate: Certificate | None
+    """With one, nobody gets in over the network without TLS."""
     start_timeout: int
 
 
@@ -72,7 +75,10 @@ class Postgres(pulumi.ComponentResource):
                 "POSTGRES_DATABASE": self.database.name,
                 "POSTGRES_USER": self.database.user,
             },
-            secrets={PASSWORD_FILE: self.password},
+            secrets={
+                PASSWORD_FILE: self.password,
+                **(args.certificate.files if args.certificate else {}),
+            },
             claims={"/var/lib/postgresql/data": data.metadata.name},
             scratch=["/tmp", "/run/postgresql"],
             shared_memory=settings.dev_shm,

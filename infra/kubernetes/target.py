@@ -74,6 +74,7 @@ def known_target(
     digests: Mapping[str, str],
     load_image: str | None,
     ca_file: str | None,
+    inside_ca_file: str | None,
 ) -> Target:
     """Return the target of a deployment.
 
@@ -86,7 +87,7 @@ def known_target(
     scheme = "https" if spec.tls else "http"
     addresses = {name: f"{LOOPBACK}:{int(port)}" for name, port in ports.items()}
     if spec.database is None:
-        local = {"host": LOOPBACK, "port": int(ports[POSTGRES])}
+        local = {"host": LOOPBACK, "port": int(ports[POSTGRES]), "ca_file": inside_ca_file}
         backend_store = backend_store.model_copy(update=local)
     if OBJECT_STORE in ports:
         endpoint = f"http://{addresses[OBJECT_STORE]}"
@@ -108,6 +109,7 @@ def known_target(
                 container=containers[name],
                 image=digests[name],
                 audit=addresses[component],
+                ca_file=inside_ca_file if workload.kind == "mlflow" else None,
             )
             for name, workload in workloads.items()
             for component in workload.components(name)

@@ -51,6 +51,11 @@ def conflicts(spec: "DeploymentSpec") -> Iterator[str]:
             "presigned: true: the stack's own S3 speaks no TLS, and clients elsewhere would send "
             "files to it in the clear; set presigned false, or tls false"
         )
+    if spec.tls_inside and not spec.tls:
+        yield (
+            "tls_inside: true: is of no use where clients' own way has no TLS; set tls true, or "
+            "pulumi config rm tls_inside"
+        )
     if spec.mlflow and spec.mlflow_image:
         yield (
             f"mlflow: {spec.mlflow}: cannot be installed into mlflow_image, which is used as "

@@ -175,6 +175,12 @@ class DeploymentSpec(BaseModel):
         "stack's own, or your own certificate as an object with its files.",
         examples=["true"],
     )
+    tls_inside: bool = Field(
+        default=False,
+        description="With `tls`, also from nginx to the replicas, and from these and all jobs to "
+        "the stack's own PostgreSQL.",
+        examples=["true"],
+    )
     artifacts: Artifacts = Field(
         default=StoreKind.VOLUME,
         description="Artifact store: `volume` beside the server, `s3` or `nfs` in the stack, or "

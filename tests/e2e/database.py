@@ -9,6 +9,8 @@ import psycopg2
 def ask(outputs: dict[str, Any], statement: str, *values: object) -> list[Any]:
     """Do one statement, by the outputs of a stack; return the rows that it gives."""
     store = outputs["target"]["backend_store"]
+    ca_file = store.get("ca_file")
+    tls = {"sslmode": "verify-full", "sslrootcert": ca_file} if ca_file else {}
     with (
         closing(
             psycopg2.connect(
@@ -17,6 +19,7 @@ def ask(outputs: dict[str, Any], statement: str, *values: object) -> list[Any]:
                 dbname=store["database"],
                 user=store["user"],
                 password=outputs["audit_secrets"]["database_password"],
+                **tls,
             )
         ) as connection,
         connection,

@@ -21,7 +21,8 @@ def stack(
     where = {"context": TEST_CONTEXT, "namespace": "e2e-access", "load_inside": True}
     settings = {"platform": "kubernetes", "artifacts": "s3", "replicas": 2, "kubernetes": where}
     folder = tmp_path_factory.mktemp("access")
-    with deployed("e2e-access", folder, docker_client, **settings, tls=True, auth="basic") as stack:
+    access = {"tls": True, "tls_inside": True, "auth": "basic"}
+    with deployed("e2e-access", folder, docker_client, **settings, **access) as stack:
         stack.run("preview", "--expect-no-changes")
         yield stack
 

@@ -46,8 +46,9 @@ def stack(
     tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient
 ) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("zones")
-    settings = {"zones": 2, "artifacts": "s3", "allowed_hosts": "mlflow.example.com", "tls": "true"}
-    with deployed("e2e-zones", folder, docker_client, **settings) as stack:
+    settings = {"zones": 2, "artifacts": "s3", "allowed_hosts": "mlflow.example.com"}
+    tls = {"tls": "true", "tls_inside": "true"}
+    with deployed("e2e-zones", folder, docker_client, **settings, **tls) as stack:
         ca_file = stack.outputs()["ca_file"]
         with pytest.MonkeyPatch.context() as environment:
             # What a person exports, and the same for the `requests` of the tests.
@@ -115,14 +116,33 @@ def test_a_zone_cannot_reach_the_replicas_of_another(
 
 
 def test_checks_reach_each_replica_and_both_stores(outputs: dict[str, Any]) -> None:
-    audit = {one["name"]: one["audit"] for one in outputs["target"]["components"]}
-    for replica in ("mlflow-a-1", "mlflow-b-1"):
-        assert search(f"http://{audit[replica]}").status_code == 200
-    status = requests.get(f"http://{audit['nginx']}/nginx-status", timeout=10)
+    components = {one["name"]: one for one in outputs["target"]["components"]}
+    for replica in REPLICAS:
+        address, ca_file = components[replica]["audit"], components[replica]["ca_file"]
+        url = f"https://{address}/api/2.0/mlflow/experiments/search?max_results=1"
+        assert requests.get(url, verify=ca_file, timeout=10).status_code == 200
+        with pytest.raises(requests.exceptions.SSLError):
+            requests.get(url, timeout=10)
+        with pytest.raises(requests.exceptions.ConnectionError):
+            search(f"http://{address}")
+    status = requests.get(f"http://{components['nginx']['audit']}/nginx-status", timeout=10)
     assert "Active connections" in status.text
 
     assert ask(outputs, "SELECT count(*) FROM experiments") == [(1,)]
+    plain = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+    plain += " WHERE usename = 'mlflow' AND NOT ssl"
+    assert ask(outputs, plain) == [(0,)]
     assert artifacts.Bucket(outputs).objects("") == []
+
+
+def test_a_workload_is_read_back_through_each_replica_and_from_the_database(
+    stack: Stack, tmp_path: Path
+) -> None:
+    results = tmp_path / "run"
+    stack.workload(results, "--scenario", "metrics", "--users", "2", "--duration", "4")
+    result = Result.model_validate_json((results / "result.json").read_text())
+    assert result.durability.verdict is DurabilityVerdict.PASS, result.durability
+    assert {*REPLICAS, "postgres"} <= set(result.durability.sources)
 
 
 def test_a_real_client_trains_and_loads_its_model(outputs: dict[str, Any]) -> None:

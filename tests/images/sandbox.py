@@ -13,6 +13,7 @@ import docker
 from docker.models.containers import Container
 from docker.models.networks import Network
 
+from infra.components.secret_files import TLS_CERTIFICATE_FILE, TLS_KEY_FILE
 from infra.image.build import build as build  # what the tests of images import from here
 
 LABEL = "mlflow-bench.test"
@@ -91,6 +92,7 @@ class Postgres:
         self.volume = options.pop("volume", None) or sandbox.volume()
         self._secret = options.pop("secret", sandbox.secret)
         self.host = options.pop("host", "127.0.0.1")
+        certificate = options.pop("certificate", None)
         self.container = sandbox.run(
             image,
             list(arguments),
@@ -100,6 +102,14 @@ class Postgres:
             volumes=[
                 f"{self.volume}:/var/lib/postgresql/data",
                 f"{self._secret}:/run/secrets/database-password:ro",
+                *(
+                    f"{file}:/run/secrets/{name}:ro"
+                    for name, file in (
+                        ((TLS_CERTIFICATE_FILE, certificate.cert), (TLS_KEY_FILE, certificate.key))
+                        if certificate
+                        else ()
+                    )
+                ),
             ],
             ports={"5432/tcp": (self.host, None)},
             **options,

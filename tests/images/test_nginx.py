@@ -18,7 +18,13 @@ import requests
 from docker.models.containers import Container
 
 from infra.components import nginx
-from infra.components.secret_files import SECRETS_FOLDER, TLS_CERTIFICATE_FILE, TLS_KEY_FILE
+from infra.components.secret_files import (
+    REPLICAS_CA,
+    SECRETS_FOLDER,
+    TLS_CERTIFICATE_FILE,
+    TLS_KEY_FILE,
+)
+from infra.components.server import TLS_NAME
 from infra.outputs import REPLICA_HEADER
 from tests import certificates
 from tests.images.sandbox import LABEL, build, execute, wait_until
@@ -58,13 +64,17 @@ class Lab:
         address = self.subnet.network_address + 100 + number
         return nginx.Replica(address, UPSTREAM_PORT, f"upstream-{number}")
 
-    def upstream(self, number: int) -> Container:
-        """Start an upstream at its place."""
+    def upstream(self, number: int, certificate: certificates.Files | None = None) -> Container:
+        """Start an upstream at its place; with a certificate, it speaks TLS."""
+        pair: dict[str, str] = {}
+        if certificate:
+            pair = {"CERTIFICATE": certificate.cert.read_text(), "KEY": certificate.key.read_text()}
         container = self._create(
             f"upstream-{number}",
             self.upstream_image,
             ["python", "-c", UPSTREAM, str(UPSTREAM_PORT)],
             self.replica(number).address,
+            environment=pair,
         )
         container.start()
         listening = f"exec 3<>/dev/tcp/127.0.0.1/{UPSTREAM_PORT}"
@@ -594,3 +604,41 @@ def test_with_tls_clients_verify_it_and_plain_http_is_told(
     # What it is ready by needs no client of TLS in the image.
     assert execute(balancer.container, *nginx.ready_command(tls=True)).returncode == 0
     assert execute(balancer.container, *nginx.ready_command(tls=False)).returncode != 0
+
+
+def test_with_tls_inside_only_a_replica_of_the_stack_is_sent_requests(
+    lab: Lab, tmp_path: Path
+) -> None:
+    front = certificates.write(tmp_path / "front", "localhost")
+    ours = certificates.write(tmp_path / "ours", TLS_NAME)
+    text = nginx.configuration(
+        tuple(lab.replica(number) for number in range(4)), tls=True, tls_inside=True
+    )
+    stranger = certificates.write(tmp_path / "stranger", TLS_NAME)
+    other = certificates.write(tmp_path / "other", "mlflow-b-1")
+    try:
+        upstreams = [lab.upstream(n, files) for n, files in enumerate((ours, stranger, other))]
+        plain = lab.upstream(3)
+        balancer = lab.balancer(
+            text,
+            {
+                TLS_CERTIFICATE_FILE: front.cert.read_text(),
+                TLS_KEY_FILE: front.key.read_text(),
+                REPLICAS_CA: ours.ca.read_text() + other.ca.read_text(),
+            },
+        )
+        address = f"https://localhost:{balancer.port}/api/2.0/mlflow/runs/create"
+        for method in ("GET", "POST"):
+            for _ in range(8):
+                seen = requests.request(
+                    method, address, data=b"{}", verify=str(front.ca), timeout=30
+                )
+                assert seen.status_code == 200
+                assert seen.headers[REPLICA_HEADER] == "upstream-0"
+        assert executed([*upstreams[1:], plain], "POST /api/2.0/mlflow/runs/create") == 0
+        assert execute(balancer.container, *nginx.ready_command(tls=True)).returncode == 0
+        log = balancer.container.logs().decode()
+        assert "upstream SSL certificate verify error" in log
+        assert "upstream SSL certificate does not match" in log
+    finally:
+        lab.remove_containers()

@@ -1,13 +1,17 @@
 """The PostgreSQL image: its first start, restarts after a kill, password, and privileges."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
 import pytest
 from docker.errors import NotFound
 
+from infra.outputs import BackendStore
+from tests import certificates
 from tests.images.sandbox import PASSWORD, Postgres, Sandbox, ends, execute, logs, wait_until
+from workloads.target.backend_store import connect
 
 pytestmark = pytest.mark.plugins
 
@@ -127,6 +131,41 @@ def test_a_changed_password_takes_effect(
     log_in(server, r"its \'successor")
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         log_in(server, "the first")
+
+
+def test_with_a_certificate_nobody_gets_in_without_tls(
+    sandbox: Sandbox, postgres_image: str, tmp_path: Path
+) -> None:
+    files = certificates.write(tmp_path / "own", "postgres", "127.0.0.1")
+    server = Postgres(sandbox, postgres_image, certificate=files)
+    is_ready(server)
+    # The key is taken over again by each start.
+    server.container.restart(timeout=30)
+    is_ready(server)
+    store = BackendStore(
+        host="127.0.0.1", port=server.port, database="mlflow", user="mlflow", ca_file=str(files.ca)
+    )
+    with closing(connect(store, PASSWORD, "test")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        assert cursor.fetchone() == (True, "TLSv1.3")
+    stranger = certificates.write(tmp_path / "stranger", "127.0.0.1")
+    for other, said in (
+        ({"ca_file": str(stranger.ca)}, "certificate verify failed"),
+        ({"host": "localhost"}, 'server certificate for "postgres" .* does not match host name'),
+    ):
+        with pytest.raises(psycopg2.OperationalError, match=said):
+            connect(store.model_copy(update=other), PASSWORD, "test")
+    with pytest.raises(psycopg2.OperationalError, match=r"no pg_hba\.conf entry .*no encryption"):
+        psycopg2.connect(
+            host="127.0.0.1",
+            port=server.port,
+            user="mlflow",
+            password=PASSWORD,
+            dbname="mlflow",
+            sslmode="disable",
+        )
+    key = files.key.read_text().splitlines()[1]
+    assert key not in json.dumps(server.container.attrs) + logs(server.container)
 
 
 def test_two_servers_never_share_a_volume(sandbox: Sandbox, postgres_image: str) -> None:

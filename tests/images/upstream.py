@@ -2,6 +2,7 @@
 
     python -c "$(cat upstream.py)" PORT
 
+With a certificate and its key in CERTIFICATE and KEY, as texts, it speaks TLS.
 Prints a line for each request that it executes, before it answers. Paths:
     …/drop      executes, then closes the connection without an answer
     …/bytes/N   answers N bytes
@@ -11,10 +12,13 @@ Prints a line for each request that it executes, before it answers. Paths:
 
 import itertools
 import json
+import os
 import socket
+import ssl
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 CHUNK = bytes(65536)
 connections = itertools.count(1)
@@ -74,4 +78,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("", int(sys.argv[1])), Handler).serve_forever()
+    server = ThreadingHTTPServer(("", int(sys.argv[1])), Handler)
+    if "KEY" in os.environ:
+        pair = Path("/tmp/pair")
+        pair.write_text(os.environ["CERTIFICATE"] + os.environ["KEY"])
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair)
+        # Each thread shakes hands by itself.
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+    server.serve_forever()

@@ -18,6 +18,7 @@ from workloads.readback.archive import Archive
 from workloads.readback.attempted import Attempted
 from workloads.readback.lines import Lines
 from workloads.readback.server import Server
+from workloads.target import access
 from workloads.target.target import Subject
 
 ADDRESS = "address"
@@ -47,11 +48,18 @@ def read_back(
         done += 1
         progress(done, max(done, known))
 
-    reading = [gevent.spawn(server.read, tick) for server in servers]
-    gevent.joinall(reading, raise_error=True)
+    with access.trusting(_ca_file(subject.target)):
+        reading = [gevent.spawn(server.read, tick) for server in servers]
+        gevent.joinall(reading, raise_error=True)
     _database(subject, experiment_id, attempted, Lines(out, POSTGRES))
     _store(subject, experiment_id, attempted, archive, out)
     out.close()
+
+
+def _ca_file(target: Target | None) -> Path | None:
+    """Return what replicas are verified by at their own addresses, where they speak TLS."""
+    files = [component.ca_file for component in target.components] if target else []
+    return next((Path(file) for file in files if file), None)
 
 
 def _servers(
@@ -62,7 +70,8 @@ def _servers(
     reached = [c for c in target.components if c.kind == "mlflow" and c.audit] if target else []
     for replica in reached:
         lines = Lines(out, replica.name)
-        yield Server(f"http://{replica.audit}", experiment_id, attempted, archive, lines)
+        assert replica.audit_uri
+        yield Server(replica.audit_uri, experiment_id, attempted, archive, lines)
     if not reached:
         lines = Lines(out, ADDRESS)
         yield Server(subject.tracking_uri, experiment_id, attempted, archive, lines)

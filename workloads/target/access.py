@@ -7,7 +7,8 @@ too. Nothing here imports `ssl`, which Locust has to patch before anyone else ha
 """
 
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,6 +75,23 @@ def install(access: Access, environ: MutableMapping[str, str] = os.environ) -> N
         environ[TOKEN] = access.token
         for name in (USERNAME, PASSWORD):
             environ.pop(name, None)
+
+
+@contextmanager
+def trusting(
+    ca_file: Path | None, environ: MutableMapping[str, str] = os.environ
+) -> Iterator[None]:
+    """Verify servers by `ca_file` alone meanwhile, unless that is None, and then as before."""
+    before = {name: environ.get(name) for name in (CA_FILE, INSECURE)}
+    install(Access(ca_file), environ)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                environ.pop(name, None)
+            else:
+                environ[name] = value
 
 
 def effective(environ: Mapping[str, str] = os.environ) -> Access:

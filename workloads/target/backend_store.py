@@ -1,5 +1,7 @@
 """The backend store of a stack, past its servers."""
 
+from typing import Any
+
 import psycopg2
 from psycopg2.extensions import connection
 
@@ -12,7 +14,10 @@ def connect(
     store: BackendStore, password: str, purpose: str, timeout_s: int = CONNECT_S
 ) -> connection:
     """Return a connection; raises `psycopg2.Error`. PostgreSQL shows its `purpose`."""
-    return psycopg2.connect(
+    verified: dict[str, Any] = {}
+    if store.ca_file:
+        verified = {"sslmode": "verify-full", "sslrootcert": store.ca_file}
+    made: connection = psycopg2.connect(
         host=store.host,
         port=store.port,
         dbname=store.database,
@@ -20,4 +25,6 @@ def connect(
         password=password,
         connect_timeout=timeout_s,
         application_name=f"mlflow-bench {purpose}",
+        **verified,
     )
+    return made

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from pathlib import Path
 
 from infra.outputs import ADMIN_PASSWORD_OUTPUT
 from scripts.commands.bench import results, test_cluster
@@ -60,19 +61,30 @@ def _round(stack: str, problems: list[str]) -> dict[str, float]:
     return times
 
 
-def unready(replicas: dict[str, str], user: tuple[str, str] | None = None) -> list[str]:
-    """Ask each replica, by its own address, for something that is in the database."""
+def unready(
+    replicas: dict[str, str],
+    user: tuple[str, str] | None = None,
+    ca_file: Path | None = None,
+) -> list[str]:
+    """Ask each replica, by its own address, for something that is in the database.
+
+    `ca_file` is what they are verified by, where they speak TLS.
+    """
+    scheme = "https" if ca_file else "http"
     problems = []
     for name, address in replicas.items():
         try:
-            tracking_server.search(f"http://{address}", user=user)
+            tracking_server.search(f"{scheme}://{address}", ca_file, user)
         except OSError as error:
             problems.append(f"{name} was not ready when up returned: {error}")
     return problems
 
 
-def _replicas(stack: str) -> tuple[dict[str, str], tuple[str, str] | None]:
-    """Addresses of the stack's replicas by name, and who may ask them, if they want to know."""
+def _replicas(stack: str) -> tuple[dict[str, str], tuple[str, str] | None, Path | None]:
+    """Addresses of the stack's replicas by name; who may ask them, and by what they are verified.
+
+    The latter two are None where they do not want to know, and speak no TLS.
+    """
     try:
         outputs = snapshot.outputs(stack)
         target = outputs["target"]
@@ -83,7 +95,8 @@ def _replicas(stack: str) -> tuple[dict[str, str], tuple[str, str] | None]:
     addresses = {c["name"]: c["audit"] for c in components if c["kind"] == "mlflow"}
     if not addresses or None in addresses.values():
         raise SetupError(f"{stack}: its outputs name no address of each replica")
-    return addresses, user
+    files = (c.get("ca_file") for c in components)
+    return addresses, user, next((Path(file) for file in files if file), None)
 
 
 def table(rounds: list[dict[str, float]]) -> list[str]:

@@ -89,3 +89,17 @@ def test_by_name_only_the_upstream_differs() -> None:
         return text.replace("$tracking", "tracking")
 
     assert rest(by_name) == rest(nginx.configuration(REPLICAS))
+
+
+def test_replicas_that_speak_tls_have_to_show_their_certificate() -> None:
+    for text in (
+        nginx.configuration(REPLICAS, tls=True, tls_inside=True),
+        nginx.configuration_by_name(tls=True, tls_inside=True),
+    ):
+        passed = re.findall(r"proxy_pass (\w+)://", text)
+        assert len(passed) == TEXT.count("proxy_pass ") + 1, "the check of readiness, too"
+        assert set(passed) == {"https"}
+        assert "proxy_ssl_verify on;" in text
+        assert f"proxy_ssl_name {server.TLS_NAME};" in text
+        assert f"proxy_connect_timeout {nginx.HANDSHAKE_SECONDS}s;" in text
+    assert "proxy_ssl" not in TEXT

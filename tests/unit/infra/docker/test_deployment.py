@@ -60,8 +60,8 @@ class Engine(Mocks):
             outputs["exitCode"] = 0
         if args.name.endswith("-image"):
             outputs["digest"] = "sha256:1"
-        if args.name == "tls":
-            outputs |= {"ca_certificate": "authority", "certificate": "served", "key": KEY}
+        if args.name in ("tls", "tls-replicas", "tls-database"):
+            outputs |= {"ca_certificate": f"CA of {args.name}", "certificate": "served", "key": KEY}
         return f"{args.name}-id", outputs
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -397,6 +397,44 @@ def test_with_tls_nginx_is_in_front_of_one_replica_too(engine: Engine) -> None:
     assert containers["nginx"]["healthcheck"]["tests"] == ["CMD", "ready", "8082"]
     [made] = [args.inputs for args in engine.made if args.name == "tls"]
     assert made["hosts"] == ["localhost", "127.0.0.1", "::1", "mlflow.example.com"]
+
+
+def test_tls_inside_is_from_nginx_to_the_replicas_and_to_the_database(engine: Engine) -> None:
+    target = deploy(engine, tls="true", tls_inside="true", trace_retention="30d", **MULTI_AZ)
+    pair = {"tls-certificate", "tls-key"}
+    placed = {
+        name: {
+            PurePosixPath(upload["file"]).name: upload["content"] for upload in engine.files(name)
+        }
+        for name in engine.containers()
+    }
+    showing = {name for name, files in placed.items() if pair <= files.keys()}
+    assert showing == {"postgres", "mlflow-a-1", "mlflow-b-1", "nginx"}
+    assert placed["nginx"]["replicas-ca.crt"] == "CA of tls-replicas"
+    assert "proxy_pass https://tracking;" in placed["nginx"]["nginx.conf"]
+    for name in ("mlflow-a-1", "mlflow-b-1", "schema-job", "trace-jobs"):
+        assert placed[name]["database-ca.crt"] == "CA of tls-database", name
+        said = " ".join(engine.containers()[name]["command"])
+        assert "?sslmode=verify-full&sslrootcert=/run/secrets/database-ca.crt&" in said, name
+        assert ("--ssl-keyfile /run/secrets/tls-key" in said) == name.startswith("mlflow"), name
+    assert KEY not in json.dumps(engine.containers())
+    made = {args.name: args.inputs for args in engine.made}
+    assert made["tls-replicas"]["hosts"] == ["mlflow-replica", "localhost", "127.0.0.1"]
+    assert made["tls-database"]["hosts"] == ["postgres", "localhost", "127.0.0.1"]
+    assert made["tls-inside-ca-file"]["content"] == "CA of tls-replicasCA of tls-database"
+    inside = made["tls-inside-ca-file"]["path"]
+    assert target.backend_store.ca_file == inside != target.ca_file
+    assert {one.kind for one in target.components if one.ca_file == inside} == {"mlflow"}
+    uris = [one.audit_uri for one in target.components if one.kind == "mlflow"]
+    assert all(str(uri).startswith("https://127.0.0.1:") for uri in uris)
+
+
+def test_tls_inside_leaves_an_external_database_to_its_own_settings(engine: Engine) -> None:
+    database = json.dumps({"url": "postgresql://me:pw@db.example.com/m", "ssl_mode": "require"})
+    target = deploy(engine, tls="true", tls_inside="true", database=database)
+    assert target.backend_store.ca_file is None
+    assert not [args for args in engine.made if args.name == "tls-database"]
+    assert "sslmode=require&" in " ".join(engine.containers()["mlflow-a-1"]["command"])
 
 
 def test_without_tls_nothing_is_of_it(engine: Engine) -> None:

@@ -68,8 +68,8 @@ class Engine(Mocks):
             outputs["digest"] = "sha256:0123456789abcdef"
         if args.typ.endswith(":PersistentVolumeClaim"):
             outputs["metadata"] = outputs["metadata"] | {"uid": f"uid of {args.name}"}
-        if args.name == "tls":
-            outputs |= {"ca_certificate": "authority", "certificate": "served", "key": KEY}
+        if args.name in ("tls", "tls-replicas", "tls-database"):
+            outputs |= {"ca_certificate": f"CA of {args.name}", "certificate": "served", "key": KEY}
         if args.name.endswith("port-forward"):
             outputs["ports"] = PORTS
         if args.name.endswith("-loaded"):
@@ -294,6 +294,32 @@ def test_tls_ends_at_nginx_and_its_key_is_a_secret(engine: Engine) -> None:
     [made] = [args.inputs for args in engine.made if args.name == "tls"]
     assert "mlflow.mlflow-bench-k8s.svc" in made["hosts"]
     assert "mlflow.example.com" in made["hosts"]
+
+
+def test_tls_inside_is_from_nginx_to_the_pods_and_from_these_to_the_database(
+    engine: Engine,
+) -> None:
+    target, _ = deploy(tls="true", tls_inside="true", replicas="2")
+    contents = {
+        name.removesuffix("-secrets"): secret["stringData"]["value"]
+        for name, secret in engine.of("Secret").items()
+    }
+    showing = {name for name, files in contents.items() if "tls-key" in files}
+    assert showing == {"postgres", "mlflow", "nginx"}
+    assert contents["nginx"]["replicas-ca.crt"] == "CA of tls-replicas"
+    assert contents["schema-job"]["database-ca.crt"] == "CA of tls-database"
+    pods = {name: pod["containers"][0] for name, pod in engine.pods().items()}
+    assert pods["mlflow"]["livenessProbe"]["httpGet"]["scheme"] == "HTTPS"
+    assert pods["nginx"]["livenessProbe"]["httpGet"].get("scheme") is None
+    for name in ("mlflow", "schema-job"):
+        assert "sslmode=verify-full" in " ".join(pods[name]["args"])
+    [settings] = engine.of("ConfigMap")["nginx-settings"]["data"].values()
+    assert "proxy_pass https://$tracking;" in settings
+    assert KEY not in json.dumps(engine.pods())
+    inside = target.backend_store.ca_file
+    assert inside
+    assert inside.endswith("/.state/tls/k8s.inside.pem")
+    assert {one.kind for one in target.components if one.ca_file == inside} == {"mlflow"}
 
 
 def test_an_ingress_leads_to_nginx_by_a_name_that_the_server_takes(engine: Engine) -> None:

@@ -499,6 +499,12 @@ def test_files_of_a_certificate_start_at_the_project() -> None:
     assert load(tls="true").tls is True
 
 
+def test_tls_inside_is_for_stacks_whose_clients_use_tls() -> None:
+    assert load(tls="true", tls_inside="true").tls_inside
+    with pytest.raises(SpecError, match=r"tls_inside: true: is of no use .* set tls true"):
+        load(tls_inside="true")
+
+
 def test_files_are_not_sent_past_tls() -> None:
     hosts = {"bind": "0.0.0.0", "allowed_hosts": "mlflow.example.com"}
     opened = {"tls": "true", "artifacts": "s3", "presigned": "true"}

@@ -113,3 +113,16 @@ def test_a_password_is_in_a_file_or_in_the_environment(
     assert access_given(None, "me", tmp_path / "password", None) == expected
     monkeypatch.setenv(access.PASSWORD, PASSWORD)
     assert access_given(None, "me", None, None) == expected
+
+
+def test_replicas_are_verified_by_what_is_theirs_and_the_rest_as_before() -> None:
+    environ = {access.CA_FILE: "/run/front.crt"}
+    with access.trusting(Path("/run/inside.pem"), environ):
+        assert environ == {access.CA_FILE: "/run/inside.pem"}
+    assert environ == {access.CA_FILE: "/run/front.crt"}
+    careless = {access.INSECURE: "true"}
+    with access.trusting(Path("/run/inside.pem"), careless):
+        assert careless == {access.CA_FILE: "/run/inside.pem"}
+    assert careless == {access.INSECURE: "true"}
+    with access.trusting(None, careless):
+        assert careless == {access.INSECURE: "true"}
