@@ -7,6 +7,7 @@ import pulumi
 
 from infra.components.secret_files import (
     ADMIN_PASSWORD_FILE,
+    METRICS_TOKEN_FILE,
     OIDC_CA,
     OIDC_SECRET_FILE,
     SERVER_KEY_FILE,
@@ -27,6 +28,8 @@ class UserSecrets:
     """The administrator's; None: the stack has no users."""
     of_schema_job: Secrets
     of_servers: Secrets
+    metrics_token: pulumi.Output[str] | None = None
+    """What Prometheus shows the servers; None: it is asked for nothing, or does not ask them."""
 
 
 def user_secrets(spec: DeploymentSpec, names: Names, parent: pulumi.Resource) -> UserSecrets:
@@ -41,4 +44,7 @@ def user_secrets(spec: DeploymentSpec, names: Names, parent: pulumi.Resource) ->
         of_servers[OIDC_SECRET_FILE] = pulumi.Output.secret(secret)
         if spec.oidc.ca is not None:
             of_servers[OIDC_CA] = spec.oidc.ca.read_text()
-    return UserSecrets(admin_password, {ADMIN_PASSWORD_FILE: admin_password}, of_servers)
+    token = None
+    if spec.kubernetes is not None and spec.kubernetes.monitoring is not None:
+        of_servers[METRICS_TOKEN_FILE] = token = password(names.logical("metrics-token"), parent)
+    return UserSecrets(admin_password, {ADMIN_PASSWORD_FILE: admin_password}, of_servers, token)

@@ -27,6 +27,9 @@ SERVER_KEY_FILE = "server-key"
 OIDC_SECRET_FILE = "oidc-client-secret"
 """By which an identity provider knows the servers."""
 
+METRICS_TOKEN_FILE = "metrics-token"
+"""What Prometheus shows servers that ask who comes, to be told their figures."""
+
 ARTIFACTS_CA = "artifacts-ca.crt"
 DATABASE_CA = "database-ca.crt"
 OIDC_CA = "oidc-ca.crt"

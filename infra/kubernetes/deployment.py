@@ -153,7 +153,9 @@ class Deployment(pulumi.ComponentResource):
             self._child,
         )
         of_servers = {**users.of_servers, **(self._inside.replicas.files if self._inside else {})}
-        self._load_balancer(self._replicas(server, schema, secrets, of_servers))
+        self._load_balancer(
+            self._replicas(server, schema, secrets, of_servers, users.metrics_token)
+        )
         self.secrets = audit_secrets(database, artifacts)
         self.admin_password = users.admin_password
         # The target holds no password, though a check of it needs one.
@@ -291,6 +293,7 @@ class Deployment(pulumi.ComponentResource):
         schema: SchemaJob,
         secrets: Secrets,
         more_of_servers: Secrets,
+        metrics_token: pulumi.Output[str] | None,
     ) -> pulumi.Output[str]:
         """Declare the replicas; return the name of their Service."""
         spec = self._spec
@@ -306,6 +309,8 @@ class Deployment(pulumi.ComponentResource):
                 load_balancer=self._identity.pod_labels(LOAD_BALANCER),
                 server=server,
                 secrets={**secrets, **more_of_servers},
+                metrics_token=metrics_token,
+                replicas_ca=self._inside.replicas.ca if self._inside else None,
                 request_memory=spec.server_memory,
                 memory=spec.mlflow_memory,
                 start_timeout=spec.start_timeout,

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.core.v1 import Secret
 
-from infra.components.server import SPOOL_FOLDER, TrackingServer
+from infra.components.server import SPOOL_FOLDER, TLS_NAME, TrackingServer
 from infra.kubernetes.autoscaler import autoscaler, without_autoscaler
 from infra.kubernetes.identity import Identity
 from infra.kubernetes.network import allow_ingress, service
@@ -40,6 +41,10 @@ class MlflowArgs:
     """Labels of the pods that may reach the replicas."""
     server: TrackingServer
     secrets: Mapping[str, pulumi.Input[str]]
+    metrics_token: pulumi.Output[str] | None
+    """What Prometheus has to show; None: nothing."""
+    replicas_ca: pulumi.Output[str] | None
+    """What it verifies replicas by; None: they speak no TLS."""
     request_memory: int
     memory: int | None
     start_timeout: int
@@ -102,15 +107,33 @@ class Mlflow(pulumi.ComponentResource):
             from_namespace=monitoring.namespace if monitoring else None,
         )
         if monitoring is not None:
-            self._monitor(name, identity, monitoring)
+            self._monitor(name, args, monitoring)
         self.service = replicas_service.metadata.name
         self.container = rolled_out(
             identity.context, workload, replicas_service, ready_timeout(pod) * max_replicas
         )
         self.register_outputs({"container": self.container, "service": self.service})
 
-    def _monitor(self, name: str, identity: Identity, monitoring: Monitoring) -> None:
+    def _monitor(self, name: str, args: MlflowArgs, monitoring: Monitoring) -> None:
         """Let the Prometheus operator scrape each pod of the replicas' Service."""
+        identity = args.identity
+        endpoint: dict[str, pulumi.Input[object]] = {"port": "main", "path": "/metrics"}
+        shown = {"token": args.metrics_token, "ca.crt": args.replicas_ca}
+        files = {key: value for key, value in shown.items() if value is not None}
+        if files:
+            # Of its own: whoever may read it gets at nothing else of the servers.
+            secret = Secret(
+                identity.logical(f"{name}-monitor"),
+                metadata=identity.metadata(f"{name}-monitor", name),
+                string_data=files,
+                opts=identity.options(self),
+            )
+            of = {key: {"name": secret.metadata.name, "key": key} for key in files}
+            if "token" in of:
+                endpoint["authorization"] = {"type": "Bearer", "credentials": of["token"]}
+            if "ca.crt" in of:
+                endpoint["scheme"] = "https"
+                endpoint["tlsConfig"] = {"ca": {"secret": of["ca.crt"]}, "serverName": TLS_NAME}
         CustomResource(
             identity.logical(f"{name}-monitor"),
             api_version=MONITOR_VERSION,
@@ -118,7 +141,7 @@ class Mlflow(pulumi.ComponentResource):
             metadata=identity.metadata(name, name, labels=monitoring.labels),
             spec={
                 "selector": {"matchLabels": identity.pod_labels(name)},
-                "endpoints": [{"port": "main", "path": "/metrics"}],
+                "endpoints": [endpoint],
             },
             opts=identity.options(self),
         )

@@ -99,11 +99,6 @@ def _user_conflicts(spec: "DeploymentSpec") -> Iterator[str]:
             "jobs: true: MLflow's job consumers have no password of their own for a server with "
             "users; set jobs false, or auth none"
         )
-    if spec.auth.has_users and spec.kubernetes and spec.kubernetes.monitoring:
-        yield (
-            "kubernetes.monitoring: Prometheus has no password of its own for a server with users "
-            "yet; pulumi config rm --path kubernetes.monitoring, or set auth none"
-        )
 
 
 def _trace_conflicts(spec: "DeploymentSpec") -> Iterator[str]:

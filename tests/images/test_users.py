@@ -14,7 +14,14 @@ import requests
 
 from tests.images import routes
 from tests.images.sandbox import Postgres, Sandbox, execute, logs, wait_until
-from tests.images.users import ADMIN, ADMIN_PASSWORD, SERVER_KEY, ServersWithUsers, is_ready
+from tests.images.users import (
+    ADMIN,
+    ADMIN_PASSWORD,
+    METRICS_TOKEN,
+    SERVER_KEY,
+    ServersWithUsers,
+    is_ready,
+)
 
 pytestmark = pytest.mark.plugins
 
@@ -54,6 +61,21 @@ def urls(servers: ServersWithUsers) -> tuple[str, str]:
 
 def status(url: str, user: tuple[str, str] | None = None, **options: Any) -> int:
     return requests.get(url + SEARCH, auth=user, timeout=SECONDS, **options).status_code
+
+
+def test_prometheus_is_told_the_figures_by_its_token_and_no_user_is(urls: tuple[str, str]) -> None:
+    def asked(url: str, token: str, path: str = "/metrics", **options: Any) -> requests.Response:
+        shown = {"Authorization": f"Bearer {token}"} if token else {}
+        return requests.get(url + path, headers=shown, timeout=SECONDS, **options)
+
+    for url in urls:
+        assert status(url, ADMIN) == 200
+        figures = asked(url, METRICS_TOKEN)
+        assert figures.status_code == 200
+        assert "mlflow_http_requests_total" in figures.text
+        assert asked(url, "").status_code == asked(url, "another").status_code == 401
+        assert "mlflow_http" not in asked(url, "", auth=ADMIN).text
+        assert asked(url, METRICS_TOKEN, SEARCH).status_code == 401
 
 
 class Client:

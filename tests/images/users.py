@@ -9,7 +9,12 @@ from docker.models.containers import Container
 
 from infra.components.capacity import capacity
 from infra.components.oidc import SignOn
-from infra.components.secret_files import ADMIN_PASSWORD_FILE, PASSWORD_FILE, SERVER_KEY_FILE
+from infra.components.secret_files import (
+    ADMIN_PASSWORD_FILE,
+    METRICS_TOKEN_FILE,
+    PASSWORD_FILE,
+    SERVER_KEY_FILE,
+)
 from infra.components.server import ArtifactFolder, Database, TrackingServer
 from infra.components.users import ADMINISTRATOR, DefaultPermission, Users
 from tests.images.sandbox import Sandbox, ends, execute, wait_until
@@ -18,6 +23,7 @@ from tests.unit.infra.images.identity_provider import CLIENT
 ADMIN_PASSWORD = "of-the-administrator-alone"
 ADMIN = (ADMINISTRATOR, ADMIN_PASSWORD)
 SERVER_KEY = "that-forms-are-signed-with"
+METRICS_TOKEN = "of-prometheus-alone"
 ARTIFACTS = "/var/lib/mlflow/artifacts"
 
 
@@ -32,6 +38,7 @@ def tracking_server(host: str, sign_on: SignOn | None = None, **settings: Any) -
         allowed_hosts=(),
         jobs=False,
         users=Users(DefaultPermission.NONE, sign_on),
+        metrics=True,
         **settings,
     )
 
@@ -68,7 +75,11 @@ class ServersWithUsers:
         **settings: Any,
     ) -> None:
         self._sandbox, self._image = sandbox, image
-        self._secrets = {SERVER_KEY_FILE: SERVER_KEY, **(secrets or {})}
+        self._secrets = {
+            SERVER_KEY_FILE: SERVER_KEY,
+            METRICS_TOKEN_FILE: METRICS_TOKEN,
+            **(secrets or {}),
+        }
         self.server = tracking_server(host, **settings)
         self._folder = folder
         self._artifacts = sandbox.volume()

@@ -5,6 +5,7 @@ MLflow's own exporter counts below gunicorn only, which it does not run any more
 
 # mypy: allow-untyped-calls
 
+import hmac
 import os
 import time
 from collections.abc import Callable
@@ -19,14 +20,20 @@ PATH = "/metrics"
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Variable with the folder that the workers share; without it nothing is counted."""
 
+TOKEN_FILE = Path("/run/secrets/metrics-token")
+"""What whoever asks for the figures has to show, where the server has users."""
+
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
-def measured(application: "ASGIApp", route_of: Callable[[str, str], str]) -> "ASGIApp":
+def measured(
+    application: "ASGIApp", route_of: Callable[[str, str], str], token: str | None = None
+) -> "ASGIApp":
     """Return the application with its figures at `PATH`, of all workers together.
 
     `route_of` names the route of a path and a method: one of a few, or there would be a series
-    for each run.
+    for each run. With a `token`, only who shows it as a bearer token is told them; of others the
+    application decides.
     """
     # They look for the folder when they are imported.
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -60,7 +67,7 @@ def measured(application: "ASGIApp", route_of: Callable[[str, str], str]) -> "AS
         if scope["type"] != "http":
             await application(scope, receive, send)
             return
-        if scope["path"] == PATH:
+        if scope["path"] == PATH and (token is None or _shows(scope, token)):
             await figures()(scope, receive, send)
             return
         status = "none"
@@ -82,6 +89,11 @@ def measured(application: "ASGIApp", route_of: Callable[[str, str], str]) -> "AS
             requests.labels(method, route, status).inc()
 
     return counted
+
+
+def _shows(scope: "Scope", token: str) -> bool:
+    given = [value for name, value in scope["headers"] if name == b"authorization"]
+    return len(given) == 1 and hmac.compare_digest(given[0], f"Bearer {token}".encode())
 
 
 def _forget_the_dead(folder: Path) -> None:

@@ -214,8 +214,10 @@ def create() -> "ASGIApp":
             return "other"
         return rule.rule
 
-    whole: ASGIApp = application
+    whole: ASGIApp = gate(application) if users else application
     if metrics.FOLDER in os.environ:
         routes = flask_app.url_map.bind("")
-        whole = metrics.measured(application, route_of)
-    return gate(whole) if users else whole
+        # Prometheus is no user.
+        token = metrics.TOKEN_FILE.read_text().strip() if users else None
+        whole = metrics.measured(whole, route_of, token)
+    return whole
