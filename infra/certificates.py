@@ -17,6 +17,9 @@ SERVER_DAYS = 825
 RENEWED_DAYS = 60
 """A certificate with less left than this is renewed by the next deployment."""
 
+SOON = datetime.timedelta(days=30)
+"""Before its end, a certificate is warned about."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -70,6 +73,11 @@ def days_left(certificate: str) -> float:
     return (parsed.not_valid_after_utc - datetime.datetime.now(datetime.UTC)) / datetime.timedelta(
         1
     )
+
+
+def soonest_end(chain: str) -> datetime.datetime:
+    """Return when the first of some certificates expires; raises `ValueError` where none is."""
+    return min(one.not_valid_after_utc for one in x509.load_pem_x509_certificates(chain.encode()))
 
 
 def hosts_of(certificate: x509.Certificate) -> list[str]:

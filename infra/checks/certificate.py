@@ -8,13 +8,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from infra.certificates import hosts_of, is_for
+from infra.certificates import SOON, hosts_of, is_for
 from infra.specification.deployment import DeploymentSpec
 from infra.specification.error import SpecError
 from infra.specification.tls import TlsFiles
-
-SOON = datetime.timedelta(days=30)
-"""Before its end, a certificate is warned about."""
 
 
 def check_certificate(spec: DeploymentSpec, load_host: str | None = None) -> list[str]:

@@ -52,6 +52,18 @@ CAUSES = (
         "see whether its container is paused or at its CPU limit; raise `replicas` or `workers`",
     ),
     Cause(
+        r"upstream SSL certificate",
+        "a replica shows nginx a certificate that is not by the stack's own authority, or not for "
+        "a replica: it is of before the last deployment, or it is no replica",
+        "pulumi up --refresh -s STACK",
+    ),
+    Cause(
+        r"no pg_hba\.conf entry for host .*no encryption",
+        "a client came to PostgreSQL without TLS, which a stack with `tls_inside` does not let in",
+        "have it use sslmode=verify-full, with the file of the output `target`, "
+        "`backend_store.ca_file`, as sslrootcert",
+    ),
+    Cause(
         r"client intended to send too large body|413 Request Entity Too Large",
         "a proxy in front refuses artifacts above its limit (nginx's default is 1 MB)",
         "set client_max_body_size 0 in that proxy; the stacks' own nginx has no limit",

@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.components.names import POSTGRES
 from infra.labels import LABEL_COMPONENT
-from scripts.commands.doctor import indexes, stacks
+from scripts.commands.doctor import certificates, indexes, stacks
 from scripts.commands.doctor.finding import Finding, good, wrong
 from scripts.commands.setup import cluster
 from scripts.shared import machine
@@ -39,6 +39,7 @@ def check(names: Sequence[str]) -> Iterator[Finding]:
             remedy = f"kubectl {' '.join(where)} get pods"
             yield wrong(stack, "its pods cannot be listed", why, remedy)
             continue
+        shown: dict[str, str | None] = {}
         for pod in json.loads(listed)["items"]:
             name = pod["metadata"]["name"]
             yield from judge(stack, where, pod)
@@ -47,9 +48,12 @@ def check(names: Sequence[str]) -> Iterator[Finding]:
             if _is_ready_database(pod):
                 beside = [cluster.kubectl() or "kubectl", *where, "exec", name, "--"]
                 yield from indexes.check(stack, [str(word) for word in beside])
+            if pod["status"]["phase"] == "Running":
+                shown[name] = _kubectl(*where, "exec", name, "--", "cat", str(certificates.PATH))
         if stack in files.names():
             yield stacks.answer(stack, stacks.address(stack), stacks.ca_file(stack))
             yield from stacks.exposure(stack)
+            yield from certificates.judge(stack, shown)
 
 
 def deployed() -> set[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from infra.components.names import POSTGRES
 from infra.labels import LABEL_COMPONENT, LABEL_STACK
 from infra.specification.exposure import exposed, is_on
-from scripts.commands.doctor import indexes, ports
+from scripts.commands.doctor import certificates, indexes, ports
 from scripts.commands.doctor.causes import explain
 from scripts.commands.doctor.finding import Finding, good, wrong
 from scripts.shared import machine, tracking_server
@@ -53,6 +53,7 @@ def check(names: Sequence[str]) -> Iterator[Finding]:
         if stack in known:
             yield answer(stack, address(stack), ca_file(stack))
             yield from exposure(stack)
+            yield from certificates.judge(stack, shown(by_stack[stack]))
 
 
 def containers() -> list[Container] | None:
@@ -127,6 +128,16 @@ def recent_log(container: str) -> list[str]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     return done.stdout.decode(errors="replace").splitlines()
+
+
+def shown(present: Sequence[Container]) -> dict[str, str | None]:
+    """Return the certificates that running containers have, by component."""
+    read = ["cat", str(certificates.PATH)]
+    return {
+        component(container): machine.output(["docker", "exec", container["Id"], *read], timeout=30)
+        for container in present
+        if container["State"]["Running"] and not container["State"].get("Paused")
+    }
 
 
 def address(stack: str) -> str:

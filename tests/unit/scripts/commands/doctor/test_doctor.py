@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
+from infra.certificates import new_authority, signed
 from infra.labels import LABEL_COMPONENT, LABEL_STACK
-from scripts.commands.doctor import causes, indexes, machine, pods, ports, stacks
+from scripts.commands.doctor import causes, certificates, indexes, machine, pods, ports, stacks
 from scripts.commands.doctor.__main__ import report
 from scripts.commands.doctor.finding import Finding, good, wrong
 from scripts.commands.doctor.page import page
 from scripts.shared import project
+from scripts.stack import files
 from scripts.stack.indexes import expected
+from tests.certificates import ALREADY_EXPIRED
 from tests.serving import Handler, serving
 
 LINES = {
@@ -26,6 +29,10 @@ LINES = {
     "no live": "[error] 29#29: *7 no live upstreams while connecting to upstream",
     "upstream timed": "[error] 29#29: *7 upstream timed out (110: Connection timed out) while "
     "reading response header",
+    "upstream SSL": "[error] 29#29: *4 upstream SSL certificate verify error: (20:unable to get "
+    "local issuer certificate) while SSL handshaking to upstream",
+    "no encryption": 'FATAL:  no pg_hba.conf entry for host "10.89.0.1", user "mlflow", database '
+    '"mlflow", no encryption',
     "too large body": "[error] 29#29: *9 client intended to send too large body: 33554432 bytes",
     "psycopg2": "ModuleNotFoundError: No module named 'psycopg'",
     "No space": "OSError: [Errno 28] No space left on device: '/tmp/upload'",
@@ -143,6 +150,36 @@ def test_the_state_of_a_pod(known: pods.Pod, seen: list[str], why: str) -> None:
     assert [f.seen for f in found] == seen
     assert why in found[-1].why
     assert all(f.good or (f.why and "kubectl -n x" in f.remedy) for f in found)
+
+
+def of(days: float) -> str:
+    authority = new_authority("of a test")
+    return signed(authority, "of a test", ["localhost"], days).certificate
+
+
+def test_a_certificate_that_ends_soon_is_told_with_what_renews_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = {
+        "postgres": of(90),
+        "mlflow-a-1": of(29),
+        "nginx": of(29),
+        "object-store": None,
+        "mlflow-b-1": "no certificate",
+    }
+    monkeypatch.setattr(files, "config", lambda _: {"tls": "true"})
+    well, replica, front, unread = certificates.judge("s", shown)
+    assert well.good
+    assert [one.good for one in (replica, front, unread)] == [False] * 3
+    assert replica.seen.startswith("mlflow-a-1 shows a certificate that ends on 20")
+    assert replica.remedy == front.remedy == "pulumi up -s s, which renews it"
+    assert unread.why == "it is not in PEM form"
+    monkeypatch.setattr(files, "config", lambda _: {"tls": {"cert": "server.crt"}})
+    chain = of(90) + of(ALREADY_EXPIRED)
+    replica, front = certificates.judge("s", {"mlflow-a-1": of(29), "nginx": chain})
+    assert replica.remedy == "pulumi up -s s, which renews it"
+    assert front.remedy == "renew server.crt, then pulumi up -s s"
+    assert "nginx shows a certificate that ended on 20" in front.seen
 
 
 def test_a_port_forward_that_ended_by_itself_is_told(tmp_path: Path) -> None:
