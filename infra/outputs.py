@@ -153,6 +153,10 @@ class Target(BaseModel):
         description="User whose password is the output `admin_password`; None: nobody is asked "
         "who they are.",
     )
+    workspaces: bool = Field(
+        default=False,
+        description="Whether MLflow's workspaces are on; a workload works in the default one.",
+    )
     mlflow_version: str = Field(description="Version of mlflow that the replicas run.")
     artifacts: str = Field(description="Artifact store: `volume`, `s3` or `nfs`.")
     replicas: int = Field(ge=1, description="Number of MLflow replicas.")

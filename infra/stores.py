@@ -108,6 +108,7 @@ def tracking_server(
         traces=spec.traces,
         users=spec.users,
         tls=spec.tls_inside,
+        workspaces=spec.workspaces,
     )
 
 

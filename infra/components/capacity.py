@@ -56,14 +56,18 @@ class Capacity:
     """How `max_connections` comes about, for messages."""
 
 
-def capacity(*, replicas: int, workers: int, jobs: bool, users: bool = False) -> Capacity:
+def capacity(
+    *, replicas: int, workers: int, jobs: bool, users: bool = False, workspaces: bool = False
+) -> Capacity:
     """Return pool and connection limits for `replicas` servers of `workers` processes each.
 
     Those who use the database at once may hold connections of one store while the pool of another
-    keeps its own open. `users` adds a third store, of which no request holds more than one.
+    keeps its own open. `users` and `workspaces` add a store each, of which no request holds more
+    than one.
     `jobs` adds, on the one replica that runs them, another store and the consumers.
     """
-    used, kept = DATABASE_USERS * CONNECTIONS_PER_REQUEST, (STORES - 1 + users) * POOL
+    stores = STORES + users + workspaces
+    used, kept = DATABASE_USERS * CONNECTIONS_PER_REQUEST, (stores - 1) * POOL
     needed = replicas * workers * (used + kept) + RESERVED_CONNECTIONS
     also = ""
     if jobs:

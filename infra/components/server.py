@@ -147,6 +147,8 @@ class TrackingServer:
     """None: nobody is asked who they are."""
     tls: bool = False
     """Whether it speaks TLS, and nothing else, with the certificate among its secrets."""
+    workspaces: bool = False
+    """Whether what teams have is kept apart by MLflow's workspaces."""
 
     def command(self) -> list[str]:
         """Return the arguments of the server's process, the first being the program."""
@@ -200,6 +202,7 @@ class TrackingServer:
             **self._rollups(NEVER),
             **self.artifacts.environment(),
             **(self.users.environment() if self.users else {}),
+            **self._workspaces(),
         }
 
     def schema_job_command(self) -> list[str]:
@@ -215,6 +218,8 @@ class TrackingServer:
             command.append("--trace-rollups")
         if self.users:
             command.append("--users")
+        if self.workspaces:
+            command.append("--workspaces")
         return command
 
     def trace_jobs_command(self) -> list[str]:
@@ -242,7 +247,11 @@ class TrackingServer:
             **(archives if self.trace_jobs_files() else {}),
             **self._rollups(self.traces.rollup_schedule),
             **self.artifacts.environment(),
+            **self._workspaces(),
         }
+
+    def _workspaces(self) -> dict[str, str]:
+        return {"MLFLOW_ENABLE_WORKSPACES": "true"} if self.workspaces else {}
 
     def _rollups(self, schedule: str) -> dict[str, str]:
         if not self.traces.rollups:

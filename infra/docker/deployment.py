@@ -333,6 +333,7 @@ class Deployment(pulumi.ComponentResource):
                 platform=Platform.DOCKER,
                 tracking_uri=spec.tracking_uri,
                 username=ADMINISTRATOR if spec.users else None,
+                workspaces=spec.workspaces,
                 ca_file=ca_file,
                 mlflow_version=releases.version_of(spec.mlflow),
                 artifacts=spec.artifact_store,

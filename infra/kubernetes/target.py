@@ -97,6 +97,7 @@ def known_target(
         platform=Platform.KUBERNETES,
         tracking_uri=spec.tracking_uri,
         username=ADMINISTRATOR if spec.users else None,
+        workspaces=spec.workspaces,
         ca_file=ca_file,
         mlflow_version=releases.version_of(spec.mlflow),
         artifacts=spec.artifact_store,

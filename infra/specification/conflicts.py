@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from infra import releases
 from infra.components.capacity import MOST_WORKERS
 from infra.components.postgres import least_memory
 from infra.components.server import LOCAL_HOSTS
@@ -76,6 +77,11 @@ def conflicts(spec: "DeploymentSpec") -> Iterator[str]:
             "large traces; raise it or set fewer workers"
         )
     yield from _user_conflicts(spec)
+    if spec.workspaces and isinstance(spec.mlflow, str) and spec.mlflow != releases.pinned():
+        yield (
+            f"workspaces: true: that they keep teams apart is tried with mlflow "
+            f"{releases.pinned()} only; pulumi config rm mlflow, or set workspaces false"
+        )
     yield from _postgres_conflicts(spec)
     yield from _trace_conflicts(spec)
 

@@ -169,6 +169,13 @@ class DeploymentSpec(BaseModel):
         "where nobody gave them a permission: `none`, `read` or `edit`.",
         examples=["none"],
     )
+    workspaces: bool = Field(
+        default=False,
+        description="Keep what teams have apart by MLflow's workspaces, each with its own "
+        "experiments, runs, models, traces and artifacts. It takes users (`auth`) to keep anybody "
+        "out of one.",
+        examples=["true"],
+    )
     tls: Tls = Field(
         default=False,
         description="Whether clients use TLS: `true`, with a certificate by an authority of the "
@@ -468,6 +475,7 @@ class DeploymentSpec(BaseModel):
             workers=self.workers,
             jobs=self.jobs,
             users=self.users is not None,
+            workspaces=self.workspaces,
         )
 
     @model_validator(mode="after")

@@ -20,7 +20,12 @@ OFF = ("0", "off", "f", "false", "n", "no")
 
 def exposures(spec: "DeploymentSpec") -> Iterator[str]:
     """Yield a warning for what a specification opens to everybody in the network."""
-    values: dict[str, object] = {"bind": spec.bind, "auth": spec.auth, "tls": spec.tls}
+    values: dict[str, object] = {
+        "bind": spec.bind,
+        "auth": spec.auth,
+        "tls": spec.tls,
+        "workspaces": spec.workspaces,
+    }
     if spec.kubernetes is not None:
         values["kubernetes"] = spec.kubernetes.model_dump()
     yield from exposed(values)
@@ -32,7 +37,7 @@ def is_on(value: object) -> bool:
 
 
 def exposed(values: Mapping[str, object]) -> Iterator[str]:
-    """Yield the same for the keys `bind`, `auth`, `tls` and `kubernetes` of a stack file."""
+    """Yield the same for the keys of a stack file."""
     missing = [key for key in MISSING if not is_on(values.get(key))]
     bind = values.get("bind") or "127.0.0.1"
     if _is_open(str(bind)):
@@ -43,6 +48,12 @@ def exposed(values: Mapping[str, object]) -> Iterator[str]:
         ends_tls = bool(cluster.get("ingress_tls_secret"))
         left = [key for key in missing if not (key == "tls" and ends_tls)]
         yield from _warnings(f"kubernetes.ingress_host: {host}", left)
+    if is_on(values.get("workspaces")) and "auth" in missing:
+        yield (
+            "workspaces: true: the server asks nobody who they are, so these are order and no "
+            "protection: whoever names one may read, change and delete what is in it; "
+            "pulumi config set auth basic"
+        )
 
 
 def _is_open(address: str) -> bool:

@@ -20,6 +20,13 @@ select (select count(*) from experiments where experiment_id <> 0) || ' experime
 """
 _NOTHING = "0 experiments, 0 runs, 0 registered models, 0 traces"
 
+# Of rows as JSON: older releases of MLflow have no such column.
+_ELSEWHERE = " union all ".join(
+    f"select true from {table} where to_jsonb({table}) ->> 'workspace' <> 'default'"  # noqa: S608
+    for table in ("experiments", "registered_models")
+)
+_WORKSPACES = f"select exists ({_ELSEWHERE})"
+
 # What depends on the place that a backup is restored to: where artifacts are, and so archived spans
 # (their addresses are in tags); rollups of traces, which a stack without them must not have, and
 # one with them builds again.
@@ -122,6 +129,10 @@ class Database:
     def destination(self) -> str:
         """Return the artifact destination that the schema job wrote down."""
         return self.ask("select artifacts_destination from mlflow_bench.deployment")
+
+    def has_workspaces(self) -> bool:
+        """Say whether anything of what people have made is in another than the default one."""
+        return self.ask(_WORKSPACES) == "t"
 
     def revision(self) -> str:
         """Return the revision of MLflow's schema."""

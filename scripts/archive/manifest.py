@@ -34,6 +34,9 @@ class Manifest(BaseModel):
     postgres_version: str
     schema_revision: str = Field(description="MLflow's, as its migrations name it.")
     artifacts: str = Field(description="Kind of the artifact store: `volume`, `s3` or `nfs`.")
+    workspaces: bool = Field(
+        default=False, description="Whether anything is in another than MLflow's default workspace."
+    )
     deleted: list[str] = Field(
         default=[], description="Artifacts of the moment that were deleted before they were copied."
     )

@@ -85,6 +85,7 @@ def take(target: Target, path: Path, *, with_keys: bool = True) -> Manifest:
         postgres_version=database.version(),
         schema_revision=database.revision(),
         artifacts=target.artifacts,
+        workspaces=database.has_workspaces(),
     )
     try:
         writer = Writer(path, description)

@@ -47,13 +47,15 @@ def _restore(target: Target, *, path: Path) -> str:
 def restore(target: Target, path: Path) -> Manifest:
     """Put the backup in `path` into the stack and return its manifest.
 
-    Raises `RefusedError` before anything is changed if the file is damaged, is of a newer mlflow,
-    or the stack is not empty; or `requests.RequestException`, or `OSError` beside the file.
+    Raises `RefusedError` before anything is changed if the file is damaged, is of a newer mlflow or
+    has workspaces that the stack has not, or the stack is not empty; or
+    `requests.RequestException`, or `OSError` beside the file.
     """
     host, artifacts = host_of(target), Artifacts(target.tracking_uri)
     database = Database(target, host)
     description = manifest.read(path)
     check_versions(description, target.mlflow_version, database.version())
+    check_workspaces(description, target)
     if content := database.content():
         raise RefusedError(
             f"stack {target.stack!r} is not empty ({content}): restore into a new one"
@@ -82,6 +84,15 @@ def restore(target: Target, path: Path) -> Manifest:
                 if "warning: " in line:
                     print(f"restore: {line.partition('warning: ')[2]}")
     return description
+
+
+def check_workspaces(description: Manifest, target: Target) -> None:
+    """Raise `RefusedError` where a backup has workspaces that a stack would not keep apart."""
+    if description.workspaces and not target.workspaces:
+        raise RefusedError(
+            f"the backup has workspaces and stack {target.stack!r} keeps none apart: pulumi config "
+            f"set -s {target.stack} workspaces true, pulumi up, and restore again"
+        )
 
 
 def check_versions(description: Manifest, mlflow: str, postgres: str) -> None:

@@ -35,7 +35,7 @@ CHANGES: dict[str, tuple[Settings, ...]] = {
         {"bind": "0.0.0.0", "allowed_hosts": "mlflow.example.com", "start_timeout": 200},
         {"jobs": True},
         {"auth": "basic", "tls": True},
-        {"auth": "basic"},
+        {"auth": "basic", "workspaces": True},
     ),
     "single-az": (
         {"presigned": True, "s3_port": free_port(), "object_store_memory": "1g"},
@@ -48,7 +48,7 @@ CHANGES: dict[str, tuple[Settings, ...]] = {
     "multi-az": (
         {"zones": 3, "presigned": True, "s3_port": free_port(), "object_store_memory": "1g"},
         {"zones": 2, "replicas": 2},
-        {"zones": 2, "auth": "basic", "tls": True, "tls_inside": True},
+        {"zones": 2, "auth": "basic", "tls": True, "tls_inside": True, "workspaces": True},
         {"zones": 2, "subnets": "10.203.0.0/24,10.203.1.0/24"},
     ),
     "multi-az-nfs": (
@@ -61,7 +61,7 @@ CHANGES: dict[str, tuple[Settings, ...]] = {
         {"workers": 2, "mlflow_memory": "1700m"},
         {"kubernetes": {"max_replicas": 4, "ingress_host": "mlflow.example.com"}},
         {"trace_archival": "30d", "trace_retention": "365d", "trace_rollups": True},
-        {"auth": "basic", "tls": True, "tls_inside": True},
+        {"auth": "basic", "tls": True, "tls_inside": True, "workspaces": True},
     ),
 }
 """What is set beside the stack's own file, one change after another."""

@@ -49,6 +49,8 @@ GRAPHQL = """query {
     mlflowSearchModelVersions(input: {}) { modelVersions { description } }
 }"""
 
+HEADER = "X-MLFLOW-WORKSPACE"
+
 AT_ONCE = 8
 SECONDS = 120
 
@@ -156,6 +158,98 @@ def routes(servers: ServersWithUsers) -> list[Route]:
 _NO_METHODS = ("HEAD", "OPTIONS")
 
 
+TEAM, OTHERS = "team-a", "team-b"
+"""Workspaces, one of a team and one of another."""
+
+IN_NONE = re.compile(
+    r"GET (?:/health|/version|/static-files/.*|/(?:ajax-)?api/3\.0/mlflow/server-info)"
+)
+"""What is of no workspace, whichever is named."""
+
+
+@dataclass
+class Between:
+    """What another team gets of a team's workspace."""
+
+    passed: list[str] = field(default_factory=list)
+    """Routes that were not refused though the team's workspace was named."""
+    shown: list[str] = field(default_factory=list)
+    """Routes that showed what is the team's to one who named a workspace of their own."""
+    failed: list[str] = field(default_factory=list)
+    """Requests that the server answered with 500."""
+    changed: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """What is the team's and not as it was, before and after."""
+
+
+def try_between_workspaces(servers: ServersWithUsers) -> Between:
+    """Ask every route of a server with workspaces, which nobody has used yet, as another team.
+
+    First with the team's workspace, then from their own, in which they may do everything.
+    """
+    url = servers.url()
+    for workspace in (TEAM, OTHERS):
+        _post(url, "workspaces", {"name": workspace}, "3.0")
+    values = _belongings(url, TEAM)
+    give_part(url, USERS[Role.OTHER], OTHERS)
+    before = _contents(url, values)
+    found = Between()
+
+    def ask(route: Route, workspace: str) -> None:
+        name = f"{route.method} {route.path}"
+        status, text = _ask(url, route, Role.OTHER, values, workspace)
+        if workspace == TEAM and status != requests.codes.forbidden and not IN_NONE.match(name):
+            found.passed.append(f"{name}: {status} {text[:200]}")
+        if MARK in text:
+            found.shown.append(f"{workspace}: {name}")
+        if status >= requests.codes.server_error:
+            found.failed.append(f"{workspace}: {name}: {status} {text[:200]}")
+
+    known = routes(servers)
+    for workspace in (TEAM, OTHERS):
+        for phase in range(3):
+            asked = [route for route in known if route.phase == phase]
+            with ThreadPoolExecutor(AT_ONCE if phase < 2 else 1) as threads:
+                list(threads.map(ask, asked, [workspace] * len(asked)))
+    after = _contents(url, values)
+    found.changed = {name: (was, after[name]) for name, was in before.items() if was != after[name]}
+    return found
+
+
+def give_part(url: str, username: str, workspace: str, role: str = "admin") -> None:
+    """Give a user one of the roles that MLflow makes with a workspace."""
+    listed = requests.get(
+        f"{url}/api/3.0/mlflow/roles/list",
+        params={"workspace": workspace},
+        auth=ADMIN,
+        timeout=SECONDS,
+    ).json()
+    [number] = [one["id"] for one in listed["roles"] if one["name"] == role]
+    _post(url, "roles/assign", {"username": username, "role_id": number}, "3.0")
+
+
+def _contents(url: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the team has, as the administrator reads it."""
+    paths = {
+        "experiment": "2.0/mlflow/experiments/get?experiment_id={experiment_id}",
+        "run": "2.0/mlflow/runs/get?run_id={run_id}",
+        "metric": "2.0/mlflow/metrics/get-history?run_id={run_id}&metric_key=loss",
+        "model": "2.0/mlflow/registered-models/get?name={name}",
+        "version": "2.0/mlflow/model-versions/get?name={name}&version=1",
+        "logged model": "2.0/mlflow/logged-models/{model_id}",
+        "trace": "3.0/mlflow/traces/{trace_id}",
+        "data set": "3.0/mlflow/datasets/{dataset_id}",
+        "artifact": "2.0/mlflow-artifacts/artifacts/{path}",
+    }
+    headers = {HEADER: TEAM}
+    found = {}
+    for name, path in paths.items():
+        asked = f"{url}/api/{path.format(**values)}"
+        answer = requests.get(asked, auth=ADMIN, headers=headers, timeout=SECONDS)
+        assert answer.ok, f"{name}: {answer.text}"
+        found[name] = answer.text
+    return found
+
+
 def try_all(servers: ServersWithUsers) -> Found:
     """Ask every route of a server that nobody has used yet, as everybody."""
     url = servers.url()
@@ -193,7 +287,9 @@ def _credentials(role: Role) -> tuple[str, str] | None:
     return ADMIN if role is Role.ADMINISTRATOR else (USERS[role], USER_PASSWORD)
 
 
-def _ask(url: str, route: Route, role: Role, values: Mapping[str, Any]) -> tuple[int, str]:
+def _ask(
+    url: str, route: Route, role: Role, values: Mapping[str, Any], workspace: str = ""
+) -> tuple[int, str]:
     """Return the status of an answer, and what came of it."""
     path = re.sub(
         r"[<{](?:\w+:)?(\w+)(?::\w+)?[>}]",
@@ -208,6 +304,8 @@ def _ask(url: str, route: Route, role: Role, values: Mapping[str, Any]) -> tuple
         # Of a run or of a model.
         given = {"json": {key: values[key] for key in values.keys() - {"model_id"}}}
     headers = {"X-Mlflow-Experiment-Id": values["experiment_id"], **given.pop("headers", {})}
+    if workspace:
+        headers[HEADER] = workspace
     try:
         with requests.request(
             route.method,
@@ -229,15 +327,26 @@ def _ask(url: str, route: Route, role: Role, values: Mapping[str, Any]) -> tuple
         return requests.codes.ok, ""
 
 
-def _belongings(url: str) -> dict[str, Any]:
+def _post(
+    url: str, path: str, body: Mapping[str, Any], version: str = "2.0", workspace: str = ""
+) -> Any:
+    """Send something as the administrator; return the answer."""
+    answer = requests.post(
+        f"{url}/api/{version}/mlflow/{path}",
+        json=body,
+        auth=ADMIN,
+        headers={HEADER: workspace} if workspace else {},
+        timeout=SECONDS,
+    )
+    assert answer.ok, f"{path}: {answer.text}"
+    return answer.json()
+
+
+def _belongings(url: str, workspace: str = "") -> dict[str, Any]:
     """Make the users and what belongs to the team; return what requests name of it."""
 
     def post(path: str, body: Mapping[str, Any], version: str = "2.0") -> Any:
-        answer = requests.post(
-            f"{url}/api/{version}/mlflow/{path}", json=body, auth=ADMIN, timeout=SECONDS
-        )
-        assert answer.ok, f"{path}: {answer.text}"
-        return answer.json()
+        return _post(url, path, body, version, workspace)
 
     for name in (*USERS.values(), SUBJECT):
         post("users/create", {"username": name, "password": USER_PASSWORD})
@@ -249,7 +358,8 @@ def _belongings(url: str) -> dict[str, Any]:
     post("runs/log-metric", {"run_id": run, "key": "loss", "value": 0.5, "timestamp": 1})
     name = "model"
     post("registered-models/create", {"name": name, "description": MARK, "tags": tags})
-    source = f"mlflow-artifacts:/{experiment}/{run}/artifacts/m"
+    folder = f"workspaces/{workspace}/{experiment}" if workspace else experiment
+    source = f"mlflow-artifacts:/{folder}/{run}/artifacts/m"
     version = {"name": name, "source": source, "run_id": run, "description": MARK, "tags": tags}
     post("model-versions/create", version)
     body = {"experiment_id": experiment, "name": f"of-{MARK}", "source_run_id": run, "tags": tags}
@@ -263,7 +373,8 @@ def _belongings(url: str) -> dict[str, Any]:
     )["dataset"]["dataset_id"]
     path = f"{experiment}/{run}/artifacts/note.txt"
     artifact = f"{url}/api/2.0/mlflow-artifacts/artifacts/{path}"
-    assert requests.put(artifact, data=MARK, auth=ADMIN, timeout=SECONDS).ok
+    headers = {HEADER: workspace} if workspace else {}
+    assert requests.put(artifact, data=MARK, auth=ADMIN, headers=headers, timeout=SECONDS).ok
     for role, permission in ((Role.READER, "READ"), (Role.EDITOR, "EDIT")):
         for kind, key in (("experiment", experiment), ("registered_model", name)):
             grant = {
@@ -338,6 +449,10 @@ again and compares: a route that is not here, or answers otherwise, fails it.
   `shows`: answered with what belongs to the team. A search of another team is answered, and shows
   nothing of it.
 - `/[ajax-]api` is the same route twice, for clients and for the web interface.
+- With `workspaces: true`, whoever has no part in a workspace gets `403` for every route with it,
+  but for `/health`, `/version`, `/static-files/` and `server-info`, which are of none; and from a
+  workspace of their own they are shown nothing of it and change nothing in it, by any of these
+  routes (`tests/images/test_workspaces.py` asks all).
 
 | method | route | nobody | another team | reader | editor | administrator |
 |---|---|---|---|---|---|---|

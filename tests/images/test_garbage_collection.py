@@ -116,6 +116,8 @@ class Team:
         self.uri = uri
         self.files = files
         self.records: str | None = None
+        self.below = ""
+        """Folder of its workspace, where it has one."""
         self.store = SqlAlchemyStore(uri, "mlflow-artifacts:/")
 
     def sql(self, statement: str) -> str:
@@ -153,7 +155,7 @@ class Team:
             ],
         )
         for name in ("model/weights.bin", "note.txt"):
-            self.files.put(f"{experiment}/{run}/artifacts/{name}")
+            self.files.put(f"{self.below}{experiment}/{run}/artifacts/{name}")
         return str(run)
 
     def model(self, experiment: str, run: str) -> str:
@@ -167,7 +169,7 @@ class Team:
         ).model_id
         self.store.log_outputs(run, [LoggedModelOutput(model, 0)])
         self.store.log_batch(run, [Metric("loss", 0.5, 1, 9, model_id=model)], [], [])
-        self.files.put(f"{experiment}/models/{model}/artifacts/MLmodel")
+        self.files.put(f"{self.below}{experiment}/models/{model}/artifacts/MLmodel")
         return str(model)
 
     def trace(self, experiment: str, run: str) -> str:
@@ -176,8 +178,8 @@ class Team:
         location = TraceLocation.from_experiment_id(experiment)
         self.store.start_trace(TraceInfo(trace, location, 1, TraceState.OK))
         self.store.link_traces_to_run([trace], run)
-        self.files.put(f"{experiment}/traces/{trace}/artifacts/traces.json")
-        self.files.put(f"trace-archive/{experiment}/traces/{trace}/artifacts/traces.pb")
+        self.files.put(f"{self.below}{experiment}/traces/{trace}/artifacts/traces.json")
+        self.files.put(f"trace-archive/{self.below}{experiment}/traces/{trace}/artifacts/traces.pb")
         return trace
 
     def whole_experiment(self) -> str:
@@ -269,12 +271,12 @@ def kept_and_deleted(team: Team) -> tuple[dict[str, int], set[str]]:
     gone = team.run(kept, "shared", "of the deleted run")
     model = team.model(kept, gone)
     # A kept run's that has a model that goes, and a trace that stays with a run that goes.
-    files.put(f"{kept}/{gone}/artifacts/checkpoints/begun.part")
-    files.put(f"{kept}/models/{model}/artifacts/data/weights.part")
+    files.put(f"{team.below}{kept}/{gone}/artifacts/checkpoints/begun.part")
+    files.put(f"{team.below}{kept}/models/{model}/artifacts/data/weights.part")
     store.delete_run(gone)
     store.delete_logged_model(model)
     experiment = team.whole_experiment()
-    files.put(f"{experiment}/not-of-a-run.txt")
+    files.put(f"{team.below}{experiment}/not-of-a-run.txt")
     store.delete_experiment(experiment)
     restored = team.whole_experiment()
     store.delete_experiment(restored)
@@ -304,6 +306,33 @@ def test_all_of_what_was_deleted_goes_and_nothing_else(team: Team) -> None:
     assert would["content"] == removed["content"] | {"folders": would["content"]["folders"]}
     assert nothing(team.collect())
     assert nothing(team.collect(dry_run=True))
+
+
+def test_what_was_deleted_goes_from_all_workspaces(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.entities import Workspace
+    from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
+    from mlflow.tracking._workspace import registry
+    from mlflow.utils.workspace_context import ServerWorkspaceContext
+
+    monkeypatch.setenv("MLFLOW_ENABLE_WORKSPACES", "true")
+    monkeypatch.setattr(registry, "_workspace_store_registry", None)
+    team.store.engine.dispose()
+    store = WorkspaceAwareSqlAlchemyStore(team.uri, "mlflow-artifacts:/")
+    team.store = store
+    for name in ("team-a", "team-b"):
+        store._get_workspace_provider_instance().create_workspace(Workspace(name))
+    for name in ("team-a", "team-b"):
+        team.below, team.records = f"workspaces/{name}/", None
+        with ServerWorkspaceContext(name):
+            before = kept_and_deleted(team)
+            would = team.collect(dry_run=True)
+        removed = team.collect()
+        assert (team.all(), removed["notes"]) == (before, [])
+        assert (removed["experiments"], removed["runs"], removed["traces"]) == (2, 5, 2)
+        assert would["content"]["objects"] == removed["content"]["objects"]
+    store._get_workspace_provider_instance()._engine.dispose()
 
 
 def test_the_next_run_finishes_what_was_interrupted(

@@ -527,3 +527,25 @@ def test_what_a_backup_s_stack_encrypted_is_encrypted_by_the_own_keys(
         assert "former_keys" not in database.server.dump()
         printed = capfd.readouterr()
         assert "warning" not in printed.out + printed.err
+
+
+def test_workspaces_that_are_used_are_not_hidden(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert database.job() == 0
+    said(capsys)
+    database.server.sql(
+        "INSERT INTO workspaces (name) VALUES ('team-a');"
+        "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage,"
+        " workspace) VALUES (7, 'theirs', 'mlflow-artifacts:/workspaces/team-a/7', 'active',"
+        " 'team-a')"
+    )
+    assert database.job() == 3
+    line = said(capsys)
+    assert "rows in the workspaces team-a (1 in experiments)" in line
+    assert line.endswith("what is in them (docs/access.md)")
+    assert database.job("--workspaces") == 0
+    said(capsys)
+    # One without anything in it is nothing to hide.
+    database.server.sql("DELETE FROM experiments WHERE experiment_id = 7")
+    assert database.job() == 0

@@ -98,6 +98,29 @@ def test_traces_that_are_older_are_deleted_and_no_others(
     assert kept(backend) == ["tr-0", "tr-3"]
 
 
+def test_traces_are_deleted_in_all_workspaces(
+    sandbox: Sandbox, backend: Postgres, mlflow_image: str
+) -> None:
+    old = "(9, 'theirs', 'mlflow-artifacts:/workspaces/team-a/9', 'active', 'team-a')"
+    backend.sql(
+        "INSERT INTO workspaces (name) VALUES ('team-a'); INSERT INTO experiments (experiment_id,"
+        f" name, artifact_location, lifecycle_stage, workspace) VALUES {old};"
+        "INSERT INTO trace_info (request_id, experiment_id, timestamp_ms, execution_time_ms,"
+        f" status) VALUES ('tr-theirs', 9, {NOW_MS - 11 * DAY_MS}, 5, 'OK');"
+    )
+    command = ["trace-jobs", f"--database-uri={URI}", "--once", "--delete-after=10d"]
+    environment = {"MLFLOW_ENABLE_WORKSPACES": "true"}
+    try:
+        status, output = ends(sandbox.run(mlflow_image, command, environment=environment), 180)
+        assert (status, kept(backend)) == (0, ["tr-0", "tr-3"]), output
+        assert "deleted 2 traces older than 10d" in output
+    finally:
+        backend.sql(
+            "DELETE FROM experiments WHERE experiment_id = 9; DELETE FROM workspaces"
+            " WHERE name = 'team-a'"
+        )
+
+
 def test_while_others_work_nothing_is_done(
     sandbox: Sandbox,
     backend: Postgres,

@@ -32,7 +32,7 @@ def tracking_server(host: str, sign_on: SignOn | None = None, **settings: Any) -
     return TrackingServer(
         database=Database(host=host, port=5432, name="mlflow", user="mlflow"),
         artifacts=ArtifactFolder(PurePosixPath(ARTIFACTS)),
-        capacity=capacity(replicas=2, workers=1, jobs=False, users=True),
+        capacity=capacity(replicas=2, workers=1, jobs=False, users=True, workspaces=True),
         port=5000,
         workers=1,
         allowed_hosts=(),

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from mlflow import cli
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.utils.workspace_context import get_request_workspace
+from mlflow.utils.workspace_utils import WORKSPACES_DIR_NAME
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
@@ -182,13 +184,13 @@ class Collection:
                 return
             for path in self._folders(number):
                 self.clear(path)
-            archive = PurePosixPath(ARCHIVE, experiment_id)
-            if other := self._unknown(archive, number):
-                self.removed.notes.append(
-                    f"in {archive} are traces of others, as {other}: only its own are removed"
-                )
-            else:
-                self.clear(archive)
+            for archive in _archives(experiment_id):
+                if other := self._unknown(archive, number):
+                    self.removed.notes.append(
+                        f"in {archive} are traces of others, as {other}: only its own are removed"
+                    )
+                else:
+                    self.clear(archive)
             if self._dry:
                 count = text("SELECT count(*) FROM trace_info WHERE experiment_id = :id")
                 self.removed.traces += session.connection().scalar(count, {"id": number}) or 0
@@ -297,6 +299,13 @@ def _joined(store: Any, session: Any) -> Iterator[None]:
         yield
     finally:
         store.ManagedSessionMaker = sessions
+
+
+def _archives(experiment_id: str) -> Iterator[PurePosixPath]:
+    """Yield where archived traces of an experiment may be: with workspaces, in that of its own."""
+    yield PurePosixPath(ARCHIVE, experiment_id)
+    if workspace := get_request_workspace():
+        yield PurePosixPath(ARCHIVE, WORKSPACES_DIR_NAME, workspace, experiment_id)
 
 
 def _path(uri: str) -> PurePosixPath | None:

@@ -11,7 +11,7 @@ import time
 from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from . import encryption, migrations, record, rollup_rows, states, store, users
+from . import encryption, migrations, record, rollup_rows, states, store, users, workspaces
 from .database import locked_connection
 from .messages import FailureError, RefusalError, say
 
@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
             timeout = f"{options.lock_timeout * 1000:.0f}ms"
             connection.execute(text(f"SET LOCAL lock_timeout = '{timeout}'"))
             summary = prepare(connection, destination, rollups=options.trace_rollups)
+            if not options.workspaces:
+                workspaces.check(connection)
             if options.users:
                 users.prepare(connection, users.password())
     except RefusalError as refusal:
@@ -121,6 +123,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="servers have MLflow's users: make their tables, and the administrator, whose "
         "password is in /run/secrets/admin-password",
+    )
+    parser.add_argument(
+        "--workspaces",
+        action="store_true",
+        help="servers have workspaces; without it, a database in which others than the default "
+        "one are used is refused",
     )
     parser.add_argument("--lock-timeout", type=_seconds, default=120, help="seconds")
     parser.add_argument("--connect-timeout", type=_seconds, default=60, help="seconds")

@@ -32,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     logging.basicConfig(level="INFO", format="%(asctime)s %(name)s: %(message)s")
     os.environ["MLFLOW_BACKEND_STORE_URI"] = given.database_uri
+    # Where there are workspaces, it says so in the environment; and they are in the same place.
+    os.environ["MLFLOW_WORKSPACE_STORE_URI"] = given.database_uri
     if given.once:
         work(given.delete_after, given.rollups_now)
         return 0

@@ -1,8 +1,12 @@
 """Deletes traces that are older than the deployment keeps them."""
 
+# mypy: allow-untyped-calls
+
 from typing import Any
 
 from mlflow.entities import ViewType
+from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+from mlflow.utils.workspace_context import ServerWorkspaceContext
 
 BATCH = 100
 """Traces of one transaction; MLflow's client asks for as many."""
@@ -18,9 +22,20 @@ def milliseconds(age: str) -> int:
 def delete_older(store: Any, age: str, now_ms: int) -> int:
     """Delete the traces of all experiments that began longer than `age` ago; return how many.
 
-    `store` is MLflow's tracking store. It removes what is archived of them, too.
+    `store` is MLflow's tracking store. It removes what is archived of them, too. Where there are
+    workspaces, it shows one at a time.
     """
     cutoff = now_ms - milliseconds(age)
+    if not MLFLOW_ENABLE_WORKSPACES.get():
+        return _delete(store, cutoff)
+    deleted = 0
+    for workspace in store._get_workspace_provider_instance().list_workspaces():
+        with ServerWorkspaceContext(workspace.name):
+            deleted += _delete(store, cutoff)
+    return deleted
+
+
+def _delete(store: Any, cutoff: int) -> int:
     deleted = 0
     for experiment in _experiments(store):
         while True:

@@ -52,6 +52,23 @@ def test_servers_find_the_settings_and_refuse_what_has_no_rule() -> None:
     }
 
 
+def test_workspaces_are_known_to_all_who_read_the_database() -> None:
+    apart = replace(SERVER, workspaces=True)
+    added = {"MLFLOW_ENABLE_WORKSPACES": "true"}
+    assert dict(apart.environment().items() - SERVER.environment().items()) == added
+    jobs = apart.trace_jobs_environment().items() - SERVER.trace_jobs_environment().items()
+    assert dict(jobs) == added
+    assert "--workspaces" in apart.schema_job_command()
+    assert "--workspaces" not in SERVER.schema_job_command()
+    assert apart.files() == SERVER.files()
+
+
+def test_workspaces_have_a_pool_of_their_own_in_each_worker() -> None:
+    few = capacity(replicas=2, workers=3, jobs=False, users=True)
+    more = capacity(replicas=2, workers=3, jobs=False, users=True, workspaces=True)
+    assert more.max_connections - few.max_connections == 2 * 3 * POOL
+
+
 def test_the_users_table_has_a_pool_of_its_own_in_each_worker() -> None:
     few = capacity(replicas=2, workers=3, jobs=False)
     more = capacity(replicas=2, workers=3, jobs=False, users=True)

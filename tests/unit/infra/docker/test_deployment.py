@@ -183,6 +183,19 @@ def test_the_password_is_only_in_uploaded_files(engine: Engine) -> None:
         assert PASSWORD in json.dumps(uploads)
 
 
+def test_workspaces_are_told_to_whoever_uses_the_database(engine: Engine) -> None:
+    assert not deploy(engine).workspaces
+    target = deploy(engine, workspaces="true", trace_retention="30d", **MULTI_AZ)
+    assert target.workspaces
+    told = {
+        name
+        for name, inputs in engine.containers().items()
+        if "MLFLOW_ENABLE_WORKSPACES=true" in inputs.get("envs", [])
+    }
+    assert told == {"mlflow-a-1", "mlflow-b-1", "trace-jobs"}
+    assert "--workspaces" in engine.containers()["schema-job"]["command"]
+
+
 def test_the_administrator_s_password_reaches_the_schema_job_alone(engine: Engine) -> None:
     target = deploy(engine, auth="basic", trace_retention="30d", **MULTI_AZ)
     assert target.username == "admin"

@@ -421,8 +421,12 @@ def test_a_pod_is_started_anew_for_another_password_and_tells_nothing_of_it(
 
 
 def test_the_administrator_s_password_reaches_the_schema_job_alone(engine: Engine) -> None:
-    target, _ = deploy(auth="basic", trace_retention="30d")
+    target, _ = deploy(auth="basic", workspaces="true", trace_retention="30d")
     assert target.username == "admin"
+    assert target.workspaces
+    told = {name for name, pod in engine.pods().items() if "ENABLE_WORKSPACES" in json.dumps(pod)}
+    assert told >= {"mlflow", "trace-jobs"}
+    assert "--workspaces" in json.dumps(engine.pods()["schema-job"])
     assert PASSWORD not in target.model_dump_json()
     # As the SDK writes a secret.
     secrets = {name: set(one["stringData"]["value"]) for name, one in engine.of("Secret").items()}

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
+from infra import releases
 from infra.components.capacity import capacity
 from infra.specification.deployment import DeploymentSpec
 from infra.specification.error import SpecError
@@ -463,6 +464,31 @@ def test_what_users_exclude_is_said(config: dict[str, str], line: str) -> None:
 def test_users_are_asked_for() -> None:
     assert load().users is None
     assert load(auth="basic").users is not None
+
+
+def test_workspaces_are_tried_with_the_pinned_release_only() -> None:
+    assert load().workspaces is False
+    assert load(workspaces="true", mlflow=releases.pinned()).workspaces is True
+    older = next(each for each in releases.supported() if each != releases.pinned())
+    with pytest.raises(SpecError, match=r"^workspaces: true: that they keep teams apart is tried"):
+        load(workspaces="true", mlflow=older)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"workspaces": "true"}, True),
+        ({"workspaces": "true", "auth": "basic"}, False),
+        ({"workspaces": "false"}, False),
+        ({}, False),
+    ],
+)
+def test_workspaces_that_protect_nothing_are_told(values: dict[str, str], said: bool) -> None:
+    lines = list(exposed(values))
+    assert lines == list(exposures(load(**values)))
+    assert [line.startswith("workspaces: true: the server asks nobody") for line in lines] == [
+        True
+    ] * said
 
 
 def test_the_jobs_of_traces_need_some_memory() -> None:

@@ -22,7 +22,7 @@ from scripts.archive.host import Host, host_of
 from scripts.archive.manifest import ARTIFACTS, DATABASE, KEYS, MANIFEST, Manifest, Writer
 from scripts.commands import backup
 from scripts.commands.backup import main
-from scripts.commands.restore import check_versions
+from scripts.commands.restore import check_versions, check_workspaces
 from tests.serving import Handler, serving
 from tests.unit.workloads.builders import target
 from workloads.target import target as stacks
@@ -212,6 +212,9 @@ class Dumped:
     def version(self) -> str:
         return "17.11"
 
+    def has_workspaces(self) -> bool:
+        return True
+
     def revision(self) -> str:
         return "abc"
 
@@ -249,6 +252,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     assert main(["local", str(path)]) == 0
     described = manifest.read(path)
     assert (described.stored, len(described.sha256)) == (len(Store.names), 2 + len(Store.names))
+    with pytest.raises(RefusedError, match="has workspaces and stack 'local' keeps none"):
+        check_workspaces(described, target())
+    check_workspaces(described, target(workspaces=True))
     found = {name: content.read() for name, content in manifest.members(path)}
     assert json.loads(found[KEYS]) == {"webhook_key": "a-key", "gateway_passphrase": "a-phrase"}
     assert list(tmp_path.iterdir()) == [path]

@@ -432,6 +432,11 @@ def _as_stored(path: str) -> str | None:
         return None
 
 
+def asking_user() -> User | None:
+    """Return who sent the request in work; None: nobody, with one that anybody may send."""
+    return _asks().user
+
+
 def _user() -> User:
     user = _asks().user
     if user is None:

@@ -79,11 +79,12 @@ def limit_sessions(store: type[Any], limit: ConcurrencyLimit) -> None:
 
 
 def limited(sessions: Sessions, limit: ConcurrencyLimit) -> Sessions:
-    """Return `sessions`, each of which waits for a slot."""
+    """Return `sessions`, each of which waits for a slot; its `without_slot` are those before."""
 
     @contextmanager
     def waiting(*args: Any, **kwargs: Any) -> Iterator[Any]:
         with limit.slot(), sessions(*args, **kwargs) as session:
             yield session
 
+    waiting.without_slot = sessions  # type: ignore[attr-defined]
     return waiting

@@ -41,18 +41,26 @@ def create() -> "ASGIApp":
     from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
     from mlflow.exceptions import MlflowException
     from mlflow.server import app as flask_app
-    from mlflow.server import artifact_router, fastapi_app, otel_api
+    from mlflow.server import (
+        artifact_router,
+        fastapi_app,
+        handlers,
+        otel_api,
+    )
+    from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR
     from mlflow.server.fastapi_security import init_fastapi_security
     from mlflow.store.jobs.sqlalchemy_store import SqlAlchemyJobStore
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
+    from mlflow.store.tracking import sqlalchemy_store
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
     from mlflow.utils.mime_type_utils import _guess_mime_type
     from mlflow.utils.uri import validate_path_is_safe
     from starlette.exceptions import HTTPException as RefusedError
     from starlette.requests import ClientDisconnect
     from werkzeug.exceptions import HTTPException
 
-    from . import access, metrics
+    from . import access, metrics, places, workspaces
     from .bodies import Bodies
     from .concurrency import ConcurrencyLimit, limit_requests, limit_sessions
     from .conflicts import models_again, writes_again
@@ -140,8 +148,6 @@ def create() -> "ASGIApp":
 
     artifacts = FastAPI(openapi_url=None)
     init_fastapi_security(artifacts)
-    if MLFLOW_ENABLE_WORKSPACES.get():
-        fastapi_app.add_fastapi_workspace_middleware(artifacts)
     for route in ROUTES:
         artifacts.add_api_route(route + "{artifact_path:path}", download, methods=["GET", "HEAD"])
         artifacts.add_api_route(route + "{artifact_path:path}", upload, methods=["PUT"])
@@ -167,6 +173,7 @@ def create() -> "ASGIApp":
     rename_only_what_is_active(SqlAlchemyStore)
     writes_again(SqlAlchemyStore)
     models_again(RegistryStore)
+    places.keep_places_of_traces(sqlalchemy_store)
     read_json = otel_api._convert_otlp_json_ids_to_base64
     otel_api._convert_otlp_json_ids_to_base64 = as_invalid(read_json)  # type: ignore[assignment]
 
@@ -183,6 +190,9 @@ def create() -> "ASGIApp":
     if users:
         mlflow_app, gate = access.with_users(flask_app, limit)
         streamed = access.permitted(artifacts)
+    apart = MLFLOW_ENABLE_WORKSPACES.get()
+    if users or apart:
+        places.refuse_own_sources(RegistryStore, os.environ[ARTIFACTS_DESTINATION_ENV_VAR])
     api = bounded(mlflow_app, Bodies(), Ingestion(mlflow_app, limit), RunLimit())
 
     async def application(scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -214,7 +224,15 @@ def create() -> "ASGIApp":
             return "other"
         return rule.rule
 
-    whole: ASGIApp = gate(application) if users else application
+    whole: ASGIApp = application
+    if apart:
+        who = access.asking_user if users else (lambda: None)
+        workspaces.refuse_traces_of_others(SqlAlchemyStore)
+        workspaces.keep_places_of_the_default(WorkspaceAwareSqlAlchemyStore)
+        workspaces.keep_paths_apart(handlers, lambda: (user := who()) is None or user.is_admin)
+        whole = workspaces.within(whole, workspaces.of_database(users=users), who)
+    if users:
+        whole = gate(whole)
     if metrics.FOLDER in os.environ:
         routes = flask_app.url_map.bind("")
         # Prometheus is no user.
