@@ -31,7 +31,7 @@ from scripts.shared import project
         ("bench --compare --outage-limit 0", "--outage-limit 0: give seconds, as 5"),
         ("bench local --scenario pigeons", "unknown scenario 'pigeons': there are training,"),
         ("bench local --scenario deploy --keep", "--keep: deploy deploys and removes by itself"),
-        ("bench local --scenario upgrade", "name both releases, as in: --from 3.16.1 --to 3.17.2"),
+        ("bench local --scenario upgrade", "--scenario upgrade: name both releases, as in: --"),
         ("bench local --from 3.16.1", "--from: of the scenario upgrade: add --scenario upgrade"),
         ("bench --compare --scenario metrics", "--scenario: a comparison has workloads of its own"),
         ("ci x", "no stack x in stacks/; there is: "),

@@ -36,6 +36,7 @@ from workloads.faults import handover
 from workloads.faults.handover import Step
 
 OLD, NEW = "3.16.1", "3.17.2"
+FIRST, LAST = releases.supported()[0], releases.supported()[-1]
 HEADS = {OLD: "b7e2c1a4d9f3", NEW: "dc11669786a5"}
 
 
@@ -53,10 +54,10 @@ def options(**changes: Any) -> Namespace:
         ({"scenario": "training", "old": None, "new": None}, None),
         ({"scenario": "training", "new": None}, "--from: of the scenario upgrade: add --scenario"),
         ({"scenario": "deploy", "old": None, "new": None, "back": True}, "--back: of the scenario"),
-        ({"new": None}, "name both releases, as in: --from 3.16.1 --to 3.17.2"),
+        ({"new": None}, f"name both releases, as in: --from {FIRST} --to {LAST}"),
         ({"old": None, "new": None}, "name both releases"),
         ({"new": "newest"}, "--to newest: is no release of mlflow, as 3."),
-        ({"old": "3.1.0"}, "--from 3.1.0: is not among the releases that a stack runs: 3.16.1"),
+        ({"old": "3.0.0"}, "--from 3.0.0: is not among the releases that a stack runs: "),
         ({"old": NEW, "new": OLD}, "a database goes up, and not down again: name a later"),
         ({"old": NEW}, "a database goes up, and not down again"),
         ({"kills": -1}, "--kills -1: give a number from 1 to 100"),
