@@ -1,15 +1,20 @@
 """The test cluster for tests: started when it is first asked for, ended if they started it."""
 
 import fcntl
+import json
 import os
 import subprocess
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
 
+from infra.labels import LABEL_COMPONENT
 from scripts.commands.setup import plugins
 from scripts.offline.test_cluster import images, lifecycle
 from scripts.offline.test_cluster.layout import HOME, KUBECONFIG, kubeconfig_path
@@ -89,6 +94,65 @@ def _node_process() -> int:
         if (process.info["cmdline"] or [])[1:4] == lifecycle.SUPERVISOR
     )
     return supervisor
+
+
+Moment = tuple[str, str]
+"""What became of a pod: its component, and `comes`, `is ready`, `succeeds`, `fails` or `goes`."""
+
+
+@contextmanager
+def pods_watched(namespace: str) -> Iterator[Callable[[], list[Moment]]]:
+    """See the pods of a namespace, in the order of the cluster's own events.
+
+    Yields what returns them so far; those that are there already come first.
+    """
+    command = ("get", "pods", "-n", namespace, "--watch", "--output-watch-events", "-o", "json")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "events")
+        with file.open("wb") as events:
+            watching = subprocess.Popen(lifecycle.kubectl_command(*command), stdout=events)
+        try:
+            deadline = time.monotonic() + 60
+            while not file.stat().st_size:
+                assert time.monotonic() < deadline, "no event in a minute"
+                time.sleep(0.1)
+            yield lambda: _moments(file.read_text())
+        finally:
+            watching.terminate()
+            watching.wait()
+
+
+def without_ends(moments: list[Moment], of_jobs: str) -> list[Moment]:
+    """Return when pods come and go, and of a job's when they come and how they end."""
+    kept = {True: ("comes", "succeeds", "fails"), False: ("comes", "goes")}
+    return [(of, what) for of, what in moments if what in kept[of == of_jobs]]
+
+
+def _moments(text: str) -> list[Moment]:
+    found: dict[tuple[str, str, str], None] = {}
+    decoder = json.JSONDecoder()
+    while text := text.strip():
+        try:
+            event, end = decoder.raw_decode(text)
+        except ValueError:  # the last one is not whole yet
+            break
+        text = text[end:]
+        pod = event["object"]
+        labels, phase = pod["metadata"]["labels"], pod["status"].get("phase")
+        component = labels.get(LABEL_COMPONENT) or labels.get("app") or labels.get("job-name")
+        conditions = pod["status"].get("conditions", ())
+        ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+        ends = {"Succeeded": "succeeds", "Failed": "fails"}
+        said = {
+            "comes": True,
+            "is ready": ready,
+            ends.get(phase, ""): phase in ends,
+            "goes": event["type"] == "DELETED",
+        }
+        for what, so in said.items():
+            if so:
+                found[pod["metadata"]["name"], component, what] = None
+    return [(component, what) for _, component, what in found]
 
 
 def get(kind: str, namespace: str, name: str = "") -> Any:

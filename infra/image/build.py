@@ -34,6 +34,8 @@ _UNREAD = "failed to read downloaded context"
 images in containerd's store (github.com/moby/moby/issues/47717)."""
 
 OUTPUT_LINES = 30
+_REFUSED = "refused: "
+"""Begins the line by which a step of our own says why a build cannot go on."""
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 REPORT_SECONDS = 20.0
 
@@ -127,7 +129,10 @@ def build(client: docker.DockerClient, image: str) -> str:
 
 
 def _follow(tag: str, lines: Iterator[dict[str, Any]], report: Callable[[str], None]) -> None:
-    """Read a build's output to its end. Raises BuildFailedError with the end of it."""
+    """Read a build's output to its end.
+
+    Raises BuildFailedError with the end of it, or with the one line of a refusal.
+    """
     output: list[str] = []
     failure = ""
     with _progress(tag, report) as step:
@@ -139,6 +144,9 @@ def _follow(tag: str, lines: Iterator[dict[str, Any]], report: Callable[[str], N
                     output.append(text)
             failure = str(line.get("error", failure)).strip()
     if failure:
+        refused = [text for text in output if text.startswith(_REFUSED)]
+        if refused:
+            raise BuildFailedError(f"{tag}: {refused[-1]}")
         tail = "\n".join(f"  {text}" for text in output[-OUTPUT_LINES:])
         raise BuildFailedError(f"{tag}: {failure}\nend of its output:\n{tail}")
 

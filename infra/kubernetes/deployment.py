@@ -1,7 +1,7 @@
 """The wiring of the components into a deployment on Kubernetes."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 
@@ -44,6 +44,7 @@ from infra.kubernetes.mlflow import DRAIN_SECONDS, Mlflow, MlflowArgs
 from infra.kubernetes.object_store import ObjectStore, ObjectStoreArgs
 from infra.kubernetes.postgres import Postgres, PostgresArgs
 from infra.kubernetes.schema_job import SchemaJob, SchemaJobArgs
+from infra.kubernetes.schema_revision import SchemaRevision
 from infra.kubernetes.target import (
     SERVICE,
     Workload,
@@ -56,6 +57,7 @@ from infra.labels import LABEL_STACK
 from infra.names import Names
 from infra.outputs import AuditSecrets, Target
 from infra.password import password
+from infra.releases import contents
 from infra.specification.deployment import DeploymentSpec
 from infra.specification.error import SpecError
 from infra.specification.exposure import exposures
@@ -125,6 +127,7 @@ class Deployment(pulumi.ComponentResource):
         self._workloads: dict[str, Workload] = {}
         self._identity = self._make_identity()
         self._digests: dict[str, pulumi.Output[str]] = {}
+        self._loaded: dict[str, LoadedImage] = {}
         self._images = {name: self._image(name, source) for name, source in sources.items()}
         self._inside = inside_certificates(stack, spec, self)
         database = self._database()
@@ -141,11 +144,23 @@ class Deployment(pulumi.ComponentResource):
             more_hosts=hosts_inside,
             metrics=cluster.monitoring is not None,
         )
+        annotations = SchemaRevision(
+            self._identity.logical("schema"),
+            "" if spec.mlflow_image else contents.schema(spec.mlflow),
+            # Nobody waits for an image while the servers are stopped.
+            pulumi.ResourceOptions.merge(
+                self._child,
+                pulumi.ResourceOptions(
+                    depends_on=[each for name, each in self._loaded.items() if name == MLFLOW]
+                ),
+            ),
+        ).annotations
         schema = SchemaJob(
             SCHEMA_JOB,
             SchemaJobArgs(
                 identity=self._identity,
                 image=self._images[MLFLOW],
+                annotations=annotations,
                 server=server,
                 secrets={**secrets, **users.of_schema_job},
                 after=[database.ready, artifacts.ready],
@@ -154,7 +169,7 @@ class Deployment(pulumi.ComponentResource):
         )
         of_servers = {**users.of_servers, **(self._inside.replicas.files if self._inside else {})}
         self._load_balancer(
-            self._replicas(server, schema, secrets, of_servers, users.metrics_token)
+            self._replicas(server, schema, annotations, secrets, of_servers, users.metrics_token)
         )
         self.secrets = audit_secrets(database, artifacts)
         self.admin_password = users.admin_password
@@ -233,7 +248,9 @@ class Deployment(pulumi.ComponentResource):
         digest = Image(logical_name, source, self._child).digest
         self._digests[name] = digest
         context = self._cluster.context
-        return LoadedImage(logical_name, context, source.tag, digest, self._child).name
+        loaded = LoadedImage(logical_name, context, source.tag, digest, self._child)
+        self._loaded[name] = loaded
+        return loaded.name
 
     def _database(self) -> UsedDatabase:
         spec = self._spec
@@ -291,6 +308,7 @@ class Deployment(pulumi.ComponentResource):
         self,
         server: TrackingServer,
         schema: SchemaJob,
+        annotations: Mapping[str, pulumi.Input[str]],
         secrets: Secrets,
         more_of_servers: Secrets,
         metrics_token: pulumi.Output[str] | None,
@@ -303,6 +321,7 @@ class Deployment(pulumi.ComponentResource):
                 identity=self._identity,
                 image=schema.image,
                 schema=schema,
+                annotations=annotations,
                 cluster=self._cluster,
                 replicas=spec.replicas,
                 max_replicas=spec.most_replicas,
@@ -331,6 +350,7 @@ class Deployment(pulumi.ComponentResource):
                 TraceJobsArgs(
                     identity=self._identity,
                     image=schema.image,
+                    annotations=annotations,
                     replicas=[mlflow],
                     server=server,
                     secrets=secrets,

@@ -33,6 +33,8 @@ class MlflowArgs:
     identity: Identity
     image: pulumi.Input[str]
     schema: pulumi.Resource
+    annotations: Mapping[str, pulumi.Input[str]]
+    """Of the pods, see `SchemaRevision`."""
     cluster: ClusterSpec
     replicas: int
     max_replicas: int
@@ -79,6 +81,7 @@ class Mlflow(pulumi.ComponentResource):
             health_tls=args.server.tls,
             drain=DRAIN_SECONDS,
             client=True,
+            annotations=args.annotations,
             start_timeout=args.start_timeout,
         )
         autoscale, monitoring = args.cluster.autoscale, args.cluster.monitoring

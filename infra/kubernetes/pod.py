@@ -61,6 +61,8 @@ class PodSettings:
     start_timeout: int = 180
     client: bool = False
     """It may reach the stores."""
+    annotations: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Another value of one makes a new pod."""
 
 
 def pod_template(
@@ -69,7 +71,7 @@ def pod_template(
     """Return the pod template of `component`; declares the Secret and ConfigMap of its files."""
     volumes: list[core.VolumeArgs] = []
     mounts: list[core.VolumeMountArgs] = []
-    annotations: dict[str, pulumi.Input[str]] = {}
+    annotations = dict(pod.annotations)
 
     def mount(path: str, volume: core.VolumeArgs, *, read_only: bool | None = None) -> None:
         volumes.append(volume)

@@ -15,10 +15,14 @@ from infra.specification.deployment import WORKER_MEMORY
 
 @dataclass(frozen=True, kw_only=True)
 class SchemaJobArgs:
-    """What the job needs; `after` is known once the database and the store can be used."""
+    """What the job needs; `after` is known once the database and the store can be used.
+
+    `annotations` are of its pod, see `SchemaRevision`.
+    """
 
     identity: Identity
     image: pulumi.Input[str]
+    annotations: Mapping[str, pulumi.Input[str]]
     server: TrackingServer
     secrets: Mapping[str, pulumi.Input[str]]
     after: Sequence[pulumi.Input[str]]
@@ -46,6 +50,7 @@ class SchemaJob(pulumi.ComponentResource):
             request_memory=WORKER_MEMORY,
             client=True,
             once=True,
+            annotations=args.annotations,
         )
         Job(
             identity.logical(name),

@@ -15,10 +15,14 @@ from infra.kubernetes.workload import rolling_deployment
 
 @dataclass(frozen=True, kw_only=True)
 class TraceJobsArgs:
-    """What the jobs need, memory in bytes; they are made after `replicas`."""
+    """What the jobs need, memory in bytes; they are made after `replicas`.
+
+    `annotations` are of the pod, see `SchemaRevision`.
+    """
 
     identity: Identity
     image: pulumi.Input[str]
+    annotations: Mapping[str, pulumi.Input[str]]
     replicas: Sequence[pulumi.Resource]
     server: TrackingServer
     secrets: Mapping[str, pulumi.Input[str]]
@@ -47,6 +51,7 @@ class TraceJobs(pulumi.ComponentResource):
             memory=args.memory,
             ready_command=["test", "-e", READY_FILE],
             client=True,
+            annotations=args.annotations,
             start_timeout=args.start_timeout,
         )
         # During an update there may be two: the lock in the database lets one work.

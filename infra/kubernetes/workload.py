@@ -71,8 +71,8 @@ def rolling_deployment(
     """Declare a component of equal pods; an update ends one only when its successor is ready.
 
     `replicas` None: the cluster's autoscaler chooses, up to `max_replicas`; a number here would
-    undo its choice at each update. `depends_on` is for the order alone: if the specification had
-    a value of a resource that is replaced, the engine would first remove all pods.
+    undo its choice at each update. `depends_on` is for the order alone: as the specification has
+    a value of a resource that is replaced, the engine first removes all pods (`schema_revision`).
     """
     workload = apps.Deployment(
         identity.logical(component),
@@ -88,7 +88,13 @@ def rolling_deployment(
             template=pod_template(identity, component, pod, parent),
         ),
         opts=pulumi.ResourceOptions.merge(
-            identity.options(parent, list(depends_on)), await_timeouts(pod, max_replicas)
+            identity.options(parent, list(depends_on)),
+            pulumi.ResourceOptions.merge(
+                await_timeouts(pod, max_replicas),
+                # Without it, one that an update removed before it failed is made by the next one,
+                # and then, as it has the name of before, removed again at its end.
+                pulumi.ResourceOptions(delete_before_replace=True),
+            ),
         ),
     )
     _disruption_budget(identity, component, parent)

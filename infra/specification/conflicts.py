@@ -13,6 +13,7 @@ from infra.components.server import LOCAL_HOSTS
 from infra.components.traces import MEMORY as TRACE_JOBS_MEMORY
 from infra.components.users import Auth
 from infra.outputs import Platform
+from infra.releases import contents, version_of
 from infra.specification.cluster import ClusterSpec
 from infra.specification.external import ExternalNfs, ExternalS3, NfsVersion, StoreKind
 from infra.specification.values import NfsClient, age_minutes
@@ -76,6 +77,7 @@ def conflicts(spec: "DeploymentSpec") -> Iterator[str]:
             f"{' and the job consumers' if spec.jobs else ''} need {_mebibytes(needed)}, with "
             "large traces; raise it or set fewer workers"
         )
+    yield from _release_conflicts(spec)
     yield from _user_conflicts(spec)
     if spec.workspaces and isinstance(spec.mlflow, str) and spec.mlflow != releases.pinned():
         yield (
@@ -84,6 +86,24 @@ def conflicts(spec: "DeploymentSpec") -> Iterator[str]:
         )
     yield from _postgres_conflicts(spec)
     yield from _trace_conflicts(spec)
+
+
+def _release_conflicts(spec: "DeploymentSpec") -> Iterator[str]:
+    """Yield a line for each setting that this release of mlflow has no code for."""
+    asked = {
+        key: value
+        for key in _set(spec, *contents.FEATURES)
+        if (value := getattr(spec, key)) not in (None, False, Auth.NONE)
+    }
+    # What an image holds that is given, it says itself.
+    if not asked or spec.mlflow_image:
+        return
+    for key in contents.lacks(spec.mlflow):
+        if key in asked:
+            yield (
+                f"{key}: {str(asked[key]).lower()}: mlflow {version_of(spec.mlflow)} has not "
+                f"what it needs; pulumi config rm {key}, or set mlflow to a release that has"
+            )
 
 
 def _user_conflicts(spec: "DeploymentSpec") -> Iterator[str]:

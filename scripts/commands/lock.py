@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from infra import releases
+from infra.releases import contents
 from scripts.shared import ui, venv
 from scripts.shared.project import LOGS, ROOT, VENV
 
@@ -79,9 +80,27 @@ def lock_release(release: str) -> None:
             raise ui.SetupError(
                 f"mlflow {release}: cannot be installed: {venv.uv_cause((LOGS / LOG).read_text())}"
             ) from None
-        releases.lock(release).write_text(written.read_text())
+        package = Path(folder) / "package"
+        _install(release, package)
+        noted = contents.notes(package / "mlflow")
+        releases.lock(release).write_text(noted + written.read_text())
     name = releases.lock(release).relative_to(ROOT)
     ui.say(PART, f"{name} written in {ui.elapsed(took)}")
+
+
+def _install(release: str, folder: Path) -> None:
+    """Put the package alone into a folder, to look at what it holds."""
+    ui.run(
+        PART,
+        f"looking at mlflow {release}",
+        [
+            *(VENV / "bin" / "uv", "pip", "install", "--quiet", "--no-deps"),
+            *(f"--target={folder}", f"mlflow=={release}"),
+        ],
+        log=LOGS / LOG,
+        env=venv.uv_settings(),
+        cwd=ROOT,
+    )
 
 
 def _compile(step: str, arguments: Sequence[str]) -> float:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from infra import releases
 
+ALL = "all"
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -35,6 +37,12 @@ def read(text: str, known: Sequence[str]) -> Variant:
         return Variant(stack, releases.checked(release))
     except ValueError as error:
         raise ValueError(f"{text}: {release or 'what is after @'} {error}") from None
+
+
+def expanded(text: str) -> list[str]:
+    """Return such texts, of which one that ends with `@all` stands for all releases."""
+    stack, _, release = text.partition("@")
+    return [f"{stack}@{each}" for each in releases.supported()] if release == ALL else [text]
 
 
 def of(text: str) -> Variant:

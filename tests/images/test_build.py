@@ -121,6 +121,16 @@ def test_a_failing_build_says_why_and_leaves_no_container(
     assert images.containers() == []
 
 
+def test_a_step_of_our_own_that_refuses_is_the_one_line_that_is_said(
+    client: docker.DockerClient, images: Images
+) -> None:
+    why = "refused: mlflow 9.9.9 does not fit this image: a is missing; and 2 more"
+    context = images.context("touch /made", f"echo 'before it'; echo '{why}'; exit 1")
+    with pytest.raises(build.BuildFailedError) as failed:
+        build.ensure(client, context)
+    assert str(failed.value) == f"{context.tag}: {why}"
+
+
 def test_a_silent_step_is_told_now_and_then(
     client: docker.DockerClient, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ about several jobs at once or a killed one run it in its image.
 """
 
 import re
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -389,6 +390,42 @@ def test_a_table_in_use_ends_the_upgrade_in_time(
     assert "failed, nothing is changed: canceling statement due to lock timeout" in said(capsys)
     user.close()
     assert database.server.dump() == before
+
+
+SERVER = """
+export PGPASSWORD="$(cat /run/secrets/database-password)"
+exec psql -h 127.0.0.1 -U mlflow mlflow -c "SET application_name = ''" -c "SELECT pg_sleep(900)"
+"""
+"""A session as servers have them: of another address, and without a name."""
+
+
+def test_a_schema_does_not_change_under_servers(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = database.server
+    database.at(OLDER[3])
+    asleep = "FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND application_name = ''"
+    server.container.exec_run(["bash", "-euc", SERVER], detach=True)
+    wait_until(lambda: server.sql(f"SELECT count(*) {asleep}") == "1", 60, "a session")
+    before = server.dump()
+    assert database.job("--servers-timeout", "1") == 3
+    captured = capsys.readouterr()
+    waits = "schema-job: waiting for the end of servers' sessions: 1 of 127.0.0.1\n"
+    assert captured.out == waits
+    assert "refused: the database is in use by servers (1 of 127.0.0.1), and mlflow" in captured.err
+    assert server.dump() == before
+    ending = threading.Timer(1, server.sql, [f"SELECT pg_terminate_backend(pid) {asleep}"])
+    ending.start()
+    assert database.job("--servers-timeout", "60") == 0
+    ending.join()
+    first, last = capsys.readouterr().out.splitlines()
+    assert f"{first}\n" == waits
+    assert "upgraded" in last
+    # Where the schema stays, they may.
+    server.container.exec_run(["bash", "-euc", SERVER], detach=True)
+    wait_until(lambda: server.sql(f"SELECT count(*) {asleep}") == "1", 60, "a session")
+    assert database.job("--servers-timeout", "1") == 0
+    assert "verified" in said(capsys)
 
 
 def test_waits_a_bounded_time_for_the_database(

@@ -14,6 +14,7 @@ from scripts.shared import project
     ("command", "said"),
     [
         ("bench", "name a stack: "),
+        ("bench lcoal@all", "no stack lcoal in stacks/; there is: "),
         ("bench local lcoal", "no stack lcoal in stacks/; there is: "),
         ("bench local --resume", "--resume and what you need are for a comparison: add --compare"),
         ("bench local --users 4", "are for a comparison: add --compare"),

@@ -20,6 +20,7 @@ def read() -> argparse.Namespace | None:
     known = files.names()
     parser = _parser(known)
     options = parser.parse_args()
+    options.stacks = [each for text in options.stacks for each in variant.expanded(text)]
     if problem := _problem(options, known):
         ui.say("bench", problem)
         return None
@@ -41,7 +42,8 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
         "stacks",
         metavar="STACK[@RELEASE]",
         nargs="*",
-        help=f"one of: {', '.join(known)}; with another release of mlflow, as multi-az@3.16.1",
+        help=f"one of: {', '.join(known)}; with another release of mlflow, as multi-az@3.16.1, "
+        "or with each that is supported: multi-az@all",
     )
     parser.add_argument("--profile", choices=("quick", "full"), default="quick")
     parser.add_argument(

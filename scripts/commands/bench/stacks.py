@@ -36,9 +36,11 @@ def main() -> int:
         each = Options(options.profile, options.scenario, options.keep, options.remove, python)
         variants = [variant.of(text) for text in options.stacks]
         with test_cluster.running_for([one.stack for one in variants], options.keep):
-            return worst(
-                [bench(one.stack, replace(each, release=one.release)).status for one in variants]
-            )
+            found = [bench(one.stack, replace(each, release=one.release)) for one in variants]
+        if len(found) > 1:
+            for one, outcome in zip(variants, found, strict=True):
+                ui.say(str(one), f"verdict {outcome.status.words}")
+        return worst([outcome.status for outcome in found])
     except ui.SetupError as error:
         ui.say("bench", f"could not run: {error}")
     except KeyboardInterrupt:

@@ -113,14 +113,17 @@ def status() -> tuple[bool, str]:
     return not reason, f"{reason or 'ready'}: {', '.join(programs)}"
 
 
+def kubectl_command(*arguments: str) -> list[str]:
+    """Return the command line of kubectl for this cluster."""
+    kubectl_path = str(build.folder() / "kubectl")
+    return [kubectl_path, f"--kubeconfig={KUBECONFIG}", f"--context={CONTEXT}", *arguments]
+
+
 def kubectl(*arguments: str, stdin: str | None = None, timeout: float = 20.0) -> str:
     """Run kubectl on this cluster; return its output, or raise `SetupError`."""
-    kubectl_path = str(build.folder() / "kubectl")
-    command = [kubectl_path, f"--kubeconfig={KUBECONFIG}", f"--context={CONTEXT}"]
+    command = kubectl_command(*arguments)
     try:
-        done = subprocess.run(
-            [*command, *arguments], input=stdin, capture_output=True, text=True, timeout=timeout
-        )
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout)
     except subprocess.TimeoutExpired:
         raise ui.SetupError(f"kubectl {arguments[0]} did not end in {timeout:.0f} s") from None
     if done.returncode:

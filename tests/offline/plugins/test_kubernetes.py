@@ -16,8 +16,8 @@ from scripts.offline import kubernetes_plugin
 from scripts.offline.test_cluster import lifecycle
 from scripts.offline.test_cluster.layout import CONTEXT, KUBECONFIG
 from scripts.shared import go
-from scripts.shared.project import pin
-from tests.kubernetes_cluster import ANOTHER, PAUSE, get
+from scripts.shared.project import ROOT, pin
+from tests.kubernetes_cluster import ANOTHER, IMAGE, PAUSE, get, pods_watched, without_ends
 from tests.offline.plugins.project import Project
 
 pytestmark = [pytest.mark.plugins, pytest.mark.xdist_group("kubernetes")]
@@ -37,13 +37,14 @@ namespace = Namespace("namespace", metadata={{"name": f"test-{{RUN}}"}}, opts=op
 def meta(name):
     return {{"name": name, "namespace": namespace.metadata.name}}
 
-def deployment(name, replicas=1, app=None, image={PAUSE!r}, **more):
+def deployment(name, replicas=1, app=None, image={PAUSE!r}, annotations=None, after=(), **more):
     labels = {{"app": app or name}}
     container = {{"name": "main", "image": image, "image_pull_policy": "Never"}}
     pod = {{"termination_grace_period_seconds": 1, "containers": [container]}}
     return Deployment(name, metadata=meta(name), spec={{"replicas": replicas,
         "selector": {{"match_labels": labels}},
-        "template": {{"metadata": {{"labels": labels}}, "spec": pod}}}}, opts=opts(**more))
+        "template": {{"metadata": {{"labels": labels, "annotations": annotations}},
+        "spec": pod}}}}, opts=opts(*after, **more))
 """
 
 
@@ -96,6 +97,67 @@ Service("front", metadata=meta("web"), spec={{"selector": {{"app": {app!r}}},
     kubernetes.destroy()
     names = [one["metadata"]["name"] for one in get("namespaces", "default")]
     assert f"test-{kubernetes.run}" not in names
+
+
+SCHEMA = """
+from pulumi_kubernetes.batch.v1 import Job
+from infra.kubernetes.schema_revision import SchemaRevision
+
+schema = SchemaRevision("schema", {revision!r}, pulumi.ResourceOptions())
+now = {{"schema": schema.revision}}
+container = {{"name": "main", "image": {image!r}, "image_pull_policy": "Never",
+    "command": ["sh", "-c", {command!r}]}}
+job = Job("job", metadata={{**meta("job"),
+        "annotations": {{"pulumi.com/replaceUnready": "true"}}}},
+    spec={{"backoff_limit": 0, "template": {{"metadata": {{"annotations": now}},
+        "spec": {{"restart_policy": "Never", "containers": [container]}}}}}},
+    opts=opts(delete_before_replace=True))
+deployment("web", replicas={replicas}, annotations=now, after=[job],
+    delete_before_replace=True)
+"""
+
+
+def test_a_workload_is_gone_while_the_schema_that_it_has_in_its_pods_becomes_another(
+    kubernetes: Project,
+) -> None:
+    def program(revision: str, command: str = "sleep 1", replicas: int = 1) -> str:
+        return source(
+            SCHEMA.format(revision=revision, command=command, replicas=replicas, image=IMAGE)
+        )
+
+    def uid() -> str:
+        return str(get("deployment", namespace, "web")["metadata"]["uid"])
+
+    namespace = f"test-{kubernetes.run}"
+    kubernetes.env["PYTHONPATH"] = str(ROOT)
+    kubernetes.up(program("one"))
+    first = uid()
+    # An unknown revision is that of before; another job is nothing to the workload.
+    assert kubernetes.up(program("")).changed == {}
+    changed = kubernetes.up(program("", "sleep 0.5", replicas=2)).changed
+    assert changed.keys() == {"job", "web"}
+    assert uid() == first
+
+    with pods_watched(namespace) as told:
+        assert "replace" in kubernetes.preview(program("two", "exit 1")).changed["web"]
+        assert uid() == first
+        kubernetes.up(program("two", "exit 1"), ok=False)
+        assert get("deployment", namespace) == []
+        kubernetes.up(program("two"))
+        moments = told()
+    assert uid() != first
+    # Both of before go, then the jobs run, and what comes then comes after the one that succeeded.
+    told_of = without_ends(moments, of_jobs="job")
+    begin = [("web", "comes"), ("web", "comes"), ("job", "comes"), ("job", "succeeds")]
+    assert sorted(told_of[:4]) == sorted(begin)
+    assert told_of[4:] == [
+        *[("web", "goes")] * 2,
+        ("job", "comes"),
+        ("job", "fails"),
+        ("job", "comes"),
+        ("job", "succeeds"),
+        ("web", "comes"),
+    ]
 
 
 def test_secrets_stay_secret(kubernetes: Project) -> None:

@@ -11,7 +11,17 @@ import time
 from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from . import encryption, migrations, record, rollup_rows, states, store, users, workspaces
+from . import (
+    encryption,
+    migrations,
+    record,
+    rollup_rows,
+    sessions,
+    states,
+    store,
+    users,
+    workspaces,
+)
 from .database import locked_connection
 from .messages import FailureError, RefusalError, say
 
@@ -38,7 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
             # A server's forgotten transaction must not hold the migration for ever.
             timeout = f"{options.lock_timeout * 1000:.0f}ms"
             connection.execute(text(f"SET LOCAL lock_timeout = '{timeout}'"))
-            summary = prepare(connection, destination, rollups=options.trace_rollups)
+            summary = prepare(
+                connection,
+                destination,
+                rollups=options.trace_rollups,
+                servers_timeout=options.servers_timeout,
+            )
             if not options.workspaces:
                 workspaces.check(connection)
             if options.users:
@@ -56,7 +71,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def prepare(connection: Connection, destination: str, *, rollups: bool = False) -> str:
+def prepare(
+    connection: Connection,
+    destination: str,
+    *,
+    rollups: bool = False,
+    servers_timeout: float = 0,
+) -> str:
     """Bring the database to the image's head inside the connection's transaction.
 
     Returns a summary of one line. Raises RefusalError when the database must not be used.
@@ -70,6 +91,7 @@ def prepare(connection: Connection, destination: str, *, rollups: bool = False) 
     if action is states.Action.CREATE:
         mlflow.create(connection)
     elif action is states.Action.UPGRADE:
+        sessions.wait_until_none(connection, servers_timeout, image.version)
         mlflow.upgrade(connection)
     took = "" if action is states.Action.VERIFY else f" in {time.monotonic() - began:.1f} s"
     migrations.check_tables(connection)
@@ -131,6 +153,12 @@ def _parser() -> argparse.ArgumentParser:
         "one are used is refused",
     )
     parser.add_argument("--lock-timeout", type=_seconds, default=120, help="seconds")
+    parser.add_argument(
+        "--servers-timeout",
+        type=_seconds,
+        default=60,
+        help="seconds until servers have to be gone where the schema changes",
+    )
     parser.add_argument("--connect-timeout", type=_seconds, default=60, help="seconds")
     return parser
 

@@ -58,11 +58,20 @@ def work(delete_after: str | None, rollups_now: bool = False) -> None:
     """Do one pass, unless others work on this database."""
     # Here, as they read what the environment says, and take seconds.
     from mlflow.server.jobs.utils import initialize_periodic_tasks_tracking_store
-    from mlflow.tracing.trace_archival_service import run_trace_archival_scheduler
-    from mlflow.tracing.trace_rollup_service import run_sql_trace_rollup_scheduler
 
     now = datetime.now(UTC)
     store: Any = initialize_periodic_tasks_tracking_store()
+    try:
+        _work(store, now, delete_after, rollups_now=rollups_now)
+    finally:
+        # Until the next pass it is as if there was none: a schema job may change the schema.
+        store.engine.dispose()
+
+
+def _work(store: Any, now: datetime, delete_after: str | None, *, rollups_now: bool) -> None:
+    from mlflow.tracing.trace_archival_service import run_trace_archival_scheduler
+    from mlflow.tracing.trace_rollup_service import run_sql_trace_rollup_scheduler
+
     with lock.held(store.engine, lock.JOBS) as ours:
         if not ours:
             _log.info("other trace jobs work on this database")

@@ -26,9 +26,11 @@ from infra.kubernetes import deployment as on_kubernetes
 from infra.kubernetes.image import Loader, _name
 from infra.kubernetes.local_cluster import load_command
 from infra.kubernetes.pod import PodSettings
+from infra.kubernetes.schema_revision import ANNOTATION, RevisionProvider
 from infra.kubernetes.workload import await_timeouts
 from infra.names import Names
 from infra.outputs import AuditSecrets, Target
+from infra.releases import contents
 from infra.specification.deployment import DeploymentSpec
 from infra.specification.error import SpecError
 from infra.specification.load import load_spec
@@ -506,6 +508,46 @@ def test_servers_start_after_the_schema_job_and_roll_without_a_gap(engine: Engin
     assert container["readinessProbe"]["exec"]["command"] == ["ready"]
     assert container["resources"]["requests"]["memory"] == "650Mi"
     assert "limits" not in container["resources"]
+
+
+def test_what_may_not_run_while_the_schema_changes_has_its_revision(engine: Engine) -> None:
+    deploy(replicas="2", trace_archival="30d")
+    annotated = {
+        name: pod["metadata"].get("annotations", {}).get(ANNOTATION)
+        for kind in ("Deployment", "StatefulSet", "Job")
+        for name, inputs in engine.of(kind).items()
+        if (pod := inputs["spec"]["template"])
+    }
+    revision = contents.schema(None)
+    assert {name for name, value in annotated.items() if value == revision} == {
+        "mlflow",
+        "trace-jobs",
+        "schema-job",
+    }
+    assert {name for name, value in annotated.items() if value is None} == {
+        "nginx",
+        "object-store",
+        "postgres",
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "replaces"),
+    [("one", "one", []), ("one", "", []), ("one", "two", ["revision"]), ("", "two", ["revision"])],
+)
+def test_another_revision_is_another_resource_and_an_unknown_one_is_that_of_before(
+    before: str, now: str, replaces: list[str]
+) -> None:
+    made = RevisionProvider().create({"revision": before}).outs
+    found = RevisionProvider().diff("schema", made or {}, {"revision": now})
+    assert (found.changes, found.replaces) == (bool(replaces), replaces)
+    assert found.delete_before_replace
+
+
+def test_of_an_image_that_is_given_nobody_knows_the_schema(engine: Engine) -> None:
+    deploy(mlflow_image="registry.example.com/mlflow:3.17.2")
+    [revision] = [args.inputs for args in engine.made if args.name == "schema-revision"]
+    assert revision["revision"] == ""
 
 
 def test_limits_are_those_of_the_stack_file(engine: Engine) -> None:

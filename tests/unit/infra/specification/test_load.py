@@ -12,6 +12,7 @@ import yaml
 
 from infra import releases
 from infra.components.capacity import capacity
+from infra.releases import contents
 from infra.specification.deployment import DeploymentSpec
 from infra.specification.error import SpecError
 from infra.specification.exposure import exposed, exposures, is_on
@@ -596,3 +597,17 @@ def test_an_ingress_is_open_to_others(values: dict[str, str], missing: list[str]
 )
 def test_tls_is_on_as_the_specification_reads_it(word: object) -> None:
     assert is_on(word) == bool(load(tls=str(word)).tls)
+
+
+def test_what_a_release_has_no_code_for_is_refused_by_its_key() -> None:
+    assert "trace_rollups" in contents.lacks("3.16.1")
+    with pytest.raises(
+        SpecError,
+        match=r"^trace_rollups: true: mlflow 3\.16\.1 has not what it needs; pulumi config rm "
+        r"trace_rollups, or set mlflow to a release that has$",
+    ):
+        load(mlflow="3.16.1", trace_rollups="true")
+    load(mlflow="3.16.1", trace_rollups="false")
+    load(mlflow="3.17.2", trace_rollups="true")
+    # An image that is given is not of that release.
+    load(mlflow_image="registry.example.com/mlflow:1", trace_rollups="true")

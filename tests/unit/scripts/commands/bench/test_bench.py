@@ -19,7 +19,7 @@ import pytest
 import yaml
 from pulumi.automation import EngineEvent
 
-from infra import automation
+from infra import automation, releases
 from infra.labels import LABEL_DEPLOYMENT
 from scripts.commands.bench import results
 from scripts.commands.bench import run as benchmark
@@ -646,3 +646,10 @@ def test_a_stack_and_its_release_are_told_apart() -> None:
     assert variant.read("local@3.16.1", ["local"]) == variant.Variant("local", "3.16.1")
     assert str(variant.of("local@3.16.1")) == "local@3.16.1"
     assert variant.of("local") == variant.Variant("local")
+
+
+def test_all_releases_of_a_stack_are_named_at_once() -> None:
+    assert variant.expanded("local@3.16.1") == ["local@3.16.1"]
+    assert variant.expanded("local") == ["local"]
+    named = variant.expanded("local@all")
+    assert [variant.read(text, ["local"]).release for text in named] == releases.supported()

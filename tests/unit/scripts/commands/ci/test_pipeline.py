@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from infra import releases
 from scripts.commands.bench import run as benchmark
 from scripts.commands.bench.run import Options, Outcome
 from scripts.commands.ci import arguments, pipeline
@@ -172,3 +173,9 @@ def test_ci_has_a_job_for_every_stack_that_runs_on_docker() -> None:
         if "kubernetes" not in (project.ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text()
     )
     assert set(jobs) <= set(files.names())
+
+
+def test_every_supported_release_is_tried_each_night() -> None:
+    workflow = yaml.safe_load((WORKFLOWS / "nightly.yml").read_text())
+    tried = workflow["jobs"]["release"]["strategy"]["matrix"]["release"]
+    assert list(map(str, tried)) == releases.supported()
