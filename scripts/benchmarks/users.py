@@ -1,6 +1,6 @@
 """What it costs to ask who a client is: the same load on servers with and without users.
 
-    python -m scripts.benchmarks.users [--seconds 6] [--rounds 2] [--clients 8]
+    python -m scripts.benchmarks.users [--seconds 6] [--rounds 2] [--clients 8] [--of-stacks-only]
 
 Six servers on one database, of which one at a time has the load, in turns, by a user who may edit
 the experiment: without users; with them as a stack has them; the same, but comparing the password
@@ -47,7 +47,13 @@ class Servers:
     """The servers by what they do, and their addresses with the user's password."""
 
     def __init__(
-        self, sandbox: Sandbox, image: str, folder: Path, provider: IdentityProvider
+        self,
+        sandbox: Sandbox,
+        image: str,
+        folder: Path,
+        provider: IdentityProvider,
+        *,
+        of_stacks_only: bool,
     ) -> None:
         self._sandbox, self._image, self._folder = sandbox, image, folder
         stack = ServersWithUsers(sandbox, image, "postgres", folder)
@@ -57,11 +63,14 @@ class Servers:
         self.addresses = {
             "without users": self._start(replace(self._server, users=None).environment()),
             "users of a stack": stack.url(),
-            "compares each time": self._start(self._server.environment() | compares),
             TOKENS: self._with_tokens(provider),
-            "mlflow, cache off": self._start(self._mlflow(), own=True, cache=0),
-            "mlflow, cache on": self._start(self._mlflow(), own=True, cache=CACHE_SECONDS),
         }
+        if not of_stacks_only:
+            self.addresses |= {
+                "compares each time": self._start(self._server.environment() | compares),
+                "mlflow, cache off": self._start(self._mlflow(), own=True, cache=0),
+                "mlflow, cache on": self._start(self._mlflow(), own=True, cache=CACHE_SECONDS),
+            }
         for address in self.addresses.values():
             wait_until(partial(_lives, address), READY_SECONDS, address)
         self._make_user(stack.url())
@@ -176,13 +185,22 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=6, help="of each step")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument(
+        "--of-stacks-only", action="store_true", help="leave out what no stack is like"
+    )
     options = parser.parse_args(list(arguments))
     with opened() as sandbox, identity_provider(bridge_address(sandbox.client)) as provider:
         image = build(sandbox.client, "postgres")
         postgres = Postgres(sandbox, image, "-c", "max_connections=500", hostname="postgres")
         wait_until(postgres.is_ready, READY_SECONDS, "PostgreSQL is ready")
         folder = sandbox.secret.parent
-        servers = Servers(sandbox, build(sandbox.client, "mlflow"), folder, provider)
+        servers = Servers(
+            sandbox,
+            build(sandbox.client, "mlflow"),
+            folder,
+            provider,
+            of_stacks_only=options.of_stacks_only,
+        )
         token = provider.token(email=USER, exp=int(time.time()) + 24 * 3600)
         figures = (options.seconds, options.rounds, options.clients)
         steps = asyncio.run(measure(servers.addresses, token, *figures))

@@ -232,6 +232,9 @@ def test_a_person_signs_in_with_a_browser_works_and_signs_out(
     assert created["status"] == 200
     browser.open(f"{url}/oidc/logout")
     browser.until("document.body.innerText.includes('signed out')")
+    # From there, a script of no kind asks anything.
+    browser.open(f"{url}/health")
+    browser.until("location.pathname === '/health'")
     assert fetch(browser, "/ajax-api/2.0/mlflow/users/current")["status"] == 401
 
 
