@@ -171,8 +171,15 @@ OF_AUTH = (
     A(f"{AUTH}:authenticate_request", parameters=""),
     A(f"{AUTH}:sender_is_admin", parameters=""),
     A(f"{AUTH}.db.models:SqlUser", columns="id username password_hash is_admin"),
+    # With `auth: oidc`.
+    A(f"{USERS}.create_user", parameters="username password is_admin"),
+    A(f"{USERS}.get_user", parameters="username"),
+    A(f"{AUTH}.entities:User.is_admin"),
+    A(f"{AUTH}:_authenticate_custom_for_fastapi", parameters="request"),
+    A(f"{AUTH}:get_current_user", source="auth_config.authorization_function == "),
+    A(f"{AUTH}:auth_config"),
 )
-"""Of the servers and the schema job with `auth: basic`."""
+"""Of the servers and the schema job with users."""
 
 OF_TRACE_JOBS = (
     A("mlflow.cli:server", options="--trace-archival-config"),
