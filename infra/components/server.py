@@ -199,6 +199,8 @@ class TrackingServer:
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
             **({"PROMETHEUS_MULTIPROC_DIR": METRICS_FOLDER} if self.metrics else {}),
+            # By itself MLflow sends judges to 0.0.0.0, a name that the server does not take.
+            **({"MLFLOW_GATEWAY_URI": f"http://localhost:{self.port}"} if self.jobs else {}),
             **self._rollups(NEVER),
             **self.artifacts.environment(),
             **(self.users.environment() if self.users else {}),

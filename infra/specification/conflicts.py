@@ -58,6 +58,11 @@ def conflicts(spec: "DeploymentSpec") -> Iterator[str]:
             "tls_inside: true: is of no use where clients' own way has no TLS; set tls true, or "
             "pulumi config rm tls_inside"
         )
+    if spec.tls_inside and spec.jobs:
+        yield (
+            "jobs: true: MLflow's judges ask the gateway of their own server, and know no authority"
+            " of a stack's own; set jobs false, or pulumi config rm tls_inside"
+        )
     if spec.mlflow and spec.mlflow_image:
         yield (
             f"mlflow: {spec.mlflow}: cannot be installed into mlflow_image, which is used as "
@@ -120,11 +125,6 @@ def _user_conflicts(spec: "DeploymentSpec") -> Iterator[str]:
         )
     if spec.auth is not Auth.OIDC and spec.oidc is not None:
         yield f"oidc: is of no use with auth {spec.auth}; set auth oidc, or pulumi config rm oidc"
-    if spec.auth.has_users and spec.jobs:
-        yield (
-            "jobs: true: MLflow's job consumers have no password of their own for a server with "
-            "users; set jobs false, or auth none"
-        )
 
 
 def _trace_conflicts(spec: "DeploymentSpec") -> Iterator[str]:

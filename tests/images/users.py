@@ -29,14 +29,15 @@ ARTIFACTS = "/var/lib/mlflow/artifacts"
 
 def tracking_server(host: str, sign_on: SignOn | None = None, **settings: Any) -> TrackingServer:
     """The server of a stack with users, on the PostgreSQL called `host`."""
+    jobs = settings.pop("jobs", False)
     return TrackingServer(
         database=Database(host=host, port=5432, name="mlflow", user="mlflow"),
         artifacts=ArtifactFolder(PurePosixPath(ARTIFACTS)),
-        capacity=capacity(replicas=2, workers=1, jobs=False, users=True, workspaces=True),
+        capacity=capacity(replicas=2, workers=1, jobs=jobs, users=True, workspaces=True),
         port=5000,
         workers=1,
         allowed_hosts=(),
-        jobs=False,
+        jobs=jobs,
         users=Users(DefaultPermission.NONE, sign_on),
         metrics=True,
         **settings,

@@ -452,10 +452,13 @@ def test_a_schedule_without_rollups_is_of_no_use() -> None:
     ("config", "line"),
     [
         ({"default_permission": "read"}, "default_permission: is of no use without users"),
-        ({"auth": "basic", "jobs": "true"}, "jobs: true: MLflow's job consumers have no password"),
+        (
+            {"tls": "true", "tls_inside": "true", "jobs": "true"},
+            "jobs: true: MLflow's judges ask the gateway of their own server",
+        ),
     ],
 )
-def test_what_users_exclude_is_said(config: dict[str, str], line: str) -> None:
+def test_what_users_and_tls_exclude_is_said(config: dict[str, str], line: str) -> None:
     with pytest.raises(SpecError) as caught:
         load(**config)
     assert str(caught.value).startswith(line)

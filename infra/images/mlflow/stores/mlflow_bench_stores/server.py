@@ -60,7 +60,7 @@ def create() -> "ASGIApp":
     from starlette.requests import ClientDisconnect
     from werkzeug.exceptions import HTTPException
 
-    from . import access, metrics, places, workspaces
+    from . import access, judges, metrics, places, workspaces
     from .bodies import Bodies
     from .concurrency import ConcurrencyLimit, limit_requests, limit_sessions
     from .conflicts import models_again, writes_again
@@ -232,7 +232,10 @@ def create() -> "ASGIApp":
         workspaces.keep_paths_apart(handlers, lambda: (user := who()) is None or user.is_admin)
         whole = workspaces.within(whole, workspaces.of_database(users=users), who)
     if users:
-        whole = gate(whole)
+        inside = whole
+        whole = gate(inside)
+        if judges_token := os.environ.get(judges.TOKEN):
+            whole = judges.with_judges(whole, inside, judges_token)
     if metrics.FOLDER in os.environ:
         routes = flask_app.url_map.bind("")
         # Prometheus is no user.
