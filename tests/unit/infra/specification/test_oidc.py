@@ -76,7 +76,6 @@ def test_a_bad_provider_is_refused_in_one_line(
         ({"oidc": PROVIDER}, "oidc: is of no use with auth none; set auth oidc, or pulumi config"),
         ({"oidc": PROVIDER, "auth": "basic"}, "oidc: is of no use with auth basic"),
         ({"auth": "oidc", "oidc": "https://x"}, "oidc.issuer: is missing: oidc has to be an"),
-        ({"auth": "oidc", "oidc": PROVIDER, "jobs": "true"}, "jobs: true: MLflow's job consumers"),
         ({"auth": "sso"}, "auth: 'sso': input should be 'none', 'basic' or 'oidc'"),
     ],
 )
