@@ -52,6 +52,13 @@ CAUSES = (
         "see whether its container is paused or at its CPU limit; raise `replicas` or `workers`",
     ),
     Cause(
+        r"oidc: \S+: .*; (nobody gets in by it|its former keys are used on)",
+        "the identity provider does not answer this server, or not as one: who has a session or a "
+        "token by a key that is known goes on, nobody else gets in but `admin`",
+        "start the provider, or have the servers' network reach it; if its address or authority "
+        "has changed: pulumi config set -s STACK --path oidc.issuer, or oidc.ca, then pulumi up",
+    ),
+    Cause(
         r"upstream SSL certificate",
         "a replica shows nginx a certificate that is not by the stack's own authority, or not for "
         "a replica: it is of before the last deployment, or it is no replica",

@@ -19,6 +19,8 @@ from tests.certificates import ALREADY_EXPIRED
 from tests.serving import Handler, serving
 
 LINES = {
+    "its former keys": "oidc: https://login.example.com/ml: ConnectionError; its former keys "
+    "are used on",
     "QueuePool limit": "sqlalchemy.exc.TimeoutError: QueuePool limit of size 5 overflow 10 "
     "reached, connection timed out, timeout 30.00",
     "Invalid Host": "WARNING mlflow.server.fastapi_security: Rejected request with invalid Host "
