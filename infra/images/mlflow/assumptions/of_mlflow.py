@@ -8,6 +8,7 @@ from .places import Assumption as A  # noqa: N817 - there are many
 
 RUNS = "mlflow.store.tracking.sqlalchemy_store:SqlAlchemyStore"
 MODELS = "mlflow.store.model_registry.sqlalchemy_store:SqlAlchemyStore"
+APART = "mlflow.store.tracking.sqlalchemy_workspace_store:WorkspaceAwareSqlAlchemyStore"
 JOBS = "mlflow.store.jobs.sqlalchemy_store:SqlAlchemyJobStore"
 S3 = "mlflow.store.artifact.s3_artifact_repo:S3ArtifactRepository"
 FOLDER = "mlflow.store.artifact.local_artifact_repo:LocalArtifactRepository"
@@ -39,7 +40,6 @@ SERVER = (
     A(f"{ROUTER}:_content_disposition", parameters="filename"),
     A(f"{ROUTER}:upload_artifact", parameters="artifact_path request", coroutine=True),
     A(ROUTER, source='"/api/2.0/mlflow-artifacts/artifacts/{artifact_path:path}"'),
-    A("mlflow.server.fastapi_app:add_fastapi_workspace_middleware", parameters="fastapi_app"),
     A("mlflow.server.otel_api:_convert_otlp_json_ids_to_base64", parameters="body"),
     A("mlflow.server.otel_api:export_traces", coroutine=True),
     A("mlflow.server.fastapi_security:init_fastapi_security", parameters="app"),
@@ -58,6 +58,32 @@ SERVER = (
         f"{RUNS}._log_spans_once",
         source="self._advance_db_payload_generations_for_db_span_writes(",
     ),
+    # places.py
+    A("mlflow.store.tracking.sqlalchemy_store:_validate_trace_tag", parameters="key value"),
+    A(f"{RUNS}.set_trace_tag", source="_validate_trace_tag("),
+    A(f"{RUNS}._log_spans_once", source="_validate_trace_tag("),
+    A(
+        f"{RUNS}.deprecated_start_trace_v2",
+        parameters="experiment_id timestamp_ms request_metadata tags",
+    ),
+    A(
+        f"{RUNS}.deprecated_end_trace_v2",
+        parameters="request_id timestamp_ms status request_metadata tags",
+    ),
+    A(f"{MODELS}.create_model_version", parameters="name source"),
+    # workspaces.py
+    *(
+        A(f"{module}:resolve_workspace_for_request_if_enabled", parameters="path header_value")
+        for module in ("mlflow.server.workspace_helpers", "mlflow.server.fastapi_app")
+    ),
+    A("mlflow.server.workspace_helpers:_get_workspace_store"),
+    A(
+        "mlflow.server.handlers:_get_workspace_scoped_repo_path_if_enabled",
+        parameters="artifact_path",
+    ),
+    A(f"{APART}._get_artifact_location", parameters="experiment_id workspace"),
+    A(f"{APART}._trace_query", parameters="session"),
+    A(f"{APART}._get_workspace_provider_instance", parameters=""),
     # lost_secrets.py
     A(
         "mlflow.store.model_registry.dbmodels.models:EncryptedString.process_result_value",
@@ -171,6 +197,13 @@ OF_AUTH = (
     A(f"{AUTH}:authenticate_request", parameters=""),
     A(f"{AUTH}:sender_is_admin", parameters=""),
     A(f"{AUTH}.db.models:SqlUser", columns="id username password_hash is_admin"),
+    # With workspaces.
+    A(f"{AUTH}:resolve_workspace_for_request_if_enabled"),
+    A(f"{AUTH}:_get_resource_workspace", source="_RESOURCE_WORKSPACE_CACHE[cache_key] = "),
+    A(f"{AUTH}.db.models:SqlRole", columns="id name workspace"),
+    A(f"{AUTH}.db.models:SqlUserRoleAssignment", columns="user_id role_id"),
+    A(f"{AUTH}.db.models:SqlRolePermission", columns="role_id resource_type permission"),
+    A(f"{USERS}._is_synthetic_role_name"),
     # With `auth: oidc`.
     A(f"{USERS}.create_user", parameters="username password is_admin"),
     A(f"{USERS}.get_user", parameters="username"),
