@@ -305,6 +305,18 @@ def test_a_request_without_effect_is_repeated_elsewhere(lab: Lab, pair: list[Con
     assert executed(pair, "GET /drop") == 2
 
 
+def test_a_code_of_an_identity_provider_is_sent_to_one_replica_and_to_no_log(
+    lab: Lab, pair: list[Container]
+) -> None:
+    balancer = lab.balancer(configuration(lab))
+    status, _ = balancer.request("GET", "/oidc/callback?code=good-once&to=/drop")
+    assert status == 502
+    assert executed(pair, "GET /oidc/callback") == 1
+    logged = balancer.container.logs().decode()
+    assert '"uri":"/oidc/callback"' in logged
+    assert "good-once" not in logged
+
+
 def test_a_read_that_waits_for_a_frozen_replica_is_asked_elsewhere(
     lab: Lab, pair: list[Container]
 ) -> None:

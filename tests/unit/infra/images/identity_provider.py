@@ -1,6 +1,7 @@
 """An identity provider in a thread: its configuration, its keys, and tokens for codes."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,9 @@ class IdentityProvider:
         self.is_down = False
         self.codes: dict[str, Mapping[str, Any]] = {}
         """The claims of the ID token that each code is for."""
+        self.exchanges = threading.Event()
+        """Whether whoever comes with a code gets an answer, or waits for one."""
+        self.exchanges.set()
         self.exchanged: list[tuple[dict[str, str], str]] = []
         """Forms of those who came with a code, and their `Authorization`."""
 
@@ -85,6 +89,7 @@ class IdentityProvider:
     def exchange(self, form: dict[str, str], authorization: str) -> tuple[int, Any]:
         """What it gives for a code, once."""
         self.exchanged.append((form, authorization))
+        self.exchanges.wait(60)
         if self.is_down:
             return 502, {}
         claims = self.codes.pop(form.get("code", ""), None)

@@ -2,10 +2,14 @@
 
 import asyncio
 import base64
+import itertools
 import random
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -101,9 +105,13 @@ class Replica:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body"})
 
-    def ask(
+    def ask(self, path: str = GET_RUN, **options: Any) -> Answer:
+        self.asked = []
+        return self.runner.run(self.answer(path, **options))
+
+    async def answer(
         self,
-        path: str = GET_RUN,
+        path: str,
         *,
         method: str = "GET",
         cookies: dict[str, str] | None = None,
@@ -111,7 +119,6 @@ class Replica:
         token: str | None = None,
     ) -> Answer:
         sent: list[Any] = []
-        self.asked = []
 
         async def send(message: Any) -> None:
             sent.append(message)
@@ -129,7 +136,7 @@ class Replica:
             "query_string": query.encode(),
             "headers": [(name.encode(), value.encode()) for name, value in given.items()],
         }
-        self.runner.run(self.gate.answer(scope, None, send))  # type: ignore[arg-type]
+        await self.gate.answer(scope, None, send)  # type: ignore[arg-type]
         return Answer(sent, self.asked)
 
     def sign_in(self, idp: IdentityProvider, headers: Any = None, **claims: Any) -> Answer:
@@ -156,6 +163,22 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def replica(idp: IdentityProvider) -> Replica:
     return Replica(idp.settings)
+
+
+class AuthConfig(NamedTuple):
+    """What is changed of MLflow's settings of users."""
+
+    authorization_function: str
+
+
+@contextmanager
+def asking(user: User) -> Iterator[None]:
+    """Be within a request of this user's."""
+    token = access._asking.set(access.Asking(user))
+    try:
+        yield
+    finally:
+        access._asking.reset(token)
 
 
 PAGE = {"accept": "text/html,*/*", "sec-fetch-mode": "navigate", "sec-fetch-site": "none"}
@@ -256,13 +279,37 @@ def test_groups_decide_who_comes_in_and_who_is_an_administrator(
     )
 
 
-def test_who_is_made_an_administrator_by_mlflow_s_api_is_one(
+def test_what_mlflow_s_table_has_makes_nobody_an_administrator(
     replica: Replica, idp: IdentityProvider
 ) -> None:
-    replica.users["ann@example.com"] = User(7, "ann@example.com", "", is_admin=True)
-    [user] = replica.ask(token=idp.token()).asked
-    assert user
-    assert user.is_admin
+    cookies = replica.sign_in(idp).cookies
+    made = replica.users["ann@example.com"]
+    replica.users["ann@example.com"] = replace(made, is_admin=True)
+    for answer in (replica.ask(token=idp.token()), replica.ask(cookies=cookies)):
+        [user] = answer.asked
+        assert user == made
+
+
+@pytest.mark.parametrize("change", ["update_user", "delete_user"])
+def test_only_the_administrator_s_password_changes_the_administrator(change: str) -> None:
+    changed: list[tuple[str, Any]] = []
+
+    def keep(username: str, **options: Any) -> None:
+        changed.append((username, options))
+
+    store = SimpleNamespace(get_user=None, update_user=keep, delete_user=keep)
+    auth = SimpleNamespace(store=store, auth_config=AuthConfig(""))
+    access._by_group(auth)
+    chief = User(2, "olga", "", is_admin=True)
+    changing = getattr(store, change)
+    with asking(chief), pytest.raises(MlflowException, match="only its password") as caught:
+        changing("admin", password="another")
+    assert caught.value.error_code == "PERMISSION_DENIED"
+    with asking(chief):
+        changing("ann", password="another")
+    with asking(ADMIN):
+        changing("admin", password="another")
+    assert changed == [("ann", {"password": "another"}), ("admin", {"password": "another"})]
 
 
 def basic(name: str, password: str) -> dict[str, str]:
@@ -473,11 +520,18 @@ def test_a_session_ends(idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch) 
     replica = Replica(replace(idp.settings, session_seconds=60))
     cookies = replica.sign_in(idp).cookies
     assert replica.ask(cookies=cookies).status == 200
-    from itsdangerous import TimestampSigner
-
-    at = TimestampSigner.get_timestamp
-    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda self: at(self) + 62)
+    monkeypatch.setattr(oidc_cookies, "time", lambda: time.time() + 62)
     assert replica.ask(cookies=cookies).status == 401
+
+
+@pytest.mark.parametrize(("behind", "status"), [(1, 200), (20, 200), (60, 401)])
+def test_a_session_counts_where_the_clock_is_a_little_behind(
+    idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch, behind: float, status: int
+) -> None:
+    replica = Replica(idp.settings)
+    cookies = replica.sign_in(idp).cookies
+    monkeypatch.setattr(oidc_cookies, "time", lambda: time.time() - behind)
+    assert replica.ask(cookies=cookies).status == status
 
 
 def test_a_user_whom_mlflow_no_longer_has_is_out_at_the_next_request(
@@ -501,6 +555,7 @@ def test_a_user_whom_mlflow_no_longer_has_is_out_at_the_next_request(
         ({"sec-fetch-site": "none"}, 403),
         ({"origin": "https://elsewhere.example"}, 403),
         ({"origin": "http://localhost:6000"}, 403),
+        ({"origin": f"https://{HOST}"}, 403),
         ({"origin": "null"}, 403),
     ],
 )
@@ -510,10 +565,85 @@ def test_a_page_of_another_site_changes_nothing(
 ) -> None:
     cookies = replica.sign_in(idp).cookies
     assert replica.ask(CREATE_RUN, method=method, cookies=cookies, headers=headers).status == status
-    assert replica.ask(headers=headers, cookies=cookies).status == 200
     # A token is no cookie: no page has one that it was not given.
     given = replica.ask(CREATE_RUN, method=method, headers=headers, token=idp.token())
     assert given.status == 200
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "origin", "status"),
+    [
+        ("", "", "", 200),
+        ("none", "navigate", "", 200),
+        ("cross-site", "navigate", "", 200),
+        ("same-site", "navigate", "", 200),
+        ("same-origin", "cors", "", 200),
+        ("same-origin", "cors", f"http://{HOST}", 200),
+        ("", "", f"http://{HOST}", 200),
+        ("same-site", "cors", "http://localhost:6000", 403),
+        ("same-site", "no-cors", "", 403),
+        ("cross-site", "cors", "https://elsewhere.example", 403),
+        ("cross-site", "no-cors", "", 403),
+        ("cross-site", "", "", 403),
+        ("", "", "http://localhost:6000", 403),
+        ("", "", f"https://{HOST}", 403),
+        ("", "", "null", 403),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_page_of_another_port_or_site_reads_nothing(
+    replica: Replica,
+    idp: IdentityProvider,
+    site: str,
+    mode: str,
+    origin: str,
+    status: int,
+    method: str,
+) -> None:
+    given = {"sec-fetch-site": site, "sec-fetch-mode": mode, "origin": origin}
+    headers = {name: value for name, value in given.items() if value}
+    cookies = replica.sign_in(idp).cookies
+    assert replica.ask(method=method, cookies=cookies, headers=headers).status == status
+    assert replica.ask(method=method, headers=headers, token=idp.token()).status == 200
+
+
+def test_more_sign_ins_than_may_wait_are_told_to_come_again(
+    replica: Replica, idp: IdentityProvider
+) -> None:
+    begun = replica.ask(oidc.LOGIN)
+    back = f"{oidc.CALLBACK}?code=of-nobody&state={begun.query['state']}"
+    idp.exchanges.clear()
+
+    async def all_at_once() -> tuple[list[Answer], list[Answer]]:
+        asked = [
+            asyncio.create_task(replica.answer(back, cookies=begun.cookies))
+            for _ in range(oidc.AT_ONCE + oidc.MOST_WAITING + 5)
+        ]
+        told = [await each for each in itertools.islice(asyncio.as_completed(asked), 5)]
+        idp.exchanges.set()
+        return told, await asyncio.gather(*asked)
+
+    told, answers = replica.runner.run(all_at_once())
+    assert [(answer.status, answer.header("retry-after")) for answer in told] == [(429, "1")] * 5
+    # Their codes are good: the page may be loaded again.
+    assert not any(answer.cookies for answer in told)
+    assert sum(answer.status == 403 for answer in answers) == oidc.AT_ONCE + oidc.MOST_WAITING
+    assert len(idp.exchanged) == oidc.AT_ONCE + oidc.MOST_WAITING
+    assert replica.sign_in(idp).status == 303
+
+
+def test_a_provider_that_is_slow_with_a_token_is_not_waited_for(
+    replica: Replica, idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = replica.ask(oidc.LOGIN)
+    monkeypatch.setattr(oidc, "ANSWER_SECONDS", 0.05)
+    idp.exchanges.clear()
+    try:
+        back = f"{oidc.CALLBACK}?code=code&state={begun.query['state']}"
+        answer = replica.ask(back, cookies=begun.cookies)
+    finally:
+        idp.exchanges.set()
+    assert (answer.status, "no token in 0.05 s" in answer.body) == (503, True)
 
 
 def test_a_wrong_token_is_not_made_good_by_a_session(

@@ -280,6 +280,43 @@ def test_withdrawn_keys_are_forgotten_in_time_and_nobody_waits(idp: IdentityProv
     asyncio.run(ask())
 
 
+def test_a_key_that_was_withdrawn_long_ago_is_not_used_once_more(idp: IdentityProvider) -> None:
+    clock = Clock()
+    provider = Provider(idp.settings, now=clock)
+
+    async def ask() -> None:
+        await provider.claims(idp.token())
+        idp.keys = [OTHER_RSA]
+        clock.now += 2 * oidc_provider.REFRESHED_SECONDS + 1
+        asked = [provider.claims(idp.token()) for _ in range(3)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(each) for each in found] == [TokenError] * 3
+
+    asyncio.run(ask())
+    assert idp.asked.count(KEYS) == 2
+
+
+def test_a_provider_that_is_away_is_waited_for_once(idp: IdentityProvider) -> None:
+    clock = Clock()
+    provider = Provider(idp.settings, now=clock)
+
+    async def ask() -> None:
+        await provider.claims(idp.token())
+        idp.is_down = True
+        clock.now += 2 * oidc_provider.REFRESHED_SECONDS + 1
+        waits = []
+        for _ in range(5):
+            before = len(idp.asked)
+            assert (await provider.claims(idp.token()))["sub"] == "1"
+            waits.append(provider._running is None and len(idp.asked) > before)
+            while provider._running:
+                await asyncio.sleep(0.01)
+            clock.now += oidc_provider.PAUSE_SECONDS
+        assert waits == [True, False, False, False, False]
+
+    asyncio.run(ask())
+
+
 def test_a_provider_that_is_away_keeps_nobody_out_whose_key_is_known(
     idp: IdentityProvider, caplog: pytest.LogCaptureFixture
 ) -> None:

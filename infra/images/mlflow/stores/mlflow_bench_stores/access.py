@@ -26,7 +26,11 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import CapacityLimiter, to_thread
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.protos.databricks_pb2 import (
+    PERMISSION_DENIED,
+    RESOURCE_ALREADY_EXISTS,
+    ErrorCode,
+)
 from mlflow.utils.uri import validate_path_is_safe
 from werkzeug.datastructures import Authorization
 from werkzeug.security import check_password_hash, generate_password_hash
@@ -359,9 +363,28 @@ def _by_group(auth: Any) -> None:
         return found
 
     auth.store.get_user = of_the_request
+    for name in ("update_user", "delete_user"):
+        setattr(auth.store, name, _but_of_the_administrator(getattr(auth.store, name)))
     # The web interface then offers no change of a password, of which there is none.
     auth.auth_config = auth.auth_config._replace(authorization_function=__name__)
     auth._authenticate_custom_for_fastapi = lambda _: _user()
+
+
+def _but_of_the_administrator(change: Callable[..., None]) -> Callable[..., None]:
+    """Return a change of a user, which only the administrator's password makes in `admin`.
+
+    Whoever is an administrator by a group for a while could else stay one by that password.
+    """
+
+    def changed(username: str, *arguments: Any, **options: Any) -> None:
+        if username == ADMINISTRATOR and _user().username != ADMINISTRATOR:
+            raise MlflowException(
+                f"{ADMINISTRATOR} is the stack's own: only its password may change it.",
+                PERMISSION_DENIED,
+            )
+        change(username, *arguments, **options)
+
+    return changed
 
 
 def permitted(artifacts: "ASGIApp") -> "ASGIApp":

@@ -3,7 +3,8 @@
 Each token is verified here, at each request; nothing in front of the server is believed. Whoever
 comes for the first time becomes a user of MLflow's, with a password that nobody knows, and may do
 what users are given permissions for. Who is an administrator by a group is one for that request,
-and is stored nowhere. The stack's own administrator alone still has a password.
+and is stored nowhere; what MLflow's table says of that holds for nobody here. The stack's own
+administrator alone still has a password.
 """
 
 import html
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlencode
 
 import requests
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, fail_after, to_thread
 from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untyped]
 from authlib.integrations.requests_client import OAuth2Session  # type: ignore[import-untyped]
 
@@ -46,6 +47,13 @@ READS = ("GET", "HEAD", "OPTIONS")
 
 AT_ONCE = 4
 """Codes that a worker exchanges at once, and users that it makes at once."""
+
+MOST_WAITING = 20
+"""Codes that wait to be exchanged; who comes then is told to come again."""
+
+ANSWER_SECONDS = 25
+"""The provider has so long for a code, with what waits before: whoever passes requests on here
+takes a server for frozen after 30 s."""
 
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 
@@ -127,6 +135,7 @@ class SignOn:
         self._sign_ins = Cookies(SIGN_IN, SIGN_IN_SECONDS, key, purpose)
         # Apart: whoever sends codes that are none keeps no new user waiting.
         self._exchanges, self._new_users = CapacityLimiter(AT_ONCE), CapacityLimiter(AT_ONCE)
+        self._coming_back = 0
 
     @classmethod
     def read(
@@ -155,7 +164,8 @@ class SignOn:
             user = await self._known(found) if found else None
         if found is None or user is None:
             return None
-        return replace(user, is_admin=user.is_admin or found.is_admin)
+        # What the table has would outlive the group, and anybody of it may write there.
+        return replace(user, is_admin=found.is_admin)
 
     async def _of_token(self, authorization: bytes) -> Person | None:
         scheme, _, token = authorization.decode("latin-1").partition(" ")
@@ -176,8 +186,8 @@ class SignOn:
         kept = self._sessions.read(scope, tls=self._is_tls(scope))
         if kept is None:
             return None
-        if scope["method"] not in READS and not _is_of_own_page(scope):
-            raise RefusedError(403, "A page of another site may not change anything here.")
+        if not self._is_of_own_page(scope):
+            raise RefusedError(403, "A page of another site may not use your session here.")
         return in_groups(kept["name"], tuple(kept["groups"]), self._settings)
 
     async def _known(self, found: Person) -> "User | None":
@@ -272,9 +282,7 @@ class SignOn:
         if asked.get("iss", self._settings.issuer) != self._settings.issuer or "code" not in asked:
             raise RefusedError(400, "This is no answer of the identity provider.", ended)
         known = await self._provider.known()
-        token = await to_thread.run_sync(
-            self._exchange, scope, known, asked["code"], begun["verifier"], limiter=self._exchanges
-        )
+        token = await self._token(scope, known, asked["code"], begun["verifier"])
         client_id = self._settings.client_id
         try:
             claims = await self._provider.claims(token, client_id, begun["nonce"])
@@ -290,6 +298,29 @@ class SignOn:
         except ValueError:
             raise RefusedError(403, "You are in too many of the groups of this server.") from None
         await _redirect(send, begun["next"], ended, session)
+
+    async def _token(self, scope: "Scope", known: Known, code: str, verifier: str) -> str:
+        """Return the ID token for a code, or have a browser of too many come again."""
+        if self._coming_back >= AT_ONCE + MOST_WAITING:
+            raise RefusedError(
+                429, "Too many people sign in: load this page again.", (b"retry-after", b"1")
+            )
+        self._coming_back += 1
+        try:
+            with fail_after(ANSWER_SECONDS):
+                return await to_thread.run_sync(
+                    self._exchange,
+                    scope,
+                    known,
+                    code,
+                    verifier,
+                    limiter=self._exchanges,
+                    abandon_on_cancel=True,
+                )
+        except TimeoutError:
+            raise ProviderError(f"no token in {ANSWER_SECONDS} s") from None
+        finally:
+            self._coming_back -= 1
 
     def _exchange(self, scope: "Scope", known: Known, code: str, verifier: str) -> str:
         """Return the ID token for a code. Raises `RefusedError`, `ProviderError`."""
@@ -349,6 +380,21 @@ class SignOn:
         # provider sends browsers to addresses only that it was told before.
         return self._settings.tls or value_of(scope, b"x-forwarded-proto") == "https"
 
+    def _is_of_own_page(self, scope: "Scope") -> bool:
+        """Whether a request is sent by a page of this server, or by no page at all.
+
+        A page of another port is not, though cookies go to it and MLflow lets it read answers.
+        """
+        site, origin = value_of(scope, b"sec-fetch-site"), value_of(scope, b"origin")
+        if scope["method"] in READS and not origin:
+            # Whoever follows a link is sent on; no page sees what comes.
+            is_opened = value_of(scope, b"sec-fetch-mode") == "navigate"
+            return is_opened or site in ("", "none", "same-origin")
+        if site:
+            return site == "same-origin"
+        # A browser that is older than the header, if any, says where its page is from.
+        return not origin or origin.lower() == self._origin(scope)
+
     def _origin(self, scope: "Scope") -> str:
         scheme = "https" if self._is_tls(scope) else "http"
         return f"{scheme}://{value_of(scope, b'host').lower()}"
@@ -364,16 +410,6 @@ def _own_path(path: str) -> str:
     """Return a path of this server, as what a browser may be sent on to."""
     is_own = path.startswith("/") and not path.startswith(("//", "/\\", "/oidc/"))
     return path if is_own and path.isascii() and path.isprintable() else "/"
-
-
-def _is_of_own_page(scope: "Scope") -> bool:
-    """Whether a request is sent by a page of this server, or by no page at all."""
-    site = value_of(scope, b"sec-fetch-site")
-    if site:
-        return site == "same-origin"
-    # A browser that is older than the header, if any, says where its page is from.
-    origin = value_of(scope, b"origin")
-    return not origin or origin.partition("://")[2] == value_of(scope, b"host")
 
 
 def _wants_a_page(scope: "Scope") -> bool:

@@ -6,9 +6,12 @@ secret from the browser's own person; scripts of pages do not see them.
 
 import hashlib
 from collections.abc import Mapping
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
+
+from .oidc_provider import LEEWAY_SECONDS
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -40,9 +43,12 @@ class Cookies:
             key, _, value = pair.strip().partition("=")
             if key == name:
                 try:
-                    return self._signer.loads(value, max_age=self._seconds)
+                    content, made = self._signer.loads(value, return_timestamp=True)
                 except BadData:
                     return None
+                # Another replica's clock may be ahead of this one's.
+                age = time() - made.timestamp()
+                return content if -LEEWAY_SECONDS <= age <= self._seconds else None
         return None
 
     def header(

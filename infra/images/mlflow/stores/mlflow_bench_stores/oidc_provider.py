@@ -47,7 +47,8 @@ LEEWAY_SECONDS = 30
 """By so much the clocks of the provider and of a server may differ."""
 
 REFRESHED_SECONDS = 600
-"""A key that the provider has withdrawn is used so long at most, while the provider answers."""
+"""After so long the keys are fetched again, while they are used; after twice that, before. So
+long at most a key that the provider has withdrawn is used, while the provider answers."""
 
 PAUSE_SECONDS = 5
 """A worker asks the provider no more often, whatever tokens come."""
@@ -173,19 +174,25 @@ class Provider:
         self._ask, self._now = ask, now
         self._known: Known | None = None
         self._fetched = 0.0
-        self._asked = -float("inf")
+        self._asked = self._failed = -float("inf")
         self._running: asyncio.Task[None] | None = None
         self._problem = "it was not asked yet"
 
     async def known(self) -> Known:
         """Return what it said last. Raises `ProviderError` where it never said anything."""
-        if self._known is None:
+        if self._known is None or self._is_stale():
             await self._again()
         elif self._now() - self._fetched > REFRESHED_SECONDS:
             self._begin()  # Nobody waits for it.
         if self._known is None:
             raise ProviderError(self._problem)
         return self._known
+
+    def _is_stale(self) -> bool:
+        """Whether the keys are of long ago, and not since the provider does not answer."""
+        now = self._now()
+        is_away = now - self._failed <= REFRESHED_SECONDS
+        return now - self._fetched > 2 * REFRESHED_SECONDS and not is_away
 
     async def claims(
         self, token: str, audience: str | None = None, nonce: str | None = None
@@ -246,7 +253,7 @@ class Provider:
             self._known = await to_thread.run_sync(self._ask, self.settings)
             self._fetched = self._now()
         except ProviderError as error:
-            self._problem = str(error)
+            self._problem, self._failed = str(error), self._now()
             rest = "its former keys are used on" if self._known else "nobody gets in by it"
             _logger.warning("oidc: %s: %s; %s", self.settings.issuer, error, rest)
         finally:
