@@ -143,6 +143,9 @@ def test_a_workload_is_gone_while_the_schema_that_it_has_in_its_pods_becomes_ano
         assert uid() == first
         kubernetes.up(program("two", "exit 1"), ok=False)
         assert get("deployment", namespace) == []
+        # The way back, and forth.
+        kubernetes.up(program("one"))
+        assert kubernetes.up().changed == {}
         kubernetes.up(program("two"))
         moments = told()
     assert uid() != first
@@ -154,6 +157,10 @@ def test_a_workload_is_gone_while_the_schema_that_it_has_in_its_pods_becomes_ano
         *[("web", "goes")] * 2,
         ("job", "comes"),
         ("job", "fails"),
+        ("job", "comes"),
+        ("job", "succeeds"),
+        ("web", "comes"),
+        ("web", "goes"),
         ("job", "comes"),
         ("job", "succeeds"),
         ("web", "comes"),
