@@ -60,14 +60,7 @@ def _check_client(provider: OidcSpec, said: dict[str, Any]) -> None:
     else:
         user = (quote(provider.client_id, safe=""), quote(secret, safe=""))
     try:
-        answer = requests.post(
-            said["token_endpoint"],
-            data=question,
-            auth=user,
-            timeout=PATIENCE_SECONDS,
-            verify=str(provider.ca) if provider.ca else True,
-            allow_redirects=False,
-        )
+        answer = _asked("POST", provider, said["token_endpoint"], data=question, auth=user)
         error = answer.json().get("error")
     except (requests.RequestException, AttributeError):
         return  # What it says to an odd question decides nothing.
@@ -79,15 +72,24 @@ def _check_client(provider: OidcSpec, said: dict[str, Any]) -> None:
         )
 
 
-def _json(provider: OidcSpec, address: str) -> dict[str, Any]:
-    where = f"oidc.issuer: {provider.issuer}"
-    try:
-        answer = requests.get(
+def _asked(method: str, provider: OidcSpec, address: str, **question: Any) -> requests.Response:
+    """Ask as the servers do: by no proxy of the environment, and with no .netrc."""
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.request(
+            method,
             address,
             timeout=PATIENCE_SECONDS,
             verify=str(provider.ca) if provider.ca else True,
             allow_redirects=False,
+            **question,
         )
+
+
+def _json(provider: OidcSpec, address: str) -> dict[str, Any]:
+    where = f"oidc.issuer: {provider.issuer}"
+    try:
+        answer = _asked("GET", provider, address)
         content = answer.json() if answer.status_code == requests.codes.ok else None
     except requests.exceptions.SSLError as error:
         raise SpecError(

@@ -151,6 +151,15 @@ def test_an_administrator_by_a_group_is_one_on_every_kind_of_route_and_in_no_tab
     assert (current["username"], current["is_admin"]) == (chief.name, True)
     is_admin = f"SELECT is_admin FROM mlflow_auth.users WHERE username = '{chief.name}'"
     assert postgres.sql(is_admin) == "f"
+    # What would outlive the group is refused, or counts for nothing.
+    kept: list[tuple[str, str, dict[str, Any], int]] = [
+        ("PATCH", "update-password", {"username": "admin", "password": "x" * 20}, 403),
+        ("PATCH", "update-admin", {"username": "admin", "is_admin": False}, 403),
+        ("DELETE", "delete", {"username": "admin"}, 403),
+        ("PATCH", "update-admin", {"username": chief.name, "is_admin": True}, 200),
+    ]
+    for method, name, body, status in kept:
+        assert chief.ask(method, f"{API}/users/{name}", json=body).status_code == status, name
     # The same person, whose group was taken away.
     chief.token = provider.token(email=chief.name)
     assert chief.ask("GET", f"{API}/users/get?username=admin").status_code == 403

@@ -156,6 +156,17 @@ def test_one_that_does_not_know_the_client_is_refused(provider: Provider) -> Non
     assert [SECRET in form for form in provider.forms] == [False, False, True, True, False, False]
 
 
+def test_it_is_asked_as_the_servers_ask_it_by_no_proxy(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("NO_PROXY")
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, f"http://{LOOPBACK}:9")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "not-there"))
+    check(provider.described())
+    assert len(provider.forms) == 1
+
+
 def test_one_that_is_away_is_told_and_for_a_cluster_only_that(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,10 @@ class IdentityProvider:
         self.keys: list[Any] = [RSA, ELLIPTIC]
         self.asked: list[str] = []
         self.is_down = False
+        self.said: dict[str, Any] = {}
+        """What its configuration has otherwise."""
+        self.tokens: Any = ...
+        """What it gives for a code instead of tokens."""
         self.codes: dict[str, Mapping[str, Any]] = {}
         """The claims of the ID token that each code is for."""
         self.exchanges = threading.Event()
@@ -69,7 +73,11 @@ class IdentityProvider:
 
     def token(self, key: Any = RSA, alg: str = "RS256", typ: str = "JWT", **changes: Any) -> str:
         header = {"alg": alg, "kid": key.kid, "typ": typ}
-        return jwt.encode(header, self.claims(**changes), key, algorithms=[alg])
+        return self.signed(header, key, **changes)
+
+    def signed(self, header: dict[str, Any], key: Any = RSA, **changes: Any) -> str:
+        """Return a token with this header."""
+        return jwt.encode(header, self.claims(**changes), key, algorithms=[header["alg"]])
 
     def answer(self, path: str) -> tuple[int, Any]:
         """What it tells whoever asks."""
@@ -83,6 +91,7 @@ class IdentityProvider:
                 "scopes_supported": ["openid", "email", "groups"],
                 "end_session_endpoint": f"{self.issuer}/end",
                 **{name: f"{self.issuer}/{place}" for name, place in ends.items()},
+                **self.said,
             }
         return 200, {"keys": [key.as_dict(private=isinstance(key, OctKey)) for key in self.keys]}
 
@@ -95,6 +104,8 @@ class IdentityProvider:
         claims = self.codes.pop(form.get("code", ""), None)
         if claims is None:
             return 400, {"error": "invalid_grant", "error_description": "of <nobody>"}
+        if self.tokens is not ...:
+            return 200, self.tokens
         return 200, {
             "access_token": "opaque",
             "token_type": "Bearer",

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -20,6 +20,7 @@ from infra.images.mlflow.stores.mlflow_bench_stores import access, oidc, oidc_co
 from infra.images.mlflow.stores.mlflow_bench_stores.access import Gate, Passwords, User
 from infra.images.mlflow.stores.mlflow_bench_stores.oidc import SignOn
 from infra.images.mlflow.stores.mlflow_bench_stores.oidc_provider import Provider, Settings
+from tests.serving import LOOPBACK
 from tests.unit.infra.images.identity_provider import (
     CLIENT,
     CLIENT_SECRET,
@@ -78,18 +79,23 @@ class Replica:
     runner: asyncio.Runner
 
     def __init__(
-        self, settings: Settings, users: dict[str, User] | None = None, key: str = KEY
+        self,
+        settings: Settings,
+        users: dict[str, User] | None = None,
+        key: str = KEY,
+        client_secret: str = CLIENT_SECRET,
     ) -> None:
         self.users = {"admin": ADMIN} if users is None else users
         self.asked: list[User | None] = []
-        self.settings, self._key = settings, key
+        self.settings, self._key, self._client_secret = settings, key, client_secret
+        self.made = 1
         self.gate = Replica.runner.run(self._made())
 
     async def _made(self) -> Gate:
         passwords = Passwords(self.users.get, 10)
         sign_on = SignOn(
             Provider(self.settings),
-            client_secret=CLIENT_SECRET,
+            client_secret=self._client_secret,
             key=self._key,
             find=passwords.find,
             create=self._create,
@@ -98,7 +104,8 @@ class Replica:
 
     def _create(self, name: str) -> None:
         assert name not in self.users
-        self.users[name] = User(len(self.users) + 1, name, "unknown", is_admin=False)
+        self.made += 1
+        self.users[name] = User(self.made, name, "unknown", is_admin=False)
 
     async def _inside(self, _scope: Any, _receive: Any, send: Any) -> None:
         self.asked.append(access._asks().user)
@@ -430,7 +437,7 @@ def test_an_id_token_of_something_else_signs_nobody_in(
 ) -> None:
     answer = replica.sign_in(idp, **changes)
     assert (answer.status, said in answer.body) == (403, True), answer.body
-    assert not any("session" in name for name in answer.cookies)
+    assert answer.cookies == {"mlflow-sign-in-5000": ""}
     assert set(replica.users) == {"admin"}
 
 
@@ -451,6 +458,7 @@ def test_another_state_or_issuer_ends_a_sign_in(replica: Replica, idp: IdentityP
         assert "<b>" not in answer.body
         assert "<nobody>" not in answer.body
         assert not any("session" in name for name in answer.cookies)
+    assert answer.cookies == {"mlflow-sign-in-5000": ""}
 
 
 def test_windows_that_sign_in_at_once_all_come_to_an_end(
@@ -508,12 +516,28 @@ def test_a_session_is_of_its_stack_alone_and_cannot_be_changed(idp: IdentityProv
         assert replica.ask(cookies={name: other}).status == 401
     begun = replica.ask(oidc.LOGIN).cookies["mlflow-sign-in-5000"]
     assert replica.ask(cookies={name: begun}).status == 401
-    for changed in (
-        Replica(idp.settings, replica.users, key="of another stack"),
-        Replica(replace(idp.settings, client_id="another"), replica.users),
-        Replica(replace(idp.settings, allowed_groups=("team",)), replica.users),
-    ):
-        assert changed.ask(cookies={name: value}).status in (401, 403)
+    of_another_stack = Replica(idp.settings, replica.users, key="of another stack")
+    assert of_another_stack.ask(cookies={name: value}).status == 401
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"client_id": "another"},
+        {"username_claim": "sub"},
+        {"groups_claim": "roles"},
+        {"admin_groups": ("ops",)},
+        {"allowed_groups": ("team",)},
+    ],
+)
+def test_who_signed_in_under_other_settings_signs_in_again(
+    idp: IdentityProvider, change: dict[str, Any]
+) -> None:
+    replica = Replica(idp.settings)
+    cookies = replica.sign_in(idp).cookies
+    changed = Replica(replace(idp.settings, **change), replica.users)
+    assert changed.ask(cookies=cookies).status == 401
+    assert changed.ask("/", headers=PAGE, cookies=cookies).status == 302
 
 
 def test_a_session_ends(idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -541,6 +565,9 @@ def test_a_user_whom_mlflow_no_longer_has_is_out_at_the_next_request(
     del replica.users["ann@example.com"]
     assert replica.ask(cookies=cookies).status == 401
     assert "ann@example.com" not in replica.users
+    # Somebody of that name who is made anew is somebody else.
+    assert replica.ask(token=idp.token()).status == 200
+    assert replica.ask(cookies=cookies).status == 401
 
 
 @pytest.mark.parametrize(
@@ -652,6 +679,47 @@ def test_a_wrong_token_is_not_made_good_by_a_session(
     cookies = replica.sign_in(idp).cookies
     assert replica.ask(cookies=cookies, token="a.b.c").status == 401
     assert replica.ask(cookies=cookies, headers=basic("ann", "x")).status == 401
+
+
+@pytest.mark.parametrize("secret", ["a+b%2Fc :~", "пароль", "\N{SNOWMAN}"])
+def test_a_secret_of_any_signs_is_given_as_a_form_has_it(
+    idp: IdentityProvider, secret: str
+) -> None:
+    assert Replica(idp.settings, client_secret=secret).sign_in(idp).status == 303
+    [(_, authorization)] = idp.exchanged
+    assert authorization == basic(CLIENT, quote(secret, safe=""))["authorization"]
+
+
+@pytest.mark.parametrize("value", [None, [], 7, "openid", [None, {}]])
+@pytest.mark.parametrize("name", ["scopes_supported", "token_endpoint_auth_methods_supported"])
+def test_a_provider_whose_lists_are_none_is_taken_as_usual(
+    replica: Replica, idp: IdentityProvider, name: str, value: object
+) -> None:
+    idp.said = {name: value}
+    assert replica.ask(oidc.LOGIN).query["scope"].startswith("openid ")
+    assert replica.sign_in(idp).status == 303
+
+
+@pytest.mark.parametrize("tokens", [[], None, 7, {}, {"id_token": None}, {"error": None}])
+def test_an_answer_without_a_token_is_told(
+    replica: Replica, idp: IdentityProvider, tokens: object
+) -> None:
+    idp.tokens = tokens
+    answer = replica.sign_in(idp)
+    assert answer.status in (403, 503)
+    assert "<p>" in answer.body
+
+
+def test_an_authority_whose_file_is_away_is_told(idp: IdentityProvider) -> None:
+    replica = Replica(replace(idp.settings, issuer=f"https://{LOOPBACK}:9", ca_file="/not/there"))
+    for answer in (replica.ask(token=idp.token()), replica.ask(oidc.LOGIN)):
+        assert (answer.status, "could not be asked" in answer.body) == (503, True)
+
+
+@pytest.mark.parametrize("host", ["ml_flow:5000", "mlflow-a.example.com", "[::1]:5000"])
+def test_a_host_may_have_the_names_that_hosts_have(replica: Replica, host: str) -> None:
+    asked = replica.ask(oidc.LOGIN, headers={"host": host}).query
+    assert asked["redirect_uri"] == f"http://{host}/oidc/callback"
 
 
 def test_a_sign_out_forgets_the_session(replica: Replica, idp: IdentityProvider) -> None:

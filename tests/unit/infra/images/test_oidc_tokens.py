@@ -113,6 +113,30 @@ def test_a_token_that_calls_itself_otherwise_is_none(idp: IdentityProvider, typ:
     assert refusal(idp, idp.token(typ=typ)) == "it is no access or ID token"
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}, "no access or ID"),
+        ({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}, "the holder of a key"),
+        ({"cnf": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}, "holder of a key"),
+    ],
+)
+def test_a_token_that_is_more_than_a_bearer_s_is_refused(
+    idp: IdentityProvider, changes: dict[str, Any], said: str
+) -> None:
+    assert said in refusal(idp, idp.token(**changes))
+
+
+@pytest.mark.parametrize(("key", "alg"), [(RSA, "RS256"), (ELLIPTIC, "ES256"), (RSA, "PS256")])
+def test_a_token_that_names_no_key_is_by_one_of_the_provider_s(
+    idp: IdentityProvider, key: Any, alg: str
+) -> None:
+    assert claims(idp, idp.signed({"alg": alg}, key))["sub"] == "1"
+    said = refusal(idp, idp.signed({"alg": "RS256"}, OTHER_RSA))
+    assert said == "it is signed by a key that the issuer does not have"
+    assert refusal(idp, idp.signed({"alg": alg}, key, aud="x")) == "it is for another audience"
+
+
 def part(content: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
 
@@ -212,6 +236,14 @@ def test_whatever_comes_is_refused_in_words(idp: IdentityProvider, seed: int) ->
                 await provider.claims(token)
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 5000, "[]", "1", "null"])
+def test_an_odd_content_that_is_signed_is_refused(idp: IdentityProvider, content: str) -> None:
+    token = jws.serialize_compact({"alg": "RS256", "kid": RSA.kid}, content.encode(), RSA)
+    assert refusal(idp, token)
+    header = base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+    assert refusal(idp, f"{header}.{header}.AAAA")
 
 
 @pytest.mark.parametrize("token", ["", ".", "..", "a.b.c", "...", "é.é.é", f"{'A' * 200_000}.B.C"])

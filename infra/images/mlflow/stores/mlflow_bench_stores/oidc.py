@@ -7,7 +7,9 @@ and is stored nowhere; what MLflow's table says of that holds for nobody here. T
 administrator alone still has a password.
 """
 
+import base64
 import html
+import json
 import os
 import re
 import secrets
@@ -17,13 +19,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlencode
 
-import requests
 from anyio import CapacityLimiter, fail_after, to_thread
 from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untyped]
 from authlib.integrations.requests_client import OAuth2Session  # type: ignore[import-untyped]
 
 from .oidc_cookies import SESSION, SIGN_IN, SIGN_IN_SECONDS, Cookies, value_of
-from .oidc_provider import PATIENCE, Known, Provider, ProviderError, Settings, TokenError
+from .oidc_provider import (
+    BROKEN,
+    PATIENCE,
+    Known,
+    Provider,
+    ProviderError,
+    Settings,
+    TokenError,
+)
 
 if TYPE_CHECKING:
     from starlette.types import Scope, Send
@@ -55,7 +64,7 @@ ANSWER_SECONDS = 25
 """The provider has so long for a code, with what waits before: whoever passes requests on here
 takes a server for frozen after 30 s."""
 
-_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 
 Asked = Mapping[str, str]
 """Parameters of an address, by name."""
@@ -130,7 +139,7 @@ class SignOn:
         self._provider, self._settings = provider, provider.settings
         self._client_secret = client_secret
         self._find, self._create = find, create
-        purpose = f"{self._settings.issuer}\n{self._settings.client_id}"
+        purpose = _purpose(self._settings)
         self._sessions = Cookies(SESSION, self._settings.session_seconds, key, purpose)
         self._sign_ins = Cookies(SIGN_IN, SIGN_IN_SECONDS, key, purpose)
         # Apart: whoever sends codes that are none keeps no new user waiting.
@@ -157,8 +166,11 @@ class SignOn:
         where the database does not answer.
         """
         if not authorization:
-            found = self._of_session(scope)
+            kept = self._of_session(scope)
+            found, number = kept or (None, None)
             user = await self._find(found.name) if found else None
+            if user is not None and user.id != number:
+                return None  # Who had the name was removed since.
         else:
             found = await self._of_token(authorization)
             user = await self._known(found) if found else None
@@ -182,13 +194,14 @@ class SignOn:
             raise self._unavailable(error) from None
         return person(claims, self._settings)
 
-    def _of_session(self, scope: "Scope") -> Person | None:
+    def _of_session(self, scope: "Scope") -> tuple[Person, int] | None:
+        """Return whom a session is of, and the number that this person had as a user."""
         kept = self._sessions.read(scope, tls=self._is_tls(scope))
         if kept is None:
             return None
         if not self._is_of_own_page(scope):
             raise RefusedError(403, "A page of another site may not use your session here.")
-        return in_groups(kept["name"], tuple(kept["groups"]), self._settings)
+        return in_groups(kept["name"], tuple(kept["groups"]), self._settings), kept["id"]
 
     async def _known(self, found: Person) -> "User | None":
         """Return somebody as a user of MLflow's, who is made at the first sight."""
@@ -282,25 +295,40 @@ class SignOn:
         if asked.get("iss", self._settings.issuer) != self._settings.issuer or "code" not in asked:
             raise RefusedError(400, "This is no answer of the identity provider.", ended)
         known = await self._provider.known()
-        token = await self._token(scope, known, asked["code"], begun["verifier"])
+        token = await self._token(scope, known, asked["code"], begun["verifier"], ended)
+        try:
+            session = await self._session(scope, token, begun["nonce"])
+        except RefusedError as refusal:
+            refusal.headers += (ended,)
+            raise
+        await _redirect(send, begun["next"], ended, session)
+
+    async def _session(self, scope: "Scope", token: str, nonce: str) -> tuple[bytes, bytes]:
+        """Return the header that gives a browser the session of an ID token's person."""
         client_id = self._settings.client_id
         try:
-            claims = await self._provider.claims(token, client_id, begun["nonce"])
+            claims = await self._provider.claims(token, client_id, nonce)
             if claims.get("azp", client_id) != client_id:
                 raise TokenError("it is for another client")
         except TokenError as error:
             raise RefusedError(403, f"The identity provider's token is refused: {error}.") from None
         found = person(claims, self._settings)
-        await self._known(found)
-        kept = {"name": found.name, "groups": list(found.groups)}
+        user = await self._known(found)
+        if user is None:
+            raise RefusedError(403, "Somebody removed you just now.")
+        kept = {"name": found.name, "groups": list(found.groups), "id": user.id}
         try:
-            session = self._sessions.header(scope, kept, tls=tls)
+            return self._sessions.header(scope, kept, tls=self._is_tls(scope))
         except ValueError:
             raise RefusedError(403, "You are in too many of the groups of this server.") from None
-        await _redirect(send, begun["next"], ended, session)
 
-    async def _token(self, scope: "Scope", known: Known, code: str, verifier: str) -> str:
-        """Return the ID token for a code, or have a browser of too many come again."""
+    async def _token(
+        self, scope: "Scope", known: Known, code: str, verifier: str, ended: tuple[bytes, bytes]
+    ) -> str:
+        """Return the ID token for a code, or have a browser of too many come again.
+
+        A refusal has `ended` where the code is good no more.
+        """
         if self._coming_back >= AT_ONCE + MOST_WAITING:
             raise RefusedError(
                 429, "Too many people sign in: load this page again.", (b"retry-after", b"1")
@@ -319,6 +347,9 @@ class SignOn:
                 )
         except TimeoutError:
             raise ProviderError(f"no token in {ANSWER_SECONDS} s") from None
+        except RefusedError as refusal:
+            refusal.headers += (ended,)
+            raise
         finally:
             self._coming_back -= 1
 
@@ -335,7 +366,7 @@ class SignOn:
                     verify=self._settings.verify,
                     allow_redirects=False,
                 )
-            except (requests.RequestException, ValueError) as error:
+            except BROKEN as error:
                 raise ProviderError(type(error).__name__) from None
             except AuthlibBaseError as error:
                 raise RefusedError(
@@ -347,15 +378,14 @@ class SignOn:
         return token
 
     def _client(self, scope: "Scope", known: Known) -> Any:
-        methods = known.metadata.get("token_endpoint_auth_methods_supported", ())
-        basic = "client_secret_basic"
-        in_body = methods and basic not in methods
+        methods = known.listed("token_endpoint_auth_methods_supported")
+        in_body = methods and "client_secret_basic" not in methods
         scopes = ["openid", "profile", "email", self._settings.groups_claim]
-        supported = known.metadata.get("scopes_supported", scopes[:3])
+        supported = known.listed("scopes_supported") or scopes[:3]
         client = OAuth2Session(
             self._settings.client_id,
             self._client_secret,
-            token_endpoint_auth_method="client_secret_post" if in_body else basic,
+            token_endpoint_auth_method="client_secret_post" if in_body else _basic,
             scope=" ".join(each for each in scopes if each in supported or each == "openid"),
             redirect_uri=f"{self._origin(scope)}{CALLBACK}",
             code_challenge_method="S256",
@@ -398,6 +428,27 @@ class SignOn:
     def _origin(self, scope: "Scope") -> str:
         scheme = "https" if self._is_tls(scope) else "http"
         return f"{scheme}://{value_of(scope, b'host').lower()}"
+
+
+def _purpose(settings: Settings) -> str:
+    """Return what a cookie is for: under other settings of names and groups, it is none."""
+    return json.dumps(
+        [
+            settings.issuer,
+            settings.client_id,
+            settings.username_claim,
+            settings.groups_claim,
+            settings.admin_groups,
+            settings.allowed_groups,
+        ]
+    )
+
+
+def _basic(client: Any, _method: str, uri: str, headers: Any, body: Any) -> Any:
+    """Give the client's secret by RFC 6749, section 2.3.1: as a form has it, and then encoded."""
+    pair = ":".join(quote(each, safe="") for each in (client.client_id, client.client_secret))
+    headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return uri, headers, body
 
 
 def _parameters(scope: "Scope") -> Asked:

@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from joserfc.errors import (
     UnsupportedAlgorithmError,
 )
 from joserfc.jwk import JWKRegistry, KeySet
-from joserfc.jws import JWSRegistry
+from joserfc.jws import JWSRegistry, extract_compact
 from joserfc.jwt import ClaimsOption
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -53,6 +54,9 @@ long at most a key that the provider has withdrawn is used, while the provider a
 PAUSE_SECONDS = 5
 """A worker asks the provider no more often, whatever tokens come."""
 
+BROKEN = (OSError, ValueError, RecursionError)
+"""What `requests` raises where the provider, its answer, or the file of its authority is none."""
+
 PATIENCE = (3.05, 5)
 """Seconds to connect, and between two pieces of an answer."""
 
@@ -60,7 +64,7 @@ _logger = logging.getLogger(__name__)
 
 
 class ProviderError(Exception):
-    """The provider cannot be asked, and never could be."""
+    """The provider cannot be asked."""
 
 
 class TokenError(Exception):
@@ -106,6 +110,11 @@ class Known:
     metadata: Mapping[str, Any]
     keys: KeySet = field(repr=False)
 
+    def listed(self, name: str) -> list[str]:
+        """Return a list of texts; empty where there is none."""
+        found = self.metadata.get(name)
+        return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+
     def endpoint(self, name: str) -> str:
         """Return an address. Raises `ProviderError` where there is none."""
         address = self.metadata.get(name)
@@ -138,7 +147,7 @@ def _json(address: str, settings: Settings) -> dict[str, Any]:
                 address, timeout=PATIENCE, verify=settings.verify, allow_redirects=False
             )
             content = answer.json() if answer.status_code == requests.codes.ok else None
-        except requests.RequestException as error:
+        except BROKEN as error:
             raise ProviderError(type(error).__name__) from error
     if not isinstance(content, dict):
         raise ProviderError(f"it answers {answer.status_code} without an object in JSON")
@@ -216,7 +225,6 @@ class Provider:
         self, token: str, keys: KeySet, audience: str | None, nonce: str | None
     ) -> Mapping[str, Any]:
         """Raises `TokenError`, and `InvalidKeyIdError` for a key that is not among `keys`."""
-        registry = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
         wanted: dict[str, ClaimsOption] = {
             "iss": {"essential": True, "value": self.settings.issuer},
             "aud": {"essential": True, "value": audience or self.settings.audience},
@@ -226,14 +234,17 @@ class Provider:
             wanted["nonce"] = {"essential": True, "value": nonce}
         claims = jwt.JWTClaimsRegistry(None, LEEWAY_SECONDS, **wanted)
         try:
-            found = jwt.decode(token, keys, algorithms=ALGORITHMS, registry=registry)
+            found = _decoded(token, keys)
             claims.validate(found.claims)
         except InvalidKeyIdError:
             raise
-        except (JoseError, ValueError, TypeError) as error:
+        except (JoseError, ValueError, TypeError, RecursionError) as error:
             raise TokenError(_reason(error)) from None
-        if str(found.header.get("typ", "")).lower() not in TOKEN_TYPES:
+        typ = str(found.header.get("typ", "")).lower()
+        if typ not in TOKEN_TYPES or "events" in found.claims:
             raise TokenError("it is no access or ID token")
+        if "cnf" in found.claims:
+            raise TokenError("it is for the holder of a key, which a bearer does not show")
         return found.claims
 
     async def _again(self) -> None:
@@ -258,6 +269,23 @@ class Provider:
             _logger.warning("oidc: %s: %s; %s", self.settings.issuer, error, rest)
         finally:
             self._running = None
+
+
+def _decoded(token: str, keys: KeySet) -> jwt.Token:
+    """Return a token that one of `keys` has signed; one that names none, by whichever it is.
+
+    Raises `InvalidKeyIdError` for another key, and what `joserfc` does for what is no token.
+    """
+    registry = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+    try:
+        return jwt.decode(token, keys, algorithms=ALGORITHMS, registry=registry)
+    except InvalidKeyIdError:
+        if "kid" in extract_compact(token.encode(), registry=registry).headers():
+            raise
+    for key in keys:
+        with suppress(JoseError, ValueError, TypeError):
+            return jwt.decode(token, key, algorithms=ALGORITHMS, registry=registry)
+    raise InvalidKeyIdError("none of the keys")
 
 
 def _reason(error: Exception) -> str:
