@@ -7,11 +7,13 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from infra.components.users import DefaultPermission
 from tests.images import routes
 from tests.images.sandbox import Postgres, Sandbox, execute, logs, wait_until
 from tests.images.users import (
@@ -348,6 +350,45 @@ def test_no_spelling_of_a_path_opens_what_is_denied(
         connection.request("GET", spelling, headers=headers)
         assert (connection.getresponse().status, spelling) == (403, spelling)
         connection.close()
+
+
+def test_who_may_read_everything_reads_no_archived_spans(
+    sandbox: Sandbox,
+    postgres: Postgres,
+    mlflow_image: str,
+    user: tuple[str, str],
+    tmp_path: Path,
+) -> None:
+    everything = DefaultPermission.READ
+    servers = ServersWithUsers(
+        sandbox, mlflow_image, "users", tmp_path, default_permission=everything
+    )
+    try:
+        servers.wait()
+        artifacts = f"{servers.url()}/api/2.0/mlflow-artifacts/artifacts"
+
+        def read(path: str, who: tuple[str, str] = user) -> int:
+            return requests.get(f"{artifacts}/{path}", auth=who, timeout=SECONDS).status_code
+
+        kept = ("trace-archive/1/traces.pb", "workspaces/team-a/1/note.txt")
+        for path in ("0/note.txt", *kept):
+            assert requests.put(
+                f"{artifacts}/{path}", data=b"secret", auth=ADMIN, timeout=SECONDS
+            ).ok
+            assert read(path, ADMIN) == 200
+        assert read("0/note.txt") == 200
+        for path in kept:
+            folder = path.rpartition("/")[0]
+            for spelling in (path, f"%2e/{path}", f"%252e/{path}", path.replace("/", "/%2e/", 1)):
+                assert (read(spelling), spelling) == (400, spelling)
+            for spelling in (folder, f"./{folder}", folder.partition("/")[0]):
+                listed = requests.get(
+                    artifacts, params={"path": spelling}, auth=user, timeout=SECONDS
+                )
+                assert (listed.status_code, spelling) == (400, spelling)
+    finally:
+        for container in servers.containers:
+            container.remove(force=True)
 
 
 def test_users_of_a_newer_mlflow_are_refused(servers: ServersWithUsers, postgres: Postgres) -> None:

@@ -326,6 +326,84 @@ def test_a_trace_of_one_s_own_leads_to_no_file_of_others(run: Any, bob: Member) 
         assert "ARCHIVE_REPO" not in found
 
 
+@pytest.mark.parametrize(
+    "trace", ["../../../../{team}/{id}/traces/tr-aaaa", "../../{id}/traces/{trace}", "..", "tr-1/x"]
+)
+def test_a_trace_s_id_leads_to_no_file_of_others(run: Any, bob: Member, trace: str) -> None:
+    experiment = bob.post("experiments/create", name=secrets.token_hex(4))["experiment_id"]
+    identity = trace.format(team=TEAM, id=run["experiment_id"], trace=f"tr-{new_trace()}")
+    location = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+    info = {
+        "trace_id": identity,
+        "trace_location": location,
+        "request_time": "2026-01-01T00:00:00Z",
+        "state": "OK",
+    }
+    sent = bob.ask("POST", "/api/3.0/mlflow/traces", json={"trace": {"trace_info": info}})
+    assert (sent.status_code, "Invalid trace id" in sent.text) == (400, True), sent.text
+    body = {"locations": [location], "max_results": 10}
+    found = bob.ask("POST", "/api/3.0/mlflow/traces/search", json=body)
+    assert (found.status_code, found.json().get("traces", [])) == (200, [])
+
+
+def test_who_has_one_workspace_changes_no_role_of_another(
+    server: ServersWithUsers, ann: Member, bob: Member
+) -> None:
+    api = "/api/3.0/mlflow/roles"
+
+    def roles(workspace: str) -> list[dict[str, Any]]:
+        answer = requests.get(
+            f"{server.url()}{api}/list",
+            params={"workspace": workspace},
+            auth=ADMIN,
+            timeout=SECONDS,
+        )
+        assert answer.ok, answer.text
+        found: list[dict[str, Any]] = answer.json()["roles"]
+        return sorted(found, key=lambda role: int(role["id"]))
+
+    own, before = roles(OTHERS)[0]["id"], roles(TEAM)
+    [permission] = {one["id"] for role in before for one in role["permissions"][:1]} & {
+        role["permissions"][0]["id"] for role in before if role["name"] == "user"
+    }
+    pair = {"role_id": own, "role_permission_id": permission}
+    for prefix in (api, api.replace("/api/", "/ajax-api/")):
+        for method, path, options in (
+            ("POST", "create", {"json": {"role_id": own, "name": "x", "workspace": TEAM}}),
+            ("PATCH", "permissions/update", {"json": {**pair, "permission": "MANAGE"}}),
+            ("DELETE", "permissions/remove", {"json": pair}),
+            ("DELETE", "permissions/remove", {"params": pair}),
+            ("PATCH", "update", {"json": {"workspace": OTHERS, "role_id": 1, "name": "x"}}),
+        ):
+            answer = bob.ask(method, f"{prefix}/{path}", **options)
+            assert answer.status_code == 400, (path, options, answer.text)
+            assert "give one of them" in answer.text
+    assert roles(TEAM) == before
+    # As MLflow's client does it, in their own.
+    made = bob.ask("POST", f"{api}/create", json={"name": "guest", "workspace": OTHERS})
+    assert made.ok, made.text
+    role = made.json()["role"]["id"]
+    grant = {"role_id": role, "resource_type": "experiment", "resource_pattern": "*"}
+    added = bob.ask("POST", f"{api}/permissions/add", json={**grant, "permission": "READ"})
+    assert added.ok, added.text
+    one = {"role_permission_id": added.json()["role_permission"]["id"]}
+    raised = bob.ask("PATCH", f"{api}/permissions/update", json={**one, "permission": "EDIT"})
+    assert raised.ok, raised.text
+    assert bob.ask("DELETE", f"{api}/permissions/remove", json=one).ok
+    assert bob.ask("DELETE", f"{api}/delete", json={"role_id": role}).ok
+
+
+@pytest.mark.parametrize("path", ["/health", "/version"])
+def test_nobody_may_ask_which_workspaces_there_are(server: ServersWithUsers, path: str) -> None:
+    def told(workspace: str) -> tuple[int, str]:
+        headers = {HEADER: workspace}
+        answer = requests.get(server.url() + path, headers=headers, timeout=SECONDS)
+        return answer.status_code, answer.text
+
+    assert told(TEAM) == told("none") == told("No Name") == told("default")
+    assert told(TEAM)[0] == 200
+
+
 def test_spans_of_another_team_s_trace_are_refused_for_good(ann: Member, bob: Member) -> None:
     trace = new_trace()
 

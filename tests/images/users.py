@@ -30,6 +30,7 @@ ARTIFACTS = "/var/lib/mlflow/artifacts"
 def tracking_server(host: str, sign_on: SignOn | None = None, **settings: Any) -> TrackingServer:
     """The server of a stack with users, on the PostgreSQL called `host`."""
     jobs = settings.pop("jobs", False)
+    default = settings.pop("default_permission", DefaultPermission.NONE)
     return TrackingServer(
         database=Database(host=host, port=5432, name="mlflow", user="mlflow"),
         artifacts=ArtifactFolder(PurePosixPath(ARTIFACTS)),
@@ -38,7 +39,7 @@ def tracking_server(host: str, sign_on: SignOn | None = None, **settings: Any) -
         workers=1,
         allowed_hosts=(),
         jobs=jobs,
-        users=Users(DefaultPermission.NONE, sign_on),
+        users=Users(default, sign_on),
         metrics=True,
         **settings,
     )

@@ -50,6 +50,8 @@ SERVER = (
     # conflicts.py
     A(f"{RUNS}.start_trace", parameters="trace_info"),
     A(f"{RUNS}.log_spans", parameters="location spans", coroutine=False),
+    # places.py
+    A(f"{RUNS}._get_trace_artifact_location_tag", parameters="experiment trace_id"),
     A(
         f"{RUNS}._advance_db_payload_generations_for_db_span_writes",
         parameters="session trace_ids",
@@ -196,6 +198,10 @@ OF_AUTH = (
     A(f"{AUTH}:_authenticate_fastapi_request", parameters="request"),
     A(f"{AUTH}:is_unprotected_route", parameters="path"),
     A(f"{AUTH}:_canonical_artifact_proxy_path"),
+    A(f"{AUTH}:_get_role_workspace_from_request", parameters=""),
+    A(f"{AUTH}:validate_can_manage_roles", source="_get_role_workspace_from_request()"),
+    A(f"{AUTH}:validate_can_view_roles", source="_get_role_workspace_from_request()"),
+    A("mlflow.server.handlers:_get_workspace_scoped_repo_path_if_enabled"),
     A(f"{AUTH}:_find_fastapi_validator", parameters="path method"),
     A(f"{AUTH}:authenticate_request", parameters=""),
     A(f"{AUTH}:sender_is_admin", parameters=""),

@@ -34,6 +34,9 @@ class Store:
     def deprecated_end_trace_v2(self, request_id: str, tags: dict[str, str]) -> Any:
         return tags
 
+    def _get_trace_artifact_location_tag(self, experiment: str, trace_id: str) -> str:
+        return f"{experiment}/traces/{trace_id}"
+
 
 @pytest.fixture
 def module() -> Any:
@@ -54,6 +57,37 @@ def test_a_trace_comes_without_places(module: Any) -> None:
     assert store.deprecated_end_trace_v2("tr-1", tags=OWN | ELSEWHERE) == OWN
     kept = {"mlflow.trace.spansLocation": "ARTIFACT_REPO"}
     assert store.start_trace(SimpleNamespace(tags=kept)) == kept
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        "../../../team-a/1/traces/tr-aaaa",
+        "../../1/traces/tr-5ba8eb1c1d7f4c12b54b3e4d3b8a7a3e",
+        "tr-1/../../2",
+        "..",
+        ".",
+        ".tr-1",
+        "",
+        "tr%2F1",
+        "tr\\1",
+        "tr-1\n",
+        "tr 1",
+        "tr-ü",
+    ],
+)
+def test_a_trace_s_id_is_one_name_and_no_path(module: Any, trace: str) -> None:
+    with pytest.raises(MlflowException, match="Invalid trace id") as refused:
+        module.SqlAlchemyStore()._get_trace_artifact_location_tag("1", trace)
+    assert refused.value.get_http_status_code() == 400
+
+
+@pytest.mark.parametrize(
+    "trace", ["tr-5ba8eb1c1d7f4c12b54b3e4d3b8a7a3e", "5ba8eb1c", "of:a_service-1.2..3", "_", "-1"]
+)
+def test_other_ids_are_as_they_come(module: Any, trace: str) -> None:
+    found = module.SqlAlchemyStore()._get_trace_artifact_location_tag("1", trace)
+    assert found == f"1/traces/{trace}"
 
 
 @pytest.mark.parametrize("key", ELSEWHERE)

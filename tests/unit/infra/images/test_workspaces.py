@@ -3,6 +3,7 @@
 # mypy: allow-untyped-calls
 
 import asyncio
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -94,7 +95,6 @@ def test_without_a_name_it_is_the_default_one() -> None:
     ("path", "answer"),
     [
         ("/", 200),
-        ("/static-files/main.js", 200),
         ("/api/2.0/mlflow/users/current", 200),
         ("/ajax-api/3.0/mlflow/roles/list", 200),
         ("/api/3.0/mlflow/workspaces", 200),
@@ -122,6 +122,15 @@ def test_a_server_says_what_it_is_whatever_is_named() -> None:
     assert ask(EVE, "team-a", path=f"/gateway/proxy/x{path}") == (403, None)
 
 
+@pytest.mark.parametrize("path", ["/health", "/version", "/static-files/main.js"])
+def test_nobody_may_ask_by_what_anybody_may_read_whether_there_is_a_workspace(path: str) -> None:
+    for user in (None, EVE, ANN, ADMIN):
+        told = [ask(user, *names, path=path) for names in ((), ("team-a",), ("none",), ("a", "b"))]
+        assert told == [(200, "default")] * 4
+    # What else comes without a user has a part in nothing.
+    assert ask(None) == ask(None, "team-a") == ask(None, "none") == (403, None)
+
+
 def test_without_users_everybody_has_a_part_in_all() -> None:
     assert ask(None, "team-b", users=False) == (200, "team-b")
     assert ask(None, users=False) == (200, "default")
@@ -132,11 +141,11 @@ def test_of_two_names_none_is_believed() -> None:
     assert ask(ADMIN, "team-a", "team-b") == ask(ANN, "team-a", "team-a") == (400, None)
 
 
-def scoped(path: str | None, workspace: str, *, sees_all: bool = False) -> Any:
+def scoped(path: str | None, workspace: str | None, *, sees_all: bool = False) -> Any:
     """Return what MLflow makes of a path in a workspace, or the path that it is not asked for."""
     handlers = SimpleNamespace(_get_workspace_scoped_repo_path_if_enabled=lambda path: ["of", path])
     keep_paths_apart(handlers, lambda: sees_all)
-    with ServerWorkspaceContext(workspace):
+    with ServerWorkspaceContext(workspace) if workspace else nullcontext():
         return handlers._get_workspace_scoped_repo_path_if_enabled(path)
 
 
@@ -156,7 +165,11 @@ def scoped(path: str | None, workspace: str, *, sees_all: bool = False) -> Any:
 def test_the_default_workspace_reaches_no_other_one_s_artifacts(path: str) -> None:
     with pytest.raises(MlflowException, match="is not in the workspace 'default'"):
         scoped(path, "default")
+    # On a stack without workspaces, whose archived spans are there all the same.
+    with pytest.raises(MlflowException, match="is an administrator's"):
+        scoped(path, None)
     # As a backup does.
+    assert scoped(path, None, sees_all=True) == path
     assert scoped(path, "default", sees_all=True) == path
     assert scoped(path, "team-b") == ["of", path]
     assert scoped(path, "team-b", sees_all=True) == ["of", path]
@@ -165,6 +178,7 @@ def test_the_default_workspace_reaches_no_other_one_s_artifacts(path: str) -> No
 @pytest.mark.parametrize("path", [None, "", "1/run/artifacts/x", "1/workspaces/x", "workspaces2"])
 def test_all_else_is_as_mlflow_has_it(path: str | None) -> None:
     assert scoped(path, "default") == scoped(path, "team-b") == ["of", path]
+    assert scoped(path, None) == ["of", path]
 
 
 def test_the_default_workspace_s_artifacts_are_where_they_always_were() -> None:

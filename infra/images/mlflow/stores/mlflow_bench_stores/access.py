@@ -38,6 +38,7 @@ from werkzeug.security import check_password_hash, generate_password_hash
 from .concurrency import ConcurrencyLimit, limited
 from .oidc import ADMINISTRATOR, SETTINGS, RefusedError, SignOn
 from .paths import clean
+from .roles import refuse_several_roles
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -318,6 +319,7 @@ def with_users(
     auth._authenticate_fastapi_request = lambda _: _user()
     auth.is_unprotected_route = _asks_nobody
     auth._canonical_artifact_proxy_path = _as_stored
+    refuse_several_roles(auth)
 
     provided = SETTINGS in os.environ
     if provided:

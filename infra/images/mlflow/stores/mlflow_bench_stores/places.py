@@ -1,12 +1,14 @@
 """Where files are is the server's to say: what a client says of it could be another team's.
 
 MLflow's server reads a trace's files where a tag of the trace says, and a model version's where its
-source says, with its own right to the store. It lets clients write these tags, and takes any source
-on S3: whoever may write a trace or a model of their own would read everybody's artifacts.
+source says, with its own right to the store. It lets clients write these tags, makes one of the id
+that a client gives a trace, whatever it is, and takes any source on S3: who may write a trace or a
+model of their own would read everybody's artifacts.
 """
 
 # mypy: allow-untyped-calls
 
+import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
@@ -16,11 +18,16 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracing.constant import SpansLocation, TraceTagKey
 from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION
 
+from .paths import shortened
+
 PLACES = (MLFLOW_ARTIFACT_LOCATION, TraceTagKey.ARCHIVE_LOCATION)
 """Tags of traces that say where files are."""
 
 ARCHIVED = (TraceTagKey.SPANS_LOCATION, SpansLocation.ARCHIVE_REPO.value)
 """Says that a trace's spans are in the archive, which servers only read."""
+
+TRACE_ID = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9._:-]*")
+"""What is one name in a path, and leads nowhere else; MLflow's own is `tr-` and 32 digits."""
 
 
 def is_place(key: str, value: str) -> bool:
@@ -32,7 +39,7 @@ def keep_places_of_traces(module: Any) -> None:
     """Have MLflow's store of traces, in its module, write no place that a client names.
 
     A tag that comes with a trace, or with a span, is left out, as clients copy traces with all
-    their tags; one by itself is refused.
+    their tags; one by itself is refused. So is a new trace whose id is more than a name.
     """
     validate: Callable[[str, str], tuple[str, str]] = module._validate_trace_tag
 
@@ -63,6 +70,18 @@ def keep_places_of_traces(module: Any) -> None:
     def end_trace_v2(self: Any, *args: Any, tags: Mapping[str, str], **kwargs: Any) -> Any:
         return end_v2(self, *args, tags=_without_places(tags), **kwargs)
 
+    locate: Callable[..., Any] = store._get_trace_artifact_location_tag
+
+    @wraps(locate)
+    def located(self: Any, experiment: Any, trace_id: str) -> Any:
+        if not TRACE_ID.fullmatch(trace_id):
+            raise MlflowException.invalid_parameter_value(
+                f"Invalid trace id: '{shortened(trace_id)}'. It may have letters, digits, '_', '-',"
+                " ':' and '.', which is not its first."
+            )
+        return locate(self, experiment, trace_id)
+
+    store._get_trace_artifact_location_tag = located
     store.start_trace = start_trace
     store.deprecated_start_trace_v2 = start_trace_v2
     store.deprecated_end_trace_v2 = end_trace_v2

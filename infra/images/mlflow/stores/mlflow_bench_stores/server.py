@@ -191,7 +191,9 @@ def create() -> "ASGIApp":
         mlflow_app, gate = access.with_users(flask_app, limit)
         streamed = access.permitted(artifacts)
     apart = MLFLOW_ENABLE_WORKSPACES.get()
+    who = access.asking_user if users else (lambda: None)
     if users or apart:
+        workspaces.keep_paths_apart(handlers, lambda: (user := who()) is None or user.is_admin)
         places.refuse_own_sources(RegistryStore, os.environ[ARTIFACTS_DESTINATION_ENV_VAR])
     api = bounded(mlflow_app, Bodies(), Ingestion(mlflow_app, limit), RunLimit())
 
@@ -226,10 +228,8 @@ def create() -> "ASGIApp":
 
     whole: ASGIApp = application
     if apart:
-        who = access.asking_user if users else (lambda: None)
         workspaces.refuse_traces_of_others(SqlAlchemyStore)
         workspaces.keep_places_of_the_default(WorkspaceAwareSqlAlchemyStore)
-        workspaces.keep_paths_apart(handlers, lambda: (user := who()) is None or user.is_admin)
         whole = workspaces.within(whole, workspaces.of_database(users=users), who)
     if users:
         inside = whole

@@ -26,7 +26,7 @@ from mlflow.utils.workspace_context import ServerWorkspaceContext, get_request_w
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME as DEFAULT
 from mlflow.utils.workspace_utils import WORKSPACES_DIR_NAME
 
-from .access import SERVER_INFO, User
+from .access import OPEN, OPEN_FOLDER, SERVER_INFO, User
 from .conflicts import LeftOutError
 from .paths import clean, refused, shortened
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 HEADER = b"x-mlflow-workspace"
 
 ANYWHERE = re.compile(
-    r"/|/signup|/version|/static-files/.*"
+    r"/|/signup"
     r"|/(?:ajax-)?api/[23]\.0/mlflow/(?:users|roles|workspaces|ui-telemetry)(?:/.*)?"
 )
 """Paths that a user without a part in any workspace may ask for, where none is named. They are
@@ -71,7 +71,9 @@ class Workspaces:
 
         Raises `MlflowException` where there is none of that name, or it is others'.
         """
-        if scope["path"] in SERVER_INFO:
+        path = scope["path"]
+        # Nothing there is of any workspace, and who asks may be nobody.
+        if path in (*SERVER_INFO, *OPEN) or path.startswith(OPEN_FOLDER):
             return DEFAULT
         given = [value for name, value in scope["headers"] if name == HEADER]
         # Of two, another part of the server might believe the other one.
@@ -81,13 +83,15 @@ class Workspaces:
         name = named or DEFAULT
         if name != DEFAULT:
             WorkspaceNameValidator.validate(name)
-        if self._of_user is None or user is None or user.is_admin:
+        if self._of_user is None or (user is not None and user.is_admin):
             if name != DEFAULT and not await self._ask(self._exists, name):
                 raise MlflowException(f"Workspace '{name}' not found", RESOURCE_DOES_NOT_EXIST)
             return name
-        if not named and ANYWHERE.fullmatch(scope["path"]):
-            return name
         # Nobody else is told whether there is one of that name.
+        if user is None:
+            raise _denied(name)
+        if not named and ANYWHERE.fullmatch(path):
+            return name
         if name not in await self._ask(self._of_user, user.username):
             raise _denied(name)
         if name != DEFAULT and not await self._ask(self._exists, name):
@@ -238,18 +242,24 @@ def keep_paths_apart(handlers: Any, sees_all: Callable[[], bool]) -> None:
 
     MLflow compares how a path begins, and takes `./workspaces/…` for one of the default workspace.
     Archived spans of all are in one folder, which only servers read. Who sees all may name any path
-    there, as a backup does.
+    there, as a backup does. It holds without workspaces, too: MLflow finds no experiment in such a
+    path, and gives it to whoever may read what nobody gave a permission for.
     """
     scope: Callable[[str | None], str | None] = handlers._get_workspace_scoped_repo_path_if_enabled
 
     @wraps(scope)
     def scoped(path: str | None) -> str | None:
-        if not path or get_request_workspace() != DEFAULT:
+        workspace = get_request_workspace()
+        if not path or workspace not in (None, DEFAULT):
             return scope(path)
         if sees_all():
             return path
         if clean(path).partition("/")[0] in FOLDERS:
-            raise refused(f"'{shortened(path)}' is not in the workspace '{DEFAULT}'.")
+            raise refused(
+                f"'{shortened(path)}' is not in the workspace '{DEFAULT}'."
+                if workspace
+                else f"'{shortened(path)}' is an administrator's."
+            )
         return scope(path)
 
     handlers._get_workspace_scoped_repo_path_if_enabled = scoped
