@@ -25,6 +25,7 @@ def exposures(spec: "DeploymentSpec") -> Iterator[str]:
         "auth": spec.auth,
         "tls": spec.tls,
         "workspaces": spec.workspaces,
+        "default_permission": spec.default_permission,
     }
     if spec.kubernetes is not None:
         values["kubernetes"] = spec.kubernetes.model_dump()
@@ -53,6 +54,13 @@ def exposed(values: Mapping[str, object]) -> Iterator[str]:
             "workspaces: true: the server asks nobody who they are, so these are order and no "
             "protection: whoever names one may read, change and delete what is in it; "
             "pulumi config set auth basic"
+        )
+    granted = values.get("default_permission")
+    if is_on(values.get("workspaces")) and is_on(values.get("auth")) and is_on(granted):
+        yield (
+            f"default_permission: {granted}: gives nobody a part in a workspace, in `default` "
+            "neither: who uses the stack by it alone gets 403 until an administrator gives them a "
+            "role there (docs/access.md)"
         )
 
 

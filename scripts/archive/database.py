@@ -3,6 +3,7 @@
 They talk over its socket as the superuser, so that no password is needed here.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from infra.outputs import Target
@@ -20,12 +21,17 @@ select (select count(*) from experiments where experiment_id <> 0) || ' experime
 """
 _NOTHING = "0 experiments, 0 runs, 0 registered models, 0 traces"
 
-# Of rows as JSON: older releases of MLflow have no such column.
-_ELSEWHERE = " union all ".join(
-    f"select true from {table} where to_jsonb({table}) ->> 'workspace' <> 'default'"  # noqa: S608
-    for table in ("experiments", "registered_models")
-)
-_WORKSPACES = f"select exists ({_ELSEWHERE})"
+# A query of the tables that the schema job looks at (`schema_job/workspaces.py`): what that refuses
+# is not to be restored. Older releases of MLflow have none.
+_OF_WORKSPACES = """
+select coalesce(
+         string_agg(
+           format('select true from public.%I where workspace <> ''default''', table_name),
+           ' union all '),
+         'select true where false')
+  from information_schema.columns
+ where table_schema = 'public' and column_name = 'workspace'
+"""
 
 # What depends on the place that a backup is restored to: where artifacts are, and so archived spans
 # (their addresses are in tags); rollups of traces, which a stack without them must not have, and
@@ -70,6 +76,11 @@ _RESTORE = r"""
     --set=former_keys="$7" --host=/run/postgresql --username=postgres --dbname="$1" \
     --output=/dev/null
 """
+
+
+def has_workspaces(ask: Callable[[str], str]) -> bool:
+    """Say whether a row of any table is in another workspace; `ask` returns a query's value."""
+    return ask(f"select exists ({ask(_OF_WORKSPACES)})") == "t"
 
 
 class Database:
@@ -132,7 +143,7 @@ class Database:
 
     def has_workspaces(self) -> bool:
         """Say whether anything of what people have made is in another than the default one."""
-        return self.ask(_WORKSPACES) == "t"
+        return has_workspaces(self.ask)
 
     def revision(self) -> str:
         """Return the revision of MLflow's schema."""

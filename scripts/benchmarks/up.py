@@ -28,6 +28,7 @@ import yaml
 from docker.models.containers import Container
 
 from infra.labels import LABEL_STACK
+from infra.outputs import Component
 from tests.e2e.stack import Stack, end, new_stack
 
 NAME = "bench-up"
@@ -140,12 +141,14 @@ def compose_file(client: docker.DockerClient, folder: Path) -> Path:
 
 def every_replica_answers(stack: Stack) -> None:
     """Fail unless every replica serves as soon as `up` has returned."""
-    for component in stack.outputs()["target"]["components"]:
-        if component["kind"] == "mlflow":
+    for each in stack.outputs()["target"]["components"]:
+        component = Component.model_validate(each)
+        if component.kind == "mlflow":
             answer = requests.post(
-                f"http://{component['audit']}/api/2.0/mlflow/experiments/search",
+                f"{component.audit_uri}/api/2.0/mlflow/experiments/search",
                 json={"max_results": 1},
                 timeout=5,
+                verify=component.ca_file or True,
             )
             answer.raise_for_status()
 

@@ -24,6 +24,7 @@ from infra.images.mlflow.schema_job import __main__ as job
 from infra.images.mlflow.schema_job import database as job_database
 from infra.images.mlflow.schema_job import encryption
 from infra.images.mlflow.schema_job.migrations import Migrations
+from scripts.archive.database import has_workspaces
 from scripts.archive.encryption import Keys, sealed
 from scripts.stack import indexes
 from tests.images.sandbox import PASSWORD, Postgres, Sandbox, ends, logs, wait_until
@@ -583,6 +584,37 @@ def test_workspaces_that_are_used_are_not_hidden(
     assert line.endswith("what is in them (docs/access.md)")
     assert database.job("--workspaces") == 0
     said(capsys)
+    assert has_workspaces(database.server.sql)
     # One without anything in it is nothing to hide.
     database.server.sql("DELETE FROM experiments WHERE experiment_id = 7")
+    assert not has_workspaces(database.server.sql)
     assert database.job() == 0
+    said(capsys)
+    # A backup says of each thing that the job would refuse that it is there.
+    database.server.sql(
+        "INSERT INTO webhooks (webhook_id, name, url, status, workspace)"
+        " VALUES ('w', 'w', 'https://example.com', 'ACTIVE', 'team-a')"
+    )
+    assert database.job() == 3
+    assert "(1 in webhooks)" in said(capsys)
+    assert has_workspaces(database.server.sql)
+
+
+def test_a_guardrail_s_settings_follow_its_endpoint_out_of_a_workspace(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert database.job("--workspaces") == 0
+    database.server.sql(
+        "INSERT INTO endpoints (endpoint_id, name, created_at, last_updated_at, workspace)"
+        " VALUES ('e', 'e', 1, 1, 'team-a');"
+        "SET session_replication_role = replica;"  # without all that a guardrail needs
+        "INSERT INTO guardrail_configs (endpoint_id, guardrail_id, created_at, workspace)"
+        " VALUES ('e', 'g', 1, 'team-a')"
+    )
+    said(capsys)
+    assert database.job() == 3
+    assert "(1 in endpoints, 1 in guardrail_configs)" in said(capsys)
+    # As MLflow's `delete_workspace` does it, by SET_DEFAULT.
+    database.server.sql("UPDATE endpoints SET workspace = 'default'")
+    assert database.job() == 0
+    assert database.server.sql("SELECT workspace FROM guardrail_configs") == "default"

@@ -495,6 +495,24 @@ def test_workspaces_that_protect_nothing_are_told(values: dict[str, str], said: 
     ] * said
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"workspaces": "true", "auth": "basic", "default_permission": "read"}, "read"),
+        ({"workspaces": "true", "auth": "basic", "default_permission": "edit"}, "edit"),
+        ({"workspaces": "true", "auth": "basic", "default_permission": "none"}, None),
+        ({"auth": "basic", "default_permission": "read"}, None),
+    ],
+)
+def test_users_who_lose_their_part_by_workspaces_are_told_of(
+    values: dict[str, str], said: str | None
+) -> None:
+    lines = list(exposed(values))
+    assert lines == list(exposures(load(**values)))
+    begin = f"default_permission: {said}: gives nobody a part in a workspace"
+    assert [line.startswith(begin) for line in lines] == [True] * (said is not None)
+
+
 def test_the_jobs_of_traces_need_some_memory() -> None:
     assert load(trace_rollups="true", trace_jobs_memory="400m").trace_jobs_memory == 400 * 2**20
     with pytest.raises(SpecError, match=r"^trace_jobs_memory: 399m: the jobs need 400m; raise it$"):
