@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg2
 import pytest
@@ -22,7 +23,7 @@ from sqlalchemy.pool import NullPool
 
 from infra.images.mlflow.schema_job import __main__ as job
 from infra.images.mlflow.schema_job import database as job_database
-from infra.images.mlflow.schema_job import encryption
+from infra.images.mlflow.schema_job import encryption, sessions
 from infra.images.mlflow.schema_job.migrations import Migrations
 from scripts.archive.database import has_workspaces
 from scripts.archive.encryption import Keys, sealed
@@ -427,6 +428,33 @@ def test_a_schema_does_not_change_under_servers(
     wait_until(lambda: server.sql(f"SELECT count(*) {asleep}") == "1", 60, "a session")
     assert database.job("--servers-timeout", "1") == 0
     assert "verified" in said(capsys)
+
+
+def test_servers_of_the_job_s_own_address_are_seen(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As behind a pool, or where the addresses of a cluster's pods are translated."""
+    database.at(OLDER[3])
+    user = connect(database, "")
+    assert database.job("--servers-timeout", "0.1") == 3
+    assert "refused: the database is in use by servers (1 of " in capsys.readouterr().err
+    user.close()
+    assert database.job() == 0
+
+
+def test_the_time_that_is_told_is_that_of_the_migration(
+    database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(job, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def wait(*_: object) -> None:
+        clock[0] += 50
+
+    monkeypatch.setattr(sessions, "wait_until_none", wait)
+    database.at(OLDER[3])
+    assert database.job() == 0
+    assert re.search(r"upgraded the schema at revision \w+ in 0\.0 s ", said(capsys))
 
 
 def test_waits_a_bounded_time_for_the_database(

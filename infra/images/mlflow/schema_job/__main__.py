@@ -92,6 +92,7 @@ def prepare(
         mlflow.create(connection)
     elif action is states.Action.UPGRADE:
         sessions.wait_until_none(connection, servers_timeout, image.version)
+        began = time.monotonic()
         mlflow.upgrade(connection)
     took = "" if action is states.Action.VERIFY else f" in {time.monotonic() - began:.1f} s"
     migrations.check_tables(connection)

@@ -10,14 +10,13 @@ from sqlalchemy import Connection, text
 
 from .messages import RefusalError, say
 
-# A server gives its sessions no name; whoever only looks does, and so do the job and `psql`. Those
-# of this address are this process's own, or all come by one pool, which keeps them when servers go.
+# A server gives its sessions no name; whoever only looks does, and so do the job and `psql`. Whence
+# they come is no matter: behind one address (a pool, a translation) servers are beside the job.
 _SERVERS = text(
     """
     SELECT host(client_addr), count(*) FROM pg_stat_activity
      WHERE datname = current_database() AND backend_type = 'client backend'
        AND usename = current_user AND application_name = '' AND pid <> pg_backend_pid()
-       AND client_addr IS DISTINCT FROM inet_client_addr()
      GROUP BY client_addr ORDER BY client_addr
     """
 )
@@ -40,8 +39,9 @@ def wait_until_none(connection: Connection, seconds: float, version: str) -> Non
         if time.monotonic() >= deadline:
             raise RefusalError(
                 f"the database is in use by servers ({whose}), and mlflow {version} changes its "
-                "schema, which servers must not write to meanwhile: stop them, and run the job "
-                "again"
+                "schema, which servers must not write to meanwhile: stop them (on Kubernetes "
+                "deployment/mlflow and, where there is one, deployment/trace-jobs: kubectl scale "
+                "--replicas=0; docs/upgrade.md), and run the job again"
             )
         if not announced:
             announced = whose

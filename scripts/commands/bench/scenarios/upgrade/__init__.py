@@ -15,6 +15,7 @@ from scripts.archive import RefusedError, manifest
 from scripts.commands.bench import results, test_cluster, workload
 from scripts.commands.bench.scenarios.upgrade import figures, heads, killer, kills, look, serving
 from scripts.commands.bench.scenarios.upgrade.figures import Upgrade
+from scripts.commands.bench.scenarios.upgrade.killer import Times
 from scripts.commands.bench.scenarios.upgrade.serving import Serving
 from scripts.commands.bench.scenarios.upgrade.under_load import Change
 from scripts.commands.bench.scenarios.upgrade.under_load import run as run_under_load
@@ -30,8 +31,12 @@ from workloads.faults.handover import BACKUP, UPGRADE
 FILL = "filled"
 """Folder for the run that fills the stack, in that of the load."""
 
-JOB_S = 2.5
-"""Of a schema job, with the import of mlflow; in which a kill of it falls."""
+TRIES = 4
+"""How often one kill is tried, each time at an earlier moment, until its victim is there."""
+
+
+class LostError(SetupError):
+    """What was acknowledged is not there: the stack is bad, whatever else could not be done."""
 
 
 def run(stack: str, profile: str, asked: Asked) -> Status:
@@ -39,40 +44,62 @@ def run(stack: str, profile: str, asked: Asked) -> Status:
 
     Raises `SetupError` if it cannot be begun, or a deployment of the old release fails.
     """
-    known = heads.of(stack, [asked.old, asked.new])
     on_docker = files.context(stack) is None
-    for refusal in (
-        heads.refusal(known, rolling=asked.rolling, on_docker=on_docker),
-        _cannot(stack, asked, on_docker=on_docker),
-    ):
-        if refusal:
-            raise SetupError(refusal)
+    if refusal := _cannot(stack, asked, on_docker=on_docker):
+        raise SetupError(refusal)
+    known = heads.of(stack, [asked.old, asked.new])
+    if refusal := heads.refusal(known, rolling=asked.rolling, on_docker=on_docker):
+        raise SetupError(refusal)
     seen = Upgrade(stack, asked, known)
     folder = results.new_run(f"{stack}-upgrade")
     times: dict[str, float] = {}
     status = Status.COULD_NOT_RUN
     with test_cluster.running_for([stack], asked.keep):
         deployment.require_nothing(stack)
-        with copies.copied(stack) as copy:
+        with (
+            copies.copied(stack) as copy,
+            tempfile.TemporaryDirectory(prefix="mlflow-bench-") as scratch,
+        ):
+            backup = Path(scratch) / "before.tar"
+            loaded = False
             try:
-                status = _upgrade(seen, profile, folder, copy, times)
-                _kill(seen, profile, folder, copy)
+                times["up_s"] = _deploy(stack, copy, asked.old)
+                _fill(stack, profile, folder / FILL)
+                status = _load(seen, profile, folder, copy, backup)
+                loaded = True
+                _look_after(seen, profile, folder, copy, backup, times)
+            except LostError as error:
+                seen.problems.append(str(error))
+                status = Status.BAD
+            except SetupError as error:
+                if not loaded:
+                    raise
+                # What was found before is told, too.
+                seen.problems.append(str(error))
             finally:
                 removed = _end(stack, asked, times)
                 _record(seen, folder, times)
     figures.tell(seen, folder)
-    if figures.problems(seen):
-        status = Status.BAD if status is not Status.COULD_NOT_RUN else status
-    status = status if removed else Status.COULD_NOT_RUN
-    ui.say(stack, f"verdict {status.words} (exit status {status})")
-    ui.say(stack, f"report: {(folder / 'report.html').relative_to(ROOT)}")
+    status = figures.status(seen, status) if removed else Status.COULD_NOT_RUN
+    ui.say(stack, f"verdict {status.words} (exit status {status}){figures.not_looked_at(seen)}")
+    report = folder / "report.html"
+    if report.exists():
+        ui.say(stack, f"report: {report.relative_to(ROOT)}")
+    else:
+        ui.say(stack, f"figures, without a report: {folder.relative_to(ROOT)}")
     return status
 
 
 def _cannot(stack: str, asked: Asked, *, on_docker: bool) -> str | None:
     """Return why a stack cannot be upgraded as it is asked; None: it can."""
+    config = files.config(stack)
+    if outside := [key for key in ("database", "artifacts") if isinstance(config.get(key), dict)]:
+        return (
+            f"{', '.join(outside)}: is outside the stack, by {files.path_of(stack).name}: it would "
+            "be filled by the load and migrated for good; name a stack that brings its own"
+        )
     if asked.keep:
-        own = files.config(stack).get("mlflow") or releases.pinned()
+        own = config.get("mlflow") or releases.pinned()
         if own != asked.new:
             return (
                 f"--keep: the stack file has mlflow {own}, by which the next `pulumi up` would go; "
@@ -85,35 +112,44 @@ def _cannot(stack: str, asked: Asked, *, on_docker: bool) -> str | None:
     return None
 
 
-def _upgrade(
-    seen: Upgrade, profile: str, folder: Path, copy: Path, times: dict[str, float]
-) -> Status:
-    """Deploy, fill, load, upgrade, audit; and the way back where it is asked for."""
+def _load(seen: Upgrade, profile: str, folder: Path, copy: Path, backup: Path) -> Status:
+    """Put the filled stack under load, and upgrade it meanwhile; return the load's verdict."""
     stack, asked = seen.stack, seen.asked
-    times["up_s"] = _deploy(stack, copy, asked.old)
-    _fill(stack, profile, folder / FILL)
-    with tempfile.TemporaryDirectory(prefix="mlflow-bench-") as scratch:
-        backup = Path(scratch) / "before.tar"
-        changes = [Change(UPGRADE, lambda: _change_release(seen, copy))]
-        if asked.back:
-            changes.insert(0, Change(BACKUP, lambda: _back_up(stack, backup, folder)))
-        status = run_under_load(stack, profile, folder, changes)
-        if status is Status.COULD_NOT_RUN:
-            ui.say(stack, f"load: {ui.last_line(folder / workload.LOG)}")
-        if seen.up_s is None:
-            seen.problems.append(
-                f"up with {asked.new} failed (log: {updates.log_of(stack, 'up')})"
-                if seen.serves
-                else f"not upgraded: the load ended before (log: {folder / workload.LOG})"
-            )
-            return status
-        times["upgrade_s"] = seen.up_s
-        if seen.job and seen.job.seconds is not None:
-            times["migration_s"] = seen.job.seconds
-        _look(seen, folder)
-        if asked.back:
-            _go_back(seen, folder, copy, backup)
+    changes = [Change(UPGRADE, lambda: _change_release(seen, copy))]
+    if asked.back:
+        changes.insert(0, Change(BACKUP, lambda: _back_up(stack, backup, folder)))
+    status = run_under_load(stack, profile, folder, changes)
+    if status is Status.COULD_NOT_RUN:
+        ui.say(stack, f"load: {ui.last_line(folder / workload.LOG)}")
+    if seen.up_s is None:
+        seen.problems.append(
+            f"up with {asked.new} failed (log: {updates.log_of(stack, 'up')})"
+            if seen.serves
+            else f"not upgraded: the load ended before (log: {folder / workload.LOG})"
+        )
     return status
+
+
+def _look_after(
+    seen: Upgrade,
+    profile: str,
+    folder: Path,
+    copy: Path,
+    backup: Path,
+    times: dict[str, float],
+) -> None:
+    """Look at the upgraded stack; then the way back and the kills, where they are asked for."""
+    if seen.up_s is None:
+        return
+    times["upgrade_s"] = seen.up_s
+    if seen.job and seen.job.seconds is not None:
+        times["migration_s"] = seen.job.seconds
+    _look(seen, folder)
+    kill_times = killer.times(look.target(seen.stack), seen.up_s) if seen.asked.kills else None
+    if seen.asked.back:
+        _go_back(seen, folder, copy, backup)
+    if kill_times:
+        _kill(seen, profile, folder, copy, kill_times)
 
 
 def _deploy(stack: str, copy: Path, release: str) -> float:
@@ -124,15 +160,20 @@ def _deploy(stack: str, copy: Path, release: str) -> float:
 
 
 def _fill(stack: str, profile: str, folder: Path) -> None:
-    """Have trainers write, so that there is something to lose."""
+    """Have trainers write, so that there is something to lose.
+
+    Raises `SetupError`; `LostError` where some of it is lost at once.
+    """
     folder.mkdir(parents=True)
     arguments = ["--scenario", "training", "--profile", profile, "--once"]
     status = workload.run(stack, "filling", arguments, folder)
     if status is Status.COULD_NOT_RUN:
         raise SetupError(f"filling: {ui.last_line(folder / workload.LOG)}")
     durability = json.loads((folder / workload.RESULT).read_text())["durability"]
+    if durability["verdict"] == "fail":
+        raise LostError(f"filling: what was acknowledged is not all there: {folder}")
     if durability["verdict"] != "pass":
-        raise SetupError(f"filling: not all was there before the upgrade: {folder}")
+        raise SetupError(f"filling: not all could be looked for before the upgrade: {folder}")
 
 
 def _change_release(seen: Upgrade, copy: Path) -> None:
@@ -157,12 +198,17 @@ def _back_up(stack: str, file: Path, folder: Path) -> None:
 
 
 def _look(seen: Upgrade, folder: Path) -> None:
-    """Look at the stack after the upgrade: release, indexes, and what was written before."""
+    """Look at the stack after the upgrade: release, schema, and what was written before."""
     stack, asked = look.target(seen.stack), seen.asked
     told = serving.now(stack.tracking_uri, Path(stack.ca_file) if stack.ca_file else None)
     if told != asked.new:
         seen.problems.append(f"{told or 'nothing'} serves after the upgrade, not {asked.new}")
-    found = look.missing_indexes(stack, asked.new)
+    try:
+        seen.problems += look.wrong_schema(stack, asked.new, seen.heads[asked.new])
+        found = look.missing_indexes(stack, asked.new)
+    except SetupError as error:
+        found = str(error)
+        seen.problems.append(found)
     if isinstance(found, str):
         seen.indexes = found
     else:
@@ -200,20 +246,26 @@ def _go_back(seen: Upgrade, folder: Path, copy: Path, backup: Path) -> None:
             seen.problems.append(f"after the way back, {what}: {line}")
 
 
-def _kill(seen: Upgrade, profile: str, folder: Path, copy: Path) -> None:
-    """Kill further upgrades half-way, each of a stack that was deployed and filled for it."""
+def _kill(seen: Upgrade, profile: str, folder: Path, copy: Path, times: Times) -> None:
+    """Kill further upgrades half-way, each of a stack that was deployed and filled for it.
+
+    `times` are those of the upgrade under load; one whose victim was not there gives those without.
+    """
     stack, asked = seen.stack, seen.asked
-    if seen.up_s is None:
-        return
-    for number, plan in enumerate(killer.plans(asked.kills, asked.seed), 1):
-        ui.say(stack, f"kill {number} of {asked.kills}: {plan.victim}")
-        kills.removed(stack)
-        _deploy(stack, copy, asked.old)
-        filled = folder / f"kill-{number}" / FILL
-        _fill(stack, profile, filled)
-        kill = kills.once(stack, copy, plan, (seen.up_s, JOB_S), seen.heads, filled)
-        seen.killed.append(kill)
-        ui.say(stack, kills.line(kill))
+    for number, drawn in enumerate(killer.plans(asked.kills, asked.seed), 1):
+        for attempt in range(1, TRIES + 1):
+            again = f", attempt {attempt} of {TRIES}" if attempt > 1 else ""
+            ui.say(stack, f"kill {number} of {asked.kills}: {drawn.victim}{again}")
+            kills.removed(stack)
+            _deploy(stack, copy, asked.old)
+            filled = folder / f"kill-{number}{f'-{attempt}' if attempt > 1 else ''}" / FILL
+            _fill(stack, profile, filled)
+            kill = kills.once(stack, copy, drawn.earlier(attempt - 1), times, seen.heads, filled)
+            ui.say(stack, kills.line(kill))
+            if kill.at_s is not None or kill.trouble or attempt == TRIES:
+                seen.killed.append(kill)
+                break
+            times = kill.times.no_longer_than(times) if kill.times else times
 
 
 def _end(stack: str, asked: Asked, times: dict[str, float]) -> bool:

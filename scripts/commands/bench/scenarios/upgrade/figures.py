@@ -12,6 +12,7 @@ from scripts.commands.bench.scenarios.upgrade.look import Job
 from scripts.commands.bench.scenarios.upgrade.serving import Span
 from scripts.commands.bench.upgrade_options import Asked
 from scripts.shared import ui
+from scripts.shared.status import Status, worst
 from workloads.faults.handover import BACKUP, UPGRADE
 
 
@@ -37,7 +38,7 @@ class Upgrade:
     job: Job | None = None
     serves: list[Span] = field(default_factory=list)
     filled: str = ""
-    indexes: int | str = "not looked at"
+    indexes: int | str = "the upgrade had not come so far"
     missing: list[str] = field(default_factory=list)
     way_back: list[str] = field(default_factory=list)
     killed: list[Kill] = field(default_factory=list)
@@ -123,7 +124,7 @@ def _between(outage: dict[str, Any]) -> str:
 
 def _indexes(seen: Upgrade, new: str) -> str:
     if isinstance(seen.indexes, str):
-        return f"indexes: {seen.indexes}"
+        return f"indexes: not looked at: {seen.indexes}"
     if seen.missing:
         return f"indexes: {len(seen.missing)} of the {seen.indexes} of {new} are missing"
     return f"indexes: all {seen.indexes} that a fresh database of {new} has"
@@ -135,11 +136,33 @@ def problems(seen: Upgrade) -> Sequence[str]:
         *seen.problems,
         *(f"index missing: {definition}" for definition in seen.missing),
         *(
-            f"kill {number}: {kill.trouble or 'its victim was not there'}"
+            f"kill {number}: {kill.trouble}"
             for number, kill in enumerate(seen.killed, 1)
-            if kill.trouble or kill.at_s is None
+            if kill.trouble
         ),
     ]
+
+
+def misses(seen: Upgrade) -> Sequence[str]:
+    """Return what was not tried though it was asked for."""
+    return [
+        f"kill {number}: {kill.victim} was not there at the moment"
+        for number, kill in enumerate(seen.killed, 1)
+        if kill.at_s is None
+    ]
+
+
+def status(seen: Upgrade, load: Status) -> Status:
+    """Return the verdict: that of the load, where nothing else is worse."""
+    if load is Status.COULD_NOT_RUN:
+        return load
+    found = Status.BAD if problems(seen) else Status.INVALID if misses(seen) else Status.GOOD
+    return worst([load, found])
+
+
+def not_looked_at(seen: Upgrade) -> str:
+    """Return what the verdict says nothing about, to be put after it; empty: nothing."""
+    return f"; not looked at: indexes ({seen.indexes})" if isinstance(seen.indexes, str) else ""
 
 
 def tell(seen: Upgrade, folder: Path) -> None:
@@ -148,3 +171,5 @@ def tell(seen: Upgrade, folder: Path) -> None:
         ui.say(seen.stack, line)
     for problem in problems(seen):
         ui.say(seen.stack, f"wrong: {problem}")
+    for miss in misses(seen):
+        ui.say(seen.stack, f"not tried: {miss}")

@@ -67,8 +67,20 @@ def revision(stack: Target) -> str:
         raise SetupError(str(error)) from None
 
 
+def wrong_schema(stack: Target, release: str, head: str) -> list[str]:
+    """Return how the schema is not that of a release, whose head this is.
+
+    Raises `SetupError` where it cannot be asked.
+    """
+    found = revision(stack)
+    return [] if found == head else [f"the schema is at {found}, not at {head} as of {release}"]
+
+
 def missing_indexes(stack: Target, release: str) -> tuple[int, list[str]] | str:
-    """Return how many indexes a release makes, and those that are not there; or why not looked."""
+    """Return how many indexes a release makes, and those that are not there; or why not looked.
+
+    Raises `SetupError` where the last schema job was that of another release.
+    """
     wanted = indexes.expected(release)
     if wanted is None:
         return f"the indexes of {release} are not known here"
@@ -77,7 +89,7 @@ def missing_indexes(stack: Target, release: str) -> tuple[int, list[str]] | str:
     except RefusedError as error:
         return str(error)
     if written != release:
-        return f"the schema job of {written} was the last, not that of {release}"
+        raise SetupError(f"the schema job of {written} was the last, not that of {release}")
     return len(wanted), indexes.missing(wanted, present)
 
 
