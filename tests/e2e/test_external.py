@@ -10,7 +10,9 @@ from urllib.parse import quote
 
 import docker
 import pytest
+from mlflow import MlflowClient
 
+from tests.e2e import garbage
 from tests.e2e.stack import Stack, end, new_stack, train
 from tests.images.object_store import BUCKET, MINIO, ObjectStore, write_secrets
 from tests.images.object_store import PASSWORD as SECRET_KEY
@@ -131,6 +133,23 @@ def test_a_real_client_trains_and_the_bucket_has_its_model(
     assert any(key.endswith("/model.pkl") for key in found), found
     assert all(key.startswith(f"{PREFIX}/") for key in found), found
     assert services.database.sql(f"SELECT status FROM runs WHERE run_uuid = '{run}'") == "FINISHED"
+
+
+def test_what_was_deleted_is_removed_from_both_services_and_nothing_else(
+    stack: Stack, deployed: dict[str, Any], services: Services
+) -> None:
+    somebody_elses = "team/other.txt"
+    services.store.client().put_object(Bucket=BUCKET, Key=somebody_elses, Body=b"theirs")
+    before = services.objects()
+    client = MlflowClient(deployed["tracking_uri"])
+    run = garbage.log_run(client, "0")
+    client.delete_run(run)
+    assert services.objects() != before
+    removed = garbage.collected(stack)
+    assert (removed["runs"], removed["artifacts"]) == ("1", "1")
+    assert services.objects() == before
+    assert somebody_elses in before
+    assert services.database.sql(f"SELECT count(*) FROM runs WHERE run_uuid = '{run}'") == "0"
 
 
 def test_the_stack_brings_no_store_of_its_own(
