@@ -113,6 +113,7 @@ class Deployment(pulumi.ComponentResource):
             *exposures(spec),
             _check_published(spec, sources.values()),
             preflight.no_metrics(cluster) if cluster.autoscale else None,
+            _check_schema(spec),
         ]
         super().__init__("mlflow-bench:kubernetes:Deployment", stack, None, opts)
         for line in unreachable_from_here:
@@ -146,7 +147,7 @@ class Deployment(pulumi.ComponentResource):
         )
         annotations = SchemaRevision(
             self._identity.logical("schema"),
-            "" if spec.mlflow_image else contents.schema(spec.mlflow),
+            "" if spec.mlflow_image else contents.schema(spec.mlflow, users=spec.auth.has_users),
             # Nobody waits for an image while the servers are stopped.
             pulumi.ResourceOptions.merge(
                 self._child,
@@ -422,6 +423,17 @@ class Deployment(pulumi.ComponentResource):
                 raise pulumi.RunError("\n".join(wrong))
             time.sleep(1)
         return target
+
+
+def _check_schema(spec: DeploymentSpec) -> str | None:
+    """Return a warning where a release does not say which schema it needs."""
+    release = spec.mlflow
+    if spec.mlflow_image or not isinstance(release, str) or contents.schema(release):
+        return None
+    return (
+        f"mlflow {release}: its lock does not say which schema it has, so no servers are stopped "
+        f"before that changes: write the lock anew (scripts/lock --mlflow {release})"
+    )
 
 
 def _check_published(spec: DeploymentSpec, sources: Iterable[Source]) -> str | None:

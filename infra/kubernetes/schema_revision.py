@@ -28,7 +28,10 @@ class RevisionProvider(OwnProvider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
         """Compare it."""
-        other = bool(news["revision"]) and news["revision"] != olds["revision"]
+        # A stack without users has the first revision alone, which is that of before if that of the
+        # users follows it there: `auth` was taken out, or the state is of before this was so.
+        former, now = olds["revision"], news["revision"]
+        other = bool(now) and now != former and not former.startswith(f"{now} ")
         return dynamic.DiffResult(
             changes=other, replaces=["revision"] if other else [], delete_before_replace=True
         )

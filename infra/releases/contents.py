@@ -34,14 +34,16 @@ _REVISION = re.compile(r"^(down_)?revision\b[^=\n]*=(.*)$", re.MULTILINE)
 _QUOTED = re.compile(r"""["'](\w+)["']""")
 
 
-def schema(mlflow: str | Path | None) -> str:
+def schema(mlflow: str | Path | None, *, users: bool = True) -> str:
     """Return the revisions of the schema that `mlflow` of a stack file brings a database to.
 
-    Both of `MIGRATIONS`, as `dc11669786a5 f1a2b3c4d5e6`; empty where they are not known.
+    Both of `MIGRATIONS`, as `dc11669786a5 f1a2b3c4d5e6`, the first alone without `users`; empty
+    where they are not known.
     """
     if isinstance(mlflow, str) and mlflow != releases.pinned():
-        return _noted(mlflow, SCHEMA)
-    return schema_of(package(mlflow if isinstance(mlflow, Path) else None))
+        noted = _noted(mlflow, SCHEMA)
+        return noted if users else " ".join(noted.split()[:1])
+    return schema_of(package(mlflow if isinstance(mlflow, Path) else None), users=users)
 
 
 def lacks(mlflow: str | Path | None) -> list[str]:
@@ -61,9 +63,10 @@ def package(mlflow: Path | None) -> Package:
     return ZipPath(mlflow, "mlflow/") if mlflow.suffix == ".whl" else mlflow / "mlflow"
 
 
-def schema_of(root: Package) -> str:
+def schema_of(root: Package, *, users: bool = True) -> str:
     """Return what `schema` does, of a package."""
-    return " ".join(head for folder in MIGRATIONS for head in _heads(root / folder))
+    folders = MIGRATIONS if users else MIGRATIONS[:1]
+    return " ".join(head for folder in folders for head in _heads(root / folder))
 
 
 def lacks_of(root: Package) -> list[str]:

@@ -7,12 +7,14 @@ about several jobs at once or a killed one run it in its image.
 import re
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import psycopg2
 import pytest
+from alembic.script import ScriptDirectory
 from cryptography.fernet import Fernet
 from docker.models.containers import Container
 from mlflow.store.db.base_sql_model import Base
@@ -23,7 +25,7 @@ from sqlalchemy.pool import NullPool
 
 from infra.images.mlflow.schema_job import __main__ as job
 from infra.images.mlflow.schema_job import database as job_database
-from infra.images.mlflow.schema_job import encryption, sessions
+from infra.images.mlflow.schema_job import encryption, sessions, users
 from infra.images.mlflow.schema_job.migrations import Migrations
 from scripts.archive.database import has_workspaces
 from scripts.archive.encryption import Keys, sealed
@@ -455,6 +457,38 @@ def test_the_time_that_is_told_is_that_of_the_migration(
     database.at(OLDER[3])
     assert database.job() == 0
     assert re.search(r"upgraded the schema at revision \w+ in 0\.0 s ", said(capsys))
+
+
+@pytest.mark.filterwarnings("ignore:No path_separator found")
+def test_the_tables_of_users_do_not_change_under_servers(
+    database: Database,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(users, "PASSWORD_FILE", tmp_path / "password")
+    users.PASSWORD_FILE.write_text("a password")
+    server = connect(database, "")
+    waiting = ["--users", "--servers-timeout", "0.1"]
+    # Nobody uses tables that are not there yet, nor are those changed that are as they should be.
+    assert [database.job(*waiting) for _ in range(2)] == [0, 0]
+    version = f"{users.SCHEMA}.{users.VERSION_TABLE}"
+    database.server.sql(f"UPDATE {version} SET version_num = '{first_revision_of_users()}'")
+    before = database.server.dump()
+    capsys.readouterr()
+    assert database.job(*waiting) == 3
+    assert "refused: the database is in use by servers (1 of " in capsys.readouterr().err
+    assert database.server.dump() == before
+    server.close()
+
+
+def first_revision_of_users() -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow.server.auth.db import utils
+
+    scripts = ScriptDirectory.from_config(utils._get_alembic_config(""))
+    return scripts.get_bases()[0]
 
 
 def test_waits_a_bounded_time_for_the_database(

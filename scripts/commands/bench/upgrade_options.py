@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--rolling",
         action="store_true",
-        help="replica after replica, where both releases have the same schema (default: all are "
-        "stopped, the schema job migrates, then all start)",
+        help="refuse releases that are not exchanged replica after replica: on Docker, or of two "
+        "schemas (there all are stopped, the schema job migrates, then all start)",
     )
     group.add_argument(
         "--back",

@@ -52,7 +52,7 @@ def assumed(folder: Path) -> Iterator[Assumption]:
     if rollups:
         yield from of_mlflow.OF_ROLLUPS
     needed = {"access.py": auth, "users.py": auth}
-    for program in ("stores", "schema_job", "garbage", *(["trace_jobs"] if rollups else [])):
+    for program in ("stores", "schema_job", "garbage", *(["trace_jobs"] if trace_jobs else [])):
         for one in imports.of_folder(folder / program):
             if needed.get(one.by, True):
                 yield one

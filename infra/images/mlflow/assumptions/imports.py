@@ -20,6 +20,7 @@ def of_source(source: str) -> set[str]:
     """Return the places of MLflow that a source names."""
     tree = ast.parse(source)
     known: dict[str, str] = {}
+    modules: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and _is_mlflow(node.module or ""):
             for name in node.names:
@@ -28,7 +29,8 @@ def of_source(source: str) -> set[str]:
             for name in node.names:
                 if _is_mlflow(name.name):
                     known[name.asname or MLFLOW] = name.name if name.asname else MLFLOW
-    places = set(known.values())
+                    modules.add(name.name)
+    places = set(known.values()) | modules
     # Another name for the same, as `module: Any = cli`, for what MLflow does not declare.
     for node in ast.walk(tree):
         if (
@@ -46,6 +48,8 @@ def of_source(source: str) -> set[str]:
         ):
             place = known[node.value.id]
             places.add(f"{place}{'.' if ':' in place else ':'}{node.attr}")
+        elif isinstance(node, ast.Attribute) and (module := ast.unparse(node.value)) in modules:
+            places.add(f"{module}:{node.attr}")
     return places
 
 

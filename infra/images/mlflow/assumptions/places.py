@@ -25,6 +25,9 @@ class Assumption:
     """Which of our files takes it for granted."""
 
 
+_NOTHING = object()
+
+
 class AbsentError(Exception):
     """Something is not there; the text says what."""
 
@@ -36,7 +39,7 @@ def resolve(place: str) -> Any:
     for name in path.split(".") if path else ():
         if inspect.ismodule(found):
             found = _member(found, name)
-        elif (found := inspect.getattr_static(found, name, None)) is None:
+        elif (found := inspect.getattr_static(found, name, _NOTHING)) is _NOTHING:
             raise AbsentError(f"{place} is missing")
         elif isinstance(found, staticmethod | classmethod):
             found = found.__func__
@@ -52,6 +55,8 @@ def problem(assumption: Assumption) -> str | None:
             check(assumption, found)
     except AbsentError as error:
         return str(error)
+    except Exception as error:  # whatever else is there, as a constant in the place of a function
+        return f"{place} cannot be looked at: {type(error).__name__}: {error}"
     return None
 
 
@@ -74,10 +79,18 @@ def _member(module: Any, name: str) -> Any:
         return getattr(module, name)
     except AttributeError:
         pass
+    except Exception as error:  # of a module that imports its members when they are taken
+        raise AbsentError(
+            f"{module.__name__}:{name} cannot be taken: {type(error).__name__}: {error}"
+        ) from None
     try:
         return import_module(f"{module.__name__}.{name}")
     except ImportError:
         raise AbsentError(f"{module.__name__}:{name} is missing") from None
+    except Exception as error:
+        raise AbsentError(
+            f"module {module.__name__}.{name} cannot be imported: {type(error).__name__}: {error}"
+        ) from None
 
 
 def _parameters(assumption: Assumption, found: Any) -> None:

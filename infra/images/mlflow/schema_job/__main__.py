@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
             if not options.workspaces:
                 workspaces.check(connection)
             if options.users:
-                users.prepare(connection, users.password())
+                users.prepare(connection, users.password(), options.servers_timeout)
     except RefusalError as refusal:
         say(f"refused: {refusal}", sys.stderr)
         return 3

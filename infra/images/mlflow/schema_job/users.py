@@ -11,10 +11,12 @@ from pathlib import Path
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from mlflow.version import VERSION
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 from werkzeug.security import check_password_hash, generate_password_hash
 
+from . import sessions
 from .messages import FailureError, RefusalError
 
 SCHEMA = "mlflow_auth"
@@ -27,16 +29,17 @@ PASSWORD_FILE = Path("/run/secrets/admin-password")
 VERSION_TABLE = "alembic_version_auth"
 
 
-def prepare(connection: Connection, password: str) -> None:
+def prepare(connection: Connection, password: str, servers_timeout: float) -> None:
     """Bring the tables to the image's head, and give the administrator this password.
 
-    Raises RefusalError when the tables must not be used.
+    Where they change, servers have to be gone in so many seconds. Raises RefusalError when the
+    tables must not be used, or are used by servers.
     """
     # `IF NOT EXISTS` asks for the right to create one, also where it is there.
     if connection.scalar(text(f"SELECT to_regnamespace('{SCHEMA}')")) is None:
         connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
     connection.execute(text(f"SET LOCAL search_path TO {SCHEMA}"))
-    _upgrade(connection)
+    _upgrade(connection, servers_timeout)
     _set_administrator(connection, password)
     connection.execute(text("SET LOCAL search_path TO DEFAULT"))
 
@@ -51,7 +54,7 @@ def password() -> str:
         ) from error
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, servers_timeout: float) -> None:
     # Here, as they load MLflow's server, which is not the job's to be warned of.
     # Its settings are the servers' files, which the job has not.
     os.environ.pop("MLFLOW_AUTH_CONFIG_PATH", None)
@@ -70,6 +73,9 @@ def _upgrade(connection: Connection) -> None:
             f"the tables of users are newer than this image: they are at revision {found}, which "
             "it does not know: use an image of the mlflow that wrote them, or a newer one"
         )
+
+    if found is not None and found not in scripts.get_heads():
+        sessions.wait_until_none(connection, servers_timeout, VERSION)
 
     def steps(current: object, _: MigrationContext) -> object:
         return scripts._upgrade_revs("head", current)  # type: ignore[arg-type]

@@ -16,8 +16,16 @@ SOURCE = """
 import asyncio
 
 LIMIT = 5
+NONE = None
+
+def __getattr__(name):
+    if name == "lazy":
+        raise RuntimeError("no driver")
+    raise AttributeError(name)
 
 class Store:
+    kind = None
+
     def __init__(self):
         self.sessions = None
 
@@ -68,6 +76,8 @@ STORE = "madeup.store:Store"
         Assumption("madeup.store"),
         Assumption("madeup:store"),
         Assumption("madeup.store:LIMIT"),
+        Assumption("madeup.store:NONE"),
+        Assumption(f"{STORE}.kind"),
         Assumption(f"{STORE}.folder"),
         Assumption(f"{STORE}.log", parameters="location spans", coroutine=False),
         Assumption(f"{STORE}.log", parameters=""),
@@ -106,6 +116,23 @@ def test_what_is_there_is_no_problem(assumption: Assumption) -> None:
             Assumption(f"{STORE}.__init__", source="self.engine = "),
             f"{STORE}.__init__ has no self.engine =  in it",
         ),
+        (
+            Assumption("madeup.store:LIMIT", parameters="a"),
+            "madeup.store:LIMIT cannot be looked at: TypeError: 5 is not a callable object",
+        ),
+        (
+            Assumption(STORE, columns="id"),
+            f"{STORE} cannot be looked at: AttributeError: type object 'Store' has no attribute "
+            "'__table__'",
+        ),
+        (
+            Assumption("madeup.store:lazy"),
+            "madeup.store:lazy cannot be taken: RuntimeError: no driver",
+        ),
+        (
+            Assumption("madeup:failing"),
+            "module madeup.failing cannot be imported: RuntimeError: no database",
+        ),
     ],
 )
 def test_what_does_not_hold_is_named(assumption: Assumption, said: str) -> None:
@@ -129,6 +156,7 @@ def test_what_a_program_takes_from_mlflow_is_read_from_its_source() -> None:
         """
 import os
 import mlflow
+import mlflow.tracking.fluent
 from mlflow import cli
 from mlflow.store.db import utils as tables
 from typing import Any
@@ -140,10 +168,14 @@ def later():
 module: Any = cli
 module.get_artifact_repository = None
 tables.migrate_if_needed = mlflow.set_tracking_uri
+mlflow.tracking.fluent.active_run().info.run_id
 """
     ) == {
         "mlflow",
         "mlflow:set_tracking_uri",
+        "mlflow:tracking",
+        "mlflow.tracking.fluent",
+        "mlflow.tracking.fluent:active_run",
         "mlflow:cli",
         "mlflow:cli.get_artifact_repository",
         "mlflow.store.db:utils",

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -18,6 +19,7 @@ import infra.kubernetes.load_balancer
 import infra.kubernetes.object_store
 import infra.kubernetes.postgres
 import infra.kubernetes.schema_job
+from infra import releases
 from infra.checks import data
 from infra.components.nginx import configuration_by_name
 from infra.components.traces import ARCHIVAL_FILE, READY_FILE
@@ -512,13 +514,14 @@ def test_servers_start_after_the_schema_job_and_roll_without_a_gap(engine: Engin
 
 def test_what_may_not_run_while_the_schema_changes_has_its_revision(engine: Engine) -> None:
     deploy(replicas="2", trace_archival="30d")
+    # Without users the schema of theirs is no matter.
+    revision = contents.schema(None, users=False)
     annotated = {
         name: pod["metadata"].get("annotations", {}).get(ANNOTATION)
         for kind in ("Deployment", "StatefulSet", "Job")
         for name, inputs in engine.of(kind).items()
         if (pod := inputs["spec"]["template"])
     }
-    revision = contents.schema(None)
     assert {name for name, value in annotated.items() if value == revision} == {
         "mlflow",
         "trace-jobs",
@@ -533,7 +536,17 @@ def test_what_may_not_run_while_the_schema_changes_has_its_revision(engine: Engi
 
 @pytest.mark.parametrize(
     ("before", "now", "replaces"),
-    [("one", "one", []), ("one", "", []), ("one", "two", ["revision"]), ("", "two", ["revision"])],
+    [
+        ("one", "one", []),
+        ("one", "", []),
+        ("one", "two", ["revision"]),
+        ("", "two", ["revision"]),
+        ("one users", "one", []),
+        ("one users", "two", ["revision"]),
+        ("one users", "one others", ["revision"]),
+        ("one", "one users", ["revision"]),
+        ("once", "one", ["revision"]),
+    ],
 )
 def test_another_revision_is_another_resource_and_an_unknown_one_is_that_of_before(
     before: str, now: str, replaces: list[str]
@@ -548,6 +561,15 @@ def test_of_an_image_that_is_given_nobody_knows_the_schema(engine: Engine) -> No
     deploy(mlflow_image="registry.example.com/mlflow:3.17.2")
     [revision] = [args.inputs for args in engine.made if args.name == "schema-revision"]
     assert revision["revision"] == ""
+
+
+def test_a_lock_that_does_not_say_its_schema_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = next(one for one in releases.supported() if one != releases.pinned())
+    spec = SimpleNamespace(mlflow_image=None, mlflow=release)
+    assert on_kubernetes._check_schema(spec) is None  # type: ignore[arg-type]
+    monkeypatch.setattr(contents, "_noted", lambda *_: "")
+    line = on_kubernetes._check_schema(spec)  # type: ignore[arg-type]
+    assert f"(scripts/lock --mlflow {release})" in (line or "")
 
 
 def test_limits_are_those_of_the_stack_file(engine: Engine) -> None:

@@ -44,6 +44,7 @@ def test_the_installed_one_is_known_as_alembic_knows_it() -> None:
     config = utils._get_alembic_config("")  # type: ignore[no-untyped-call]
     head = ScriptDirectory.from_config(config).get_current_head()
     assert contents.schema(None).split()[0] == head
+    assert contents.schema(None, users=False) == head
     assert contents.schema(releases.pinned()) == contents.schema(None)
     assert contents.lacks(None) == []
 
@@ -86,4 +87,5 @@ def test_every_key_is_one_of_a_stack_file() -> None:
 def test_a_lock_says_what_is_in_its_release(release: str) -> None:
     runs, users = contents.schema(release).split()
     assert len(runs) == len(users) == 12
+    assert contents.schema(release, users=False) == runs
     assert set(contents.lacks(release)) <= contents.FEATURES.keys()

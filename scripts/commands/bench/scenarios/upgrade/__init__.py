@@ -47,9 +47,10 @@ def run(stack: str, profile: str, asked: Asked) -> Status:
     on_docker = files.context(stack) is None
     if refusal := _cannot(stack, asked, on_docker=on_docker):
         raise SetupError(refusal)
-    known = heads.of(stack, [asked.old, asked.new])
-    if refusal := heads.refusal(known, rolling=asked.rolling, on_docker=on_docker):
+    schemas = heads.schemas(stack, [asked.old, asked.new])
+    if refusal := heads.refusal(schemas, rolling=asked.rolling, on_docker=on_docker):
         raise SetupError(refusal)
+    known = heads.of(stack, [asked.old, asked.new])
     seen = Upgrade(stack, asked, known)
     folder = results.new_run(f"{stack}-upgrade")
     times: dict[str, float] = {}

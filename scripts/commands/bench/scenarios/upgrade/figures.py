@@ -71,10 +71,9 @@ def noticed(folder: Path) -> dict[str, Any]:
 
 def lines(seen: Upgrade, folder: Path) -> list[str]:
     """Say the figures, a line each."""
-    asked = seen.asked
     (old, before), (new, after) = seen.heads.items()
-    way = "replica after replica" if asked.rolling else "all replicas stopped meanwhile"
-    said = [f"{old} (schema {before}) to {new} (schema {after}), {way}"]
+    way = f", {serving.way(seen.serves)}" if seen.serves else ""
+    said = [f"{old} (schema {before}) to {new} (schema {after}){way}"]
     if seen.up_s is not None:
         said.append(f"up {seen.up_s:.1f} s; {_job(seen.job)}")
     if seen.serves:

@@ -13,6 +13,7 @@ from infra.docker.ahead import specification
 from infra.image import build, registry
 from infra.image.context import BuildContext, BuildContextError
 from infra.image.source import Published, image_sources
+from infra.releases import contents
 from infra.specification.error import SpecError
 from scripts.shared import ui
 from scripts.shared.ui import SetupError
@@ -41,9 +42,18 @@ def of(stack: str, releases: Sequence[str]) -> dict[str, str]:
         raise SetupError(f"Docker says: {getattr(error, 'explanation', None) or error}") from None
 
 
-def refusal(heads: dict[str, str], *, rolling: bool, on_docker: bool) -> str | None:
+def schemas(stack: str, releases: Sequence[str]) -> dict[str, str]:
+    """Return the revisions that the servers of each release need, as a deployment compares them."""
+    try:
+        users = specification(stack).auth.has_users
+    except (stack_file.StackFileError, SpecError) as error:
+        raise SetupError(str(error)) from None
+    return {release: contents.schema(release, users=users) for release in releases}
+
+
+def refusal(schemas: dict[str, str], *, rolling: bool, on_docker: bool) -> str | None:
     """Return why these releases cannot be had replica by replica; None: they can, or need not."""
-    (old, before), (new, after) = heads.items()
+    (old, before), (new, after) = schemas.items()
     if not rolling:
         return None
     if before != after:

@@ -81,6 +81,15 @@ def spans(looks: Sequence[Look]) -> list[Span]:
     return found
 
 
+def way(found: Sequence[Span]) -> str:
+    """Say how one release followed the other: with a time between in which nothing served?"""
+    stopped = any(
+        between.release is None and before.release != after.release
+        for before, between, after in zip(found, found[1:], found[2:], strict=False)
+    )
+    return "all replicas stopped meanwhile" if stopped else "replica after replica"
+
+
 def words(found: Sequence[Span]) -> str:
     """Say what served when, as a line."""
     said = []

@@ -171,6 +171,21 @@ def test_what_serves_when_is_put_together() -> None:
     assert serving.words([]) == "not asked"
 
 
+def test_how_one_release_followed_the_other_is_what_was_seen() -> None:
+    assert serving.way([Span(OLD, 0, 1), Span(None, 2, 3), Span(NEW, 4, 5)]).startswith("all repli")
+    lost_one = [Span(OLD, 0, 1), Span(None, 2, 2), Span(OLD, 3, 4), Span(NEW, 5, 6)]
+    assert serving.way(lost_one) == "replica after replica"
+    seen = Upgrade("local", Asked(OLD, NEW, rolling=True), HEADS)
+    assert "replica" not in figures.lines(seen, Path("/nowhere"))[0]
+
+
+def test_the_users_schema_counts_where_a_stack_has_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    for auth in (False, True):
+        spec = SimpleNamespace(auth=SimpleNamespace(has_users=auth))
+        monkeypatch.setattr(heads, "specification", lambda stack, spec=spec: spec)
+        assert len(heads.schemas("local", [OLD])[OLD].split()) == 1 + auth
+
+
 class Release(Handler):
     def do_GET(self) -> None:
         self.answer(200 if self.path == "/version" else 404, b"3.16.1")
@@ -315,7 +330,8 @@ class Rehearsal:
         self.load = Status.GOOD
         monkeypatch.setattr(upgrade, "ROOT", folder)
         monkeypatch.setattr(files, "config", lambda stack: {})
-        monkeypatch.setattr(heads, "of", lambda *_: HEADS)
+        for known in ("of", "schemas"):
+            monkeypatch.setattr(heads, known, lambda *_: HEADS)
         monkeypatch.setattr(results, "new_run", lambda name: folder)
         monkeypatch.setattr(test_cluster, "running_for", lambda *_: nullcontext())
         monkeypatch.setattr(deployment, "require_nothing", lambda stack: None)
