@@ -83,6 +83,10 @@ class Toxic(Injection):
         return Answer(time.monotonic() - began, error)
 
 
+BROKEN = ("ConnectionError", "SSLError")
+"""What `requests` calls a connection that is broken; amid a handshake of TLS, it is the second."""
+
+
 def late(call: Call) -> bool:
     """Every answer takes at least the latency."""
     return all(_took(call(SMALL), LATENCY_MS / 1000) for _ in range(3))
@@ -109,12 +113,12 @@ def silent(call: Call) -> bool:
 def reset(call: Call) -> bool:
     """A connection is broken at once."""
     answer = call(SMALL)
-    return answer.error == "ConnectionError" and answer.seconds < PATIENCE_S
+    return answer.error in BROKEN and answer.seconds < PATIENCE_S
 
 
 def some_lost(call: Call) -> bool:
     """Of several calls, one is closed without an answer."""
-    return any(call(SMALL).error == "ConnectionError" for _ in range(TRIES))
+    return any(call(SMALL).error in BROKEN for _ in range(TRIES))
 
 
 def _took(answer: Answer, least_s: float) -> bool:
