@@ -115,7 +115,7 @@ class Prober:
         point = {"key": "probe", "value": self._number, "step": self._number}
         metric = point | {"timestamp": int(time.time() * 1000)}
         body = {"run_id": self._runs[0], "metrics": [metric], "params": [], "tags": []}
-        self._runs.rotate()
+        self._runs.rotate(-1)
         return _refused(self._kept("POST", f"{self._api}/runs/log-batch", json=body))
 
     def _put(self) -> str | None:

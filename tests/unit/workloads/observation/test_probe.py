@@ -15,7 +15,7 @@ from workloads.checkers import violations
 from workloads.checkers.evidence import Evidence
 from workloads.history.history import HISTORY, History, Operation, operations
 from workloads.history.record import load
-from workloads.observation.probe import Prober
+from workloads.observation.probe import RUNS, Prober
 from workloads.target.probe_paths import ProbePath
 from workloads.verdict.result import DurabilityVerdict, Freshness
 
@@ -42,7 +42,8 @@ def tracking(backend: Backend) -> Iterator[str]:
                 if path.endswith(ending):
                     return self.answer(status, b"no")
             if path.endswith("runs/create"):
-                info = {"run_id": "r1", "artifact_uri": backend.artifacts}
+                made = sum(one.endswith("runs/create") for one in backend.asked)
+                info = {"run_id": f"r{made}", "artifact_uri": backend.artifacts}
                 return self.answer(200, json.dumps({"run": {"info": info}}).encode())
             if path.endswith("log-batch"):
                 backend.points += json.loads(body)["metrics"]
@@ -81,7 +82,7 @@ def test_each_path_is_probed_and_what_is_written_is_in_the_history(tmp_path: Pat
     found = probed(tmp_path)
     assert {one.type for one in found} == {"probe"}
     assert [one.name for one in found] == [
-        "probe: POST runs/create",
+        *["probe: POST runs/create"] * RUNS,
         "probe: PUT artifact",
         "probe: POST runs/log-batch",
         "probe: PUT artifact",
@@ -119,9 +120,11 @@ def test_an_acknowledged_probe_that_is_lost_is_found(tmp_path: Path) -> None:
         backend.refuse["log-batch"] = 500
         sends[ProbePath.WRITE]()
     unknown = probed(tmp_path)[-1].writes[0]
+    begun = {one.writes[0].key: [one.created] for one in probed(tmp_path)[:RUNS]}
     lines = [
-        {"kind": "run", "owner": "1", "items": {probed(tmp_path)[0].writes[0].key: ["r1"]}},
-        {"kind": "metric point", "owner": "r1", "items": {"probe": [unknown.value]}},
+        {"kind": "run", "owner": "1", "items": begun},
+        {"kind": "metric point", "owner": "r1", "items": {}},
+        {"kind": "metric point", "owner": "r2", "items": {"probe": [unknown.value]}},
     ]
     rest: dict[str, Any] = {"unread": {}, "error": None}
     (tmp_path / "readback.jsonl").write_text(
@@ -131,7 +134,7 @@ def test_an_acknowledged_probe_that_is_lost_is_found(tmp_path: Path) -> None:
     assert kept.verdict is DurabilityVerdict.FAIL
     points = kept.kinds["metric point"]
     assert (points.acknowledged, points.lost, points.recovered, points.unexpected) == (1, 1, 1, 0)
-    assert "by probe: POST runs/log-batch (probe.3)" in kept.findings[0]
+    assert "by probe: POST runs/log-batch (probe.6)" in kept.findings[0]
 
 
 def test_a_file_with_other_bytes_is_a_wrong_answer(tmp_path: Path) -> None:
@@ -141,7 +144,9 @@ def test_a_file_with_other_bytes_is_a_wrong_answer(tmp_path: Path) -> None:
         backend.files = dict.fromkeys(backend.files, b"something else")
         assert get() == "wrong content"
     record = load(tmp_path / HISTORY)
-    assert record.wrong == ["probe: GET artifact: 1.bin of r1 has other bytes than were stored"]
+    assert record.wrong == [
+        "probe: GET artifact: 1.bin in 1/r1/artifacts has other bytes than were stored"
+    ]
     kept = durability_of(tmp_path)
     fresh = Freshness(reads=0, stale=0, unexpected=0, max_staleness_s=None, findings=[])
     found = violations.violations(Evidence(record, [], (0, 0), {}, kept, fresh))
