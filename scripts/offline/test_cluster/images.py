@@ -87,6 +87,10 @@ def load(image: str, name: str) -> bool:
     return True
 
 
+PINNED = "io.cri-containerd.pinned=pinned"
+"""The label by which containerd tells the kubelet to keep an image."""
+
+
 def load_pause(program: Path) -> None:
     """Load the image of the process that holds a pod's namespaces, made from `program`."""
     layer = _tar({"pause": program.read_bytes()})
@@ -106,7 +110,9 @@ def load_pause(program: Path) -> None:
         "layer.tar": layer,
         "manifest.json": json.dumps(manifest).encode(),
     }
-    _import("the pause image", input=_tar(archive))
+    name = _import("the pause image", input=_tar(archive))
+    # Without it no pod starts: a full disk, for which the kubelet removes images, must not take it.
+    subprocess.run([*CTR, "images", "label", name, PINNED], check=True, capture_output=True)
 
 
 def _import(image: str, **source: Any) -> str:
