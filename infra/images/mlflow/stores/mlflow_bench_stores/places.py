@@ -26,8 +26,8 @@ PLACES = (MLFLOW_ARTIFACT_LOCATION, TraceTagKey.ARCHIVE_LOCATION)
 ARCHIVED = (TraceTagKey.SPANS_LOCATION, SpansLocation.ARCHIVE_REPO.value)
 """Says that a trace's spans are in the archive, which servers only read."""
 
-TRACE_ID = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9._:-]*")
-"""What is one name in a path, and leads nowhere else; MLflow's own is `tr-` and 32 digits."""
+ELSEWHERE = re.compile(r"\.\.?|.*[/\\?#%].*", re.DOTALL)
+"""What is more than one name in a path or an address; MLflow's own ids are `tr-` and 32 digits."""
 
 
 def is_place(key: str, value: str) -> bool:
@@ -74,10 +74,10 @@ def keep_places_of_traces(module: Any) -> None:
 
     @wraps(locate)
     def located(self: Any, experiment: Any, trace_id: str) -> Any:
-        if not TRACE_ID.fullmatch(trace_id):
+        if ELSEWHERE.fullmatch(trace_id):
             raise MlflowException.invalid_parameter_value(
-                f"Invalid trace id: '{shortened(trace_id)}'. It may have letters, digits, '_', '-',"
-                " ':' and '.', which is not its first."
+                f"Invalid trace id: '{shortened(trace_id)}'. It is a part of a path: it must not be"
+                " '.' or '..', nor have one of / \\ ? # %."
             )
         return locate(self, experiment, trace_id)
 
