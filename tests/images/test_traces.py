@@ -505,9 +505,7 @@ def test_ids_of_other_forms(a: Server, tables: Tables, digits: str, stored: str 
 
 
 @pytest.mark.parametrize("trace_id", ["", "a name of my own", "..x", "é" * 50])
-def test_a_trace_s_info_has_any_id_that_is_no_path(
-    a: Server, tables: Tables, trace_id: str
-) -> None:
+def test_a_trace_s_info_has_any_id_but_a_path(a: Server, tables: Tables, trace_id: str) -> None:
     assert a.info("", trace_id=trace_id).ok
     found = f"SELECT count(*) FROM trace_info WHERE request_id = '{trace_id}'"
     assert tables.one(found) == "1"
