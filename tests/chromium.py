@@ -12,21 +12,9 @@ import requests
 import websocket
 
 from tests.images.sandbox import wait_until
-from tests.integration.workloads.browser import executable
+from tests.integration.workloads.browser import QUIET, executable
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-features=NetworkTimeServiceQuerying",
-    "--no-proxy-server",
-    "--remote-debugging-port=0",
-)
+FLAGS = (*QUIET, "--no-proxy-server", "--remote-debugging-port=0")
 SECONDS = 120
 
 

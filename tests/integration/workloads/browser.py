@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
-FLAGS = (
+QUIET = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -19,6 +19,11 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-features=NetworkTimeServiceQuerying",
+)
+"""Without a window, and asking for nothing by itself."""
+
+FLAGS = (
+    *QUIET,
     "--virtual-time-budget=10000",
     "--enable-logging=stderr",
 )

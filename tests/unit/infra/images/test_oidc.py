@@ -26,25 +26,12 @@ from tests.unit.infra.images.identity_provider import (
     CLIENT_SECRET,
     OTHER_RSA,
     IdentityProvider,
-    identity_provider,
 )
 
 KEY = "the same in all replicas"
 GET_RUN, CREATE_RUN = "/api/2.0/mlflow/runs/get", "/api/2.0/mlflow/runs/create"
 ADMIN = User(1, "admin", generate_password_hash("of admin", "pbkdf2:sha256:1"), is_admin=True)
 HOST = "localhost:5000"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[IdentityProvider]:
-    with identity_provider() as provider:
-        yield provider
-
-
-@pytest.fixture
-def idp(running: IdentityProvider) -> IdentityProvider:
-    running.begin()
-    return running
 
 
 class Answer:

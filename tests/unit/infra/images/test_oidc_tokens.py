@@ -6,7 +6,6 @@ import hmac
 import json
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -26,22 +25,9 @@ from tests.unit.infra.images.identity_provider import (
     OTHER_RSA,
     RSA,
     IdentityProvider,
-    identity_provider,
 )
 
 KEYS = "/keys"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[IdentityProvider]:
-    with identity_provider() as provider:
-        yield provider
-
-
-@pytest.fixture
-def idp(running: IdentityProvider) -> IdentityProvider:
-    running.begin()
-    return running
 
 
 class Clock:

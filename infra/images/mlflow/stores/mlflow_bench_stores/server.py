@@ -56,7 +56,7 @@ def create() -> "ASGIApp":
     from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
     from mlflow.utils.mime_type_utils import _guess_mime_type
     from mlflow.utils.uri import validate_path_is_safe
-    from starlette.exceptions import HTTPException as RefusedError
+    from starlette.exceptions import HTTPException as AnsweredError
     from starlette.requests import ClientDisconnect
     from werkzeug.exceptions import HTTPException
 
@@ -129,7 +129,7 @@ def create() -> "ASGIApp":
         except ClientDisconnect:
             # Nobody hears it; an error of the server it is not.
             return Response(status_code=400)
-        except RefusedError:
+        except AnsweredError:
             raise  # MLflow's own answer
         except Exception as error:
             return failed(error)
