@@ -50,7 +50,7 @@ def server(
 ) -> Iterator[ServersWithUsers]:
     postgres = Postgres(sandbox, postgres_image, "-c", "max_connections=300", hostname="judges")
     wait_until(postgres.is_ready, 120, "PostgreSQL is ready")
-    server = ServersWithUsers(
+    with ServersWithUsers(
         sandbox,
         mlflow_image,
         "judges",
@@ -60,11 +60,8 @@ def server(
             "MLFLOW_GATEWAY_API_BASE_ALLOWED_SCHEMES": "http",
         },
         jobs=True,
-    )
-    server.wait()
-    yield server
-    for container in server.containers:
-        container.remove(force=True)
+    ) as server:
+        yield server
 
 
 def ask(url: str, method: str, path: str, **body: Any) -> Any:

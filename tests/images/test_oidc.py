@@ -50,18 +50,15 @@ def servers(
     mlflow_image: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ServersWithUsers]:
-    servers = ServersWithUsers(
+    with ServersWithUsers(
         sandbox,
         mlflow_image,
         "sign-on",
         tmp_path_factory.mktemp("sign-on"),
         secrets={OIDC_SECRET_FILE: CLIENT_SECRET},
         sign_on=sign_on(provider.issuer, admin_groups=("ops",)),
-    )
-    servers.wait()
-    yield servers
-    for container in servers.containers:
-        container.remove(force=True)
+    ) as servers:
+        yield servers
 
 
 @pytest.fixture

@@ -49,11 +49,8 @@ def servers(
 ) -> Iterator[ServersWithUsers]:
     """Two replicas of one stack."""
     folder = tmp_path_factory.mktemp("users")
-    servers = ServersWithUsers(sandbox, mlflow_image, "users", folder, replicas=2)
-    servers.wait()
-    yield servers
-    for container in servers.containers:
-        container.remove(force=True)
+    with ServersWithUsers(sandbox, mlflow_image, "users", folder, replicas=2) as servers:
+        yield servers
 
 
 @pytest.fixture

@@ -63,11 +63,9 @@ def server(
     postgres = Postgres(sandbox, postgres_image, "-c", "max_connections=200", hostname="teams")
     wait_until(postgres.is_ready, 120, "PostgreSQL is ready")
     folder = tmp_path_factory.mktemp("teams")
-    server = ServersWithUsers(sandbox, mlflow_image, "teams", folder, workspaces=True)
-    server.wait()
-    yield server
-    for container in (*server.containers, postgres.container):
-        container.remove(force=True)
+    with ServersWithUsers(sandbox, mlflow_image, "teams", folder, workspaces=True) as server:
+        yield server
+    postgres.container.remove(force=True)
 
 
 @pytest.fixture(scope="module")

@@ -94,6 +94,16 @@ class ServersWithUsers:
         assert status == 0, output
         self.containers = [self._start() for _ in range(replicas)]
 
+    def __enter__(self) -> "ServersWithUsers":
+        """Wait until they answer."""
+        self.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove them."""
+        for container in self.containers:
+            container.remove(force=True)
+
     def schema_job(self) -> tuple[int, str]:
         """Run the job; return its exit status and output."""
         job = self._sandbox.run(
